@@ -1,0 +1,3 @@
+//! Builds the agent for the nodes.
+
+fn main() {}

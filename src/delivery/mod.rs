@@ -1,0 +1,3 @@
+//! delivery.yaml: what a person asks for, and the record of it that travels in the archive.
+
+pub mod record;

@@ -1,0 +1,131 @@
+//! The record: what an archive says about itself. It is the config of the delivery artifact, so the signature covers it.
+//!
+//! delivery.yaml travels too, for people; programs read the record, in which everything is resolved: values are merged, charts and
+//! images are digests, nothing refers to a file of the machine that exported.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oci::{Digest, Platform, Reference};
+
+/// The format's version that this program writes, and the newest it reads.
+pub const FORMAT: u32 = 1;
+
+/// What an archive delivers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Version of this format; a reader refuses newer ones.
+    pub format: u32,
+    /// `metadata.name` of the delivery.
+    pub name: String,
+    /// `metadata.version` of the delivery.
+    pub version: String,
+    /// Platforms whose images are in the archive.
+    pub platforms: Vec<Platform>,
+    /// `spec.registry`: host and path that images are named by on the other side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// Apps in the order in which they are installed.
+    pub apps: Vec<AppRecord>,
+    /// Every image, sorted by reference.
+    pub images: Vec<ImageRecord>,
+    /// Extra files, by the title of their layer in the delivery artifact.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
+}
+
+/// One app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppRecord {
+    /// Name of the app and of its release.
+    pub name: String,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Apps that must be ready before this one is installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// What is installed.
+    pub source: AppSource,
+    /// The user's values: files merged, `set` applied. Empty for manifests.
+    #[serde(default)]
+    pub values: serde_json::Map<String, serde_json::Value>,
+    /// `registryKeys` of the app, where given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_keys: Option<Vec<String>>,
+}
+
+/// What an app is made of. Both are a gzip'd tar among the archive's blobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum AppSource {
+    /// A Helm chart with its subcharts vendored.
+    #[serde(rename_all = "camelCase")]
+    Chart {
+        /// `name` in Chart.yaml.
+        name: String,
+        /// `version` in Chart.yaml.
+        version: String,
+        /// The packaged chart (.tgz).
+        digest: Digest,
+    },
+    /// Plain manifests, packaged as a chart whose templates are taken as they are: file names below `manifests/`.
+    #[serde(rename_all = "camelCase")]
+    Manifests {
+        /// A .tgz with the files below `manifests/`.
+        digest: Digest,
+    },
+}
+
+/// One image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRecord {
+    /// The name under which pods ask for it, normalised; with a digest where a pod names one.
+    pub reference: Reference,
+    /// Digest of its index or manifest, as in the registry.
+    pub digest: Digest,
+    /// Who named it.
+    pub origins: Vec<Origin>,
+}
+
+/// A place that names an image. Fields that do not apply are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// App in delivery.yaml; none for an entry under `spec.images`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Profile in which it was rendered; none for the plain values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Template, as in Helm's `# Source:` line, or the manifest file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Object, as in `Deployment/shop/web`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// JSON pointer in the object, or the place in delivery.yaml, as in `spec.images[0]`.
+    pub path: String,
+}
+
+/// One extra file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileRecord {
+    /// Path in delivery.yaml.
+    pub path: String,
+    /// The file's bytes.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Record {
+    /// Labels that the program adds to what it makes in a cluster.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        [("offline.dev/delivery".to_owned(), self.name.clone()), ("offline.dev/version".to_owned(), self.version.clone())].into()
+    }
+}
