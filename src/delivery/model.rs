@@ -1,0 +1,129 @@
+//! A delivery that has been checked: what the rest of the program works with.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::oci::{Platform, Reference};
+
+/// A checked delivery.yaml.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.version`.
+    pub version: String,
+    /// What is delivered.
+    pub spec: Spec,
+    /// The file's text; it travels in the archive, for people.
+    pub text: String,
+    /// Where the file is.
+    pub path: PathBuf,
+}
+
+/// What is delivered. Paths are as written: relative to the delivery's folder, see [`Delivery::resolve`].
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Platforms whose images travel; never empty.
+    pub platforms: Vec<Platform>,
+    /// What images are called on the other side: host, and path if any.
+    pub registry: Option<String>,
+    /// How to reach registries, by host.
+    pub sources: BTreeMap<String, SourceOptions>,
+    /// Apps as written; [`Delivery::install_order`] sorts them.
+    pub apps: Vec<App>,
+    /// Images that no app names.
+    pub images: Vec<ImageEntry>,
+    /// Files that travel along.
+    pub files: Vec<PathBuf>,
+}
+
+/// How to reach one registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// Host and path to ask instead.
+    pub mirror: Option<String>,
+    /// PEM file with further certificate authorities.
+    pub ca_file: Option<PathBuf>,
+    /// No TLS.
+    pub plain_http: bool,
+}
+
+/// One app.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Name of the app and its release.
+    pub name: String,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Apps that must be ready first; all exist, no cycles.
+    pub depends_on: Vec<String>,
+    /// What is installed.
+    pub source: AppSource,
+    /// Values files, later ones win.
+    pub values: Vec<PathBuf>,
+    /// Single values by path in `--set` notation.
+    pub set: serde_json::Map<String, serde_json::Value>,
+    /// Other values under which images are looked for.
+    pub profiles: Vec<Profile>,
+    /// Values paths that hold the chart's registry.
+    pub registry_keys: Option<Vec<String>>,
+    /// Images added.
+    pub images_include: Vec<Reference>,
+    /// Patterns of images left out.
+    pub images_exclude: Vec<String>,
+}
+
+/// Where an app comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppSource {
+    /// A chart: folder or .tgz.
+    Chart(PathBuf),
+    /// Manifest files and folders; never empty.
+    Manifests(Vec<PathBuf>),
+}
+
+/// Values under which images are looked for, besides the plain ones.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Name of the profile.
+    pub name: String,
+    /// Values files on top of the app's.
+    pub values: Vec<PathBuf>,
+    /// Single values on top of the app's.
+    pub set: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An image that no app names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageEntry {
+    /// In a registry.
+    Ref(Reference),
+    /// In a file: `docker save` or OCI layout.
+    Archive(PathBuf),
+}
+
+impl Delivery {
+    /// The folder that the delivery's paths are relative to.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// A path of the delivery, as this process may open it.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder().join(path)
+    }
+
+    /// Apps so that each comes after those it depends on; otherwise in the order written.
+    pub fn install_order(&self) -> Vec<&App> {
+        let mut order: Vec<&App> = Vec::with_capacity(self.spec.apps.len());
+        // Each pass places at least one app, as there are no cycles.
+        while order.len() < self.spec.apps.len() {
+            let placed = |name: &str| order.iter().any(|app| app.name == name);
+            let Some(next) = self.spec.apps.iter().find(|app| !placed(&app.name) && app.depends_on.iter().all(|d| placed(d))) else { break };
+            order.push(next);
+        }
+        order
+    }
+}

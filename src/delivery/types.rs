@@ -1,0 +1,222 @@
+//! delivery.yaml as it is written: the one definition from which both the JSON schema and the reading are made.
+//!
+//! Field names are part of a contract with the people who keep these files; docs in this file become the schema's descriptions.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A delivery: apps, and all that they need, for a cluster that cannot reach the internet.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "Delivery")]
+pub(crate) struct Document {
+    /// Version of this format.
+    #[expect(dead_code, reason = "the schema admits one value only")]
+    pub(crate) api_version: ApiVersion,
+    /// Kind of this document.
+    #[expect(dead_code, reason = "the schema admits one value only")]
+    pub(crate) kind: DocumentKind,
+    /// What the delivery is called.
+    pub(crate) metadata: Metadata,
+    /// What is delivered.
+    pub(crate) spec: Spec,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum ApiVersion {
+    #[serde(rename = "offline/v1")]
+    V1,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum DocumentKind {
+    Delivery,
+}
+
+/// What the delivery is called.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metadata {
+    /// Name: lower-case letters, digits and `-`, at most 53 characters.
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$"))]
+    pub(crate) name: String,
+    /// Version: letters, digits, `.`, `-`, `_` and `+`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$"))]
+    pub(crate) version: String,
+}
+
+/// What is delivered.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Spec {
+    /// Platforms whose images travel, as in `linux/arm64`. Left out: linux/amd64.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub(crate) platforms: Option<Vec<String>>,
+    /// Host and path that images are called by on the other side. Left out, names stay as they are.
+    #[serde(default)]
+    pub(crate) registry: Option<String>,
+    /// How to reach registries while exporting, by host. Never travels.
+    #[serde(default)]
+    pub(crate) sources: BTreeMap<String, SourceOptions>,
+    /// Apps; each becomes a Helm release.
+    #[serde(default)]
+    pub(crate) apps: Vec<App>,
+    /// Images that no app names.
+    #[serde(default)]
+    pub(crate) images: Vec<ImageEntry>,
+    /// Files that travel along.
+    #[serde(default)]
+    pub(crate) files: Vec<FileEntry>,
+}
+
+/// How to reach one registry.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct SourceOptions {
+    /// Host and path to ask instead.
+    #[serde(default)]
+    pub(crate) mirror: Option<String>,
+    /// PEM file with certificate authorities to trust besides the system's.
+    #[serde(default)]
+    pub(crate) ca_file: Option<String>,
+    /// Speak HTTP without TLS. Loopback hosts may do so without being told.
+    #[serde(default, rename = "plainHTTP")]
+    pub(crate) plain_http: bool,
+}
+
+/// One app: a chart or plain manifests.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct App {
+    /// Name of the app and of its release: lower-case letters, digits, `-` and `.`, at most 53 characters.
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$"))]
+    pub(crate) name: String,
+    /// Namespace of the release. Left out: `default`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
+    pub(crate) namespace: Option<String>,
+    /// Apps that must be ready first.
+    #[serde(default)]
+    pub(crate) depends_on: Vec<String>,
+    /// The chart.
+    #[serde(default)]
+    pub(crate) chart: Option<ChartSource>,
+    /// Manifest files and folders, delivered as a release as well.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub(crate) manifests: Option<Vec<String>>,
+    /// Values files, later ones win.
+    #[serde(default)]
+    pub(crate) values: Vec<String>,
+    /// Single values by path, as after `--set`; they win over files.
+    #[serde(default)]
+    pub(crate) set: serde_json::Map<String, serde_json::Value>,
+    /// Other values under which the chart may be installed; their images travel too.
+    #[serde(default)]
+    pub(crate) profiles: Vec<Profile>,
+    /// Values paths that hold the chart's registry. Found by trial if left out.
+    #[serde(default)]
+    pub(crate) registry_keys: Option<Vec<String>>,
+    /// Images to add or to leave out.
+    #[serde(default)]
+    pub(crate) images: ImageSelection,
+}
+
+/// Where a chart comes from: `path`, or `oci`, or `repo` with `name`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChartSource {
+    /// Folder or .tgz, relative to this file.
+    #[serde(default)]
+    pub(crate) path: Option<String>,
+    /// Chart in a registry.
+    #[serde(default)]
+    pub(crate) oci: Option<String>,
+    /// URL of a chart repository.
+    #[serde(default)]
+    pub(crate) repo: Option<String>,
+    /// Name of the chart in the repository.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// Version or constraint.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
+}
+
+/// Values under which an app may be installed, besides its plain ones.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Profile {
+    /// Name, for messages and origins.
+    pub(crate) name: String,
+    /// Values files on top of the app's.
+    #[serde(default)]
+    pub(crate) values: Vec<String>,
+    /// Single values on top of the app's.
+    #[serde(default)]
+    pub(crate) set: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Images to add or to leave out of what an app names.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImageSelection {
+    /// References to add.
+    #[serde(default)]
+    pub(crate) include: Vec<String>,
+    /// Patterns to leave out, `*` for anything.
+    #[serde(default)]
+    pub(crate) exclude: Vec<String>,
+}
+
+/// An image that no app names: `ref` or `archive`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ImageEntry {
+    /// Reference in a registry.
+    #[serde(default, rename = "ref")]
+    pub(crate) reference: Option<String>,
+    /// `docker save` archive or OCI layout; gzip and zstd are read too.
+    #[serde(default)]
+    pub(crate) archive: Option<String>,
+    /// Chooses the tag.
+    #[serde(default)]
+    pub(crate) tag_policy: Option<TagPolicy>,
+}
+
+/// Chooses a tag among those of a repository.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TagPolicy {
+    /// What the whole tag must match.
+    #[expect(dead_code, reason = "a delivery with tagPolicy is refused until tag policies exist")]
+    pub(crate) regex: String,
+    /// Which of those that match.
+    #[serde(default)]
+    #[expect(dead_code, reason = "a delivery with tagPolicy is refused until tag policies exist")]
+    pub(crate) pick: Pick,
+}
+
+/// Which tag of several.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pick {
+    /// The highest by semantic versioning.
+    #[default]
+    Semver,
+    /// The one that was pushed last.
+    Newest,
+    /// The last in the order of characters.
+    Lexical,
+}
+
+/// A file that travels along.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileEntry {
+    /// Path, relative to this file.
+    pub(crate) path: String,
+}

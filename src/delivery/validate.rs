@@ -1,0 +1,280 @@
+//! What the schema cannot say: names that must be unique, references that must parse, apps that must exist.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Component, Path, PathBuf},
+};
+
+use super::{
+    model::{App, AppSource, ImageEntry, Profile, SourceOptions, Spec},
+    types,
+};
+use crate::oci::{Platform, Reference};
+
+/// Something wrong at a JSON pointer of the document.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// JSON pointer (RFC 6901) of the value.
+    pub(super) pointer: String,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// Collects findings while the written form is turned into the checked one.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Checker {
+    fn say(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.findings.push(Finding { pointer: pointer.into(), message: message.into(), help: None });
+    }
+
+    fn later(&mut self, pointer: String, field: &str, help: &str) {
+        let message = format!("`{field}` is refused: the machinery for it comes with a later version of this program");
+        self.findings.push(Finding { pointer, message, help: Some(help.to_owned()) });
+    }
+
+    pub(super) fn spec(&mut self, spec: types::Spec) -> Spec {
+        let platforms = self.platforms(spec.platforms);
+        if let Some(registry) = &spec.registry
+            && format!("{}/x", registry.trim_end_matches('/')).parse::<Reference>().map_or(true, |r| r.registry() == "docker.io" && !registry.starts_with("docker.io"))
+        {
+            self.say("/spec/registry", format!("`{registry}` is no registry: wanted a host, with a path if any, as in registry.example/mirror"));
+        }
+        let sources = spec.sources.into_iter().map(|(host, options)| self.source(host, options)).collect();
+        let apps: Vec<App> = spec.apps.into_iter().enumerate().map(|(i, app)| self.app(i, app)).collect();
+        self.names(&apps);
+        self.dependencies(&apps);
+        let images = spec.images.into_iter().enumerate().filter_map(|(i, image)| self.image(i, image)).collect();
+        let files = spec.files.into_iter().enumerate().filter_map(|(i, file)| self.path(&format!("/spec/files/{i}/path"), &file.path)).collect();
+        Spec { platforms, registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()), sources, apps, images, files }
+    }
+
+    fn platforms(&mut self, written: Option<Vec<String>>) -> Vec<Platform> {
+        let Some(written) = written else { return vec![Platform::linux_amd64()] };
+        let mut platforms: Vec<Platform> = Vec::new();
+        for (i, text) in written.iter().enumerate() {
+            let pointer = format!("/spec/platforms/{i}");
+            match text.parse::<Platform>() {
+                Err(error) => self.say(pointer, error.to_string()),
+                Ok(platform) if platforms.contains(&platform) => self.say(pointer, format!("platform `{text}` is listed twice")),
+                Ok(platform) if platform.os != "linux" => self.say(pointer, format!("platform `{text}` is refused: images are imported into Linux nodes only")),
+                Ok(platform) => platforms.push(platform),
+            }
+        }
+        platforms
+    }
+
+    fn source(&mut self, host: String, options: types::SourceOptions) -> (String, SourceOptions) {
+        let pointer = format!("/spec/sources/{}", escape(&host));
+        if host.contains('/') {
+            self.say(&pointer, format!("`{host}` is no registry host: wanted a name with an optional port"));
+        }
+        if let Some(mirror) = &options.mirror
+            && format!("{}/x", mirror.trim_end_matches('/')).parse::<Reference>().is_err()
+        {
+            self.say(format!("{pointer}/mirror"), format!("`{mirror}` is no registry: wanted a host, with a path if any"));
+        }
+        let checked = SourceOptions {
+            mirror: options.mirror.map(|m| m.trim_end_matches('/').to_owned()),
+            // Of the machine that exports, so it may lie anywhere.
+            ca_file: options.ca_file.map(PathBuf::from),
+            plain_http: options.plain_http,
+        };
+        (host, checked)
+    }
+
+    fn app(&mut self, i: usize, app: types::App) -> App {
+        let at = format!("/spec/apps/{i}");
+        let source = self.app_source(&at, &app);
+        let is_chart = matches!(source, AppSource::Chart(_));
+        if !is_chart && app.manifests.is_some() {
+            for (field, used) in [("values", !app.values.is_empty()), ("set", !app.set.is_empty()), ("profiles", !app.profiles.is_empty()), ("registryKeys", app.registry_keys.is_some())] {
+                if used {
+                    self.say(format!("{at}/{field}"), format!("`{field}` has no meaning for plain manifests: only charts take values"));
+                }
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for (k, profile) in app.profiles.iter().enumerate() {
+            if !seen.insert(profile.name.clone()) {
+                self.say(format!("{at}/profiles/{k}/name"), format!("profile `{}` is there twice", profile.name));
+            }
+        }
+        let profiles = app
+            .profiles
+            .into_iter()
+            .enumerate()
+            .map(|(k, p)| Profile { name: p.name, values: self.paths(&format!("{at}/profiles/{k}/values"), &p.values), set: p.set })
+            .collect();
+        let images_include = app.images.include.iter().enumerate().filter_map(|(k, text)| self.reference(&format!("{at}/images/include/{k}"), text)).collect();
+        App {
+            values: self.paths(&format!("{at}/values"), &app.values),
+            name: app.name,
+            namespace: app.namespace.unwrap_or_else(|| "default".to_owned()),
+            depends_on: app.depends_on,
+            source,
+            set: app.set,
+            profiles,
+            registry_keys: app.registry_keys,
+            images_include,
+            images_exclude: app.images.exclude,
+        }
+    }
+
+    fn app_source(&mut self, at: &str, app: &types::App) -> AppSource {
+        match (&app.chart, &app.manifests) {
+            (Some(_), Some(_)) => {
+                self.say(format!("{at}/manifests"), format!("app `{}` has both `chart` and `manifests`; it can be one of them", app.name));
+                AppSource::Manifests(Vec::new())
+            }
+            (None, None) => {
+                self.say(format!("{at}/name"), format!("app `{}` has neither `chart` nor `manifests`", app.name));
+                AppSource::Manifests(Vec::new())
+            }
+            (None, Some(manifests)) => AppSource::Manifests(self.paths(&format!("{at}/manifests"), manifests)),
+            (Some(chart), None) => self.chart(&format!("{at}/chart"), chart),
+        }
+    }
+
+    fn chart(&mut self, at: &str, chart: &types::ChartSource) -> AppSource {
+        const VENDOR: &str = "put the chart beside the delivery, for example with `helm pull --untar`, and name it by `path`";
+        let remote = [("oci", &chart.oci), ("repo", &chart.repo), ("name", &chart.name), ("version", &chart.version)];
+        let mut refused = false;
+        for (field, value) in remote {
+            if value.is_some() {
+                refused = true;
+                self.later(format!("{at}/{field}"), &format!("chart.{field}"), VENDOR);
+            }
+        }
+        match &chart.path {
+            Some(path) => AppSource::Chart(self.path(&format!("{at}/path"), path).unwrap_or_default()),
+            None => {
+                if !refused {
+                    self.say(at, "`chart` has no `path`");
+                }
+                AppSource::Chart(PathBuf::new())
+            }
+        }
+    }
+
+    fn names(&mut self, apps: &[App]) {
+        let mut by_release: BTreeMap<&str, usize> = BTreeMap::new();
+        for (i, app) in apps.iter().enumerate() {
+            if let Some(first) = by_release.insert(&app.name, i) {
+                self.say(format!("/spec/apps/{i}/name"), format!("app `{}` is there twice: also as spec.apps[{first}]", app.name));
+            }
+        }
+    }
+
+    fn dependencies(&mut self, apps: &[App]) {
+        let known: BTreeSet<&str> = apps.iter().map(|a| a.name.as_str()).collect();
+        for (i, app) in apps.iter().enumerate() {
+            for (k, wanted) in app.depends_on.iter().enumerate() {
+                let pointer = format!("/spec/apps/{i}/dependsOn/{k}");
+                if !known.contains(wanted.as_str()) {
+                    let close = nearest(wanted, known.iter().copied());
+                    self.findings.push(Finding { pointer, message: format!("app `{}` depends on `{wanted}`, which is no app of this delivery", app.name), help: close });
+                } else if let Some(cycle) = cycle_through(apps, i, wanted) {
+                    self.say(pointer, format!("apps depend on each other in a circle: {cycle}"));
+                }
+            }
+        }
+    }
+
+    fn image(&mut self, i: usize, image: types::ImageEntry) -> Option<ImageEntry> {
+        let at = format!("/spec/images/{i}");
+        if image.tag_policy.is_some() {
+            self.later(format!("{at}/tagPolicy"), "tagPolicy", "name the tag that is wanted in `ref`");
+        }
+        match (image.reference, image.archive) {
+            (Some(text), None) => self.reference(&format!("{at}/ref"), &text).map(ImageEntry::Ref),
+            (None, Some(path)) => self.path(&format!("{at}/archive"), &path).map(ImageEntry::Archive),
+            (Some(_), Some(_)) => {
+                self.say(at, "an image has either `ref` or `archive`, not both");
+                None
+            }
+            (None, None) => {
+                self.say(at, "an image needs `ref` or `archive`");
+                None
+            }
+        }
+    }
+
+    fn reference(&mut self, pointer: &str, text: &str) -> Option<Reference> {
+        text.parse().map_err(|error: crate::oci::ReferenceError| self.say(pointer, error.to_string())).ok()
+    }
+
+    fn paths(&mut self, pointer: &str, texts: &[String]) -> Vec<PathBuf> {
+        texts.iter().enumerate().filter_map(|(i, text)| self.path(&format!("{pointer}/{i}"), text)).collect()
+    }
+
+    /// What is delivered must lie where version control can hold it: beside or below delivery.yaml or its parents, named relatively.
+    fn path(&mut self, pointer: &str, text: &str) -> Option<PathBuf> {
+        let path = Path::new(text);
+        if text.is_empty() || text.contains('\0') {
+            self.say(pointer, "the path is empty or holds a NUL character");
+            return None;
+        }
+        if path.is_absolute() || path.components().any(|c| matches!(c, Component::Prefix(_))) {
+            self.say(pointer, format!("`{text}` is absolute: wanted a path relative to the delivery, so that it means the same on every machine"));
+            return None;
+        }
+        Some(path.to_owned())
+    }
+}
+
+/// The path by which `apps[start]` reaches itself through `first`, if it does.
+fn cycle_through(apps: &[App], start: usize, first: &str) -> Option<String> {
+    let origin = apps[start].name.as_str();
+    let mut stack = vec![vec![origin, first]];
+    let mut seen = BTreeSet::new();
+    while let Some(path) = stack.pop() {
+        let last = *path.last()?;
+        if last == origin {
+            return Some(path.join(" → "));
+        }
+        if !seen.insert(last) {
+            continue;
+        }
+        let next = apps.iter().find(|a| a.name == last).map(|a| a.depends_on.as_slice()).unwrap_or_default();
+        for name in next {
+            let mut longer = path.clone();
+            longer.push(name);
+            stack.push(longer);
+        }
+    }
+    None
+}
+
+/// `did you mean …`, where one of the candidates is close.
+pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .map(|c| (distance(word, c), c))
+        .min()
+        .filter(|(d, c)| *d <= (word.len().max(c.len()) / 3).max(1))
+        .map(|(_, c)| format!("did you mean `{c}`?"))
+}
+
+/// Edits between two words, where case does not count (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.to_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (above + 1).min(row[j] + 1).min(diagonal + usize::from(ca != *cb));
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+/// A key as a JSON pointer's token (RFC 6901, section 3).
+pub(super) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
