@@ -2,8 +2,10 @@
 //!
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
+pub mod context;
 pub mod delivery;
 pub mod failure;
 pub mod oci;
 pub mod progress;
+pub mod report;
 pub mod tree;

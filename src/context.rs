@@ -1,0 +1,82 @@
+//! What the process was started with: the only reader of environment variables.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// The environment, read once.
+#[derive(Debug, Clone)]
+pub struct Context {
+    home: Option<PathBuf>,
+    docker_config: Option<PathBuf>,
+    kubeconfig: Option<OsString>,
+    /// Context that helm was told by `--kube-context`; helm passes it on only so.
+    pub helm_context: Option<String>,
+    /// Password of a private key, from `COSIGN_PASSWORD` as cosign reads it. Never printed.
+    key_password: Option<Password>,
+    /// Proxy settings as other programs read them.
+    pub proxy: ProxyVariables,
+    /// `NO_COLOR` is set (no-color.org).
+    pub no_color: bool,
+    /// The program runs as `helm offline`.
+    pub under_helm: bool,
+}
+
+/// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in either case of letters.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyVariables {
+    /// Proxy for https.
+    pub https: Option<String>,
+    /// Proxy for http.
+    pub http: Option<String>,
+    /// Hosts that are reached directly.
+    pub none: Option<String>,
+}
+
+#[derive(Clone)]
+struct Password(String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Context {
+    /// Reads the environment of this process.
+    pub fn from_env() -> Self {
+        let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let either = |name: &str| text(name).or_else(|| text(&name.to_lowercase()));
+        Self {
+            home: env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).filter(|h| !h.is_empty()).map(PathBuf::from),
+            docker_config: env::var_os("DOCKER_CONFIG").filter(|d| !d.is_empty()).map(PathBuf::from),
+            kubeconfig: env::var_os("KUBECONFIG").filter(|k| !k.is_empty()),
+            helm_context: text("HELM_KUBECONTEXT"),
+            key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
+            proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
+            no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
+            under_helm: env::var_os("HELM_PLUGIN_DIR").is_some(),
+        }
+    }
+
+    /// Docker's config.json, where it would be.
+    pub fn docker_config(&self) -> Option<PathBuf> {
+        let folder = self.docker_config.clone().or_else(|| self.home.as_ref().map(|h| h.join(".docker")))?;
+        Some(folder.join("config.json"))
+    }
+
+    /// The files of `KUBECONFIG`, else `~/.kube/config`, as kubectl looks for them (client-go, loader.go).
+    pub fn kubeconfig(&self) -> Vec<PathBuf> {
+        match &self.kubeconfig {
+            Some(list) => env::split_paths(list).filter(|p| !p.as_os_str().is_empty()).collect(),
+            None => self.home.iter().map(|h| h.join(Path::new(".kube/config"))).collect(),
+        }
+    }
+
+    /// The password for private keys, where the environment has one.
+    pub fn key_password(&self) -> Option<&str> {
+        self.key_password.as_ref().map(|p| p.0.as_str())
+    }
+}

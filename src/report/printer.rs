@@ -1,0 +1,73 @@
+//! The gate for all output.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    sync::Arc,
+};
+
+use serde::Serialize;
+
+use super::{failure, progress};
+use crate::{failure::Failure, progress::SharedReporter};
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Prints outcomes, progress and failures.
+#[derive(Debug, Clone)]
+pub struct Printer {
+    color: bool,
+    quiet: bool,
+}
+
+impl Printer {
+    /// A printer; `no_color` turns colours off where a terminal would have them.
+    pub fn new(no_color: bool, quiet: bool) -> Self {
+        Self { color: !no_color && std::io::stderr().is_terminal(), quiet }
+    }
+
+    /// A reporter for operations: bars on a terminal, plain lines elsewhere, on standard error.
+    pub fn reporter(&self) -> SharedReporter {
+        match (self.quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Arc::new(crate::progress::Silent),
+            (false, true) => Arc::new(progress::Bars::new(self.color)),
+            (false, false) => Arc::new(progress::Lines::default()),
+        }
+    }
+
+    /// Prints an outcome: `text` makes the form for people.
+    pub fn outcome<T: Serialize>(&self, format: Format, outcome: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let mut printed = match format {
+            Format::Text => text(outcome),
+            Format::Json => serde_json::to_string_pretty(outcome).map_err(|e| Failure::new(crate::failure::Kind::Other, e))?,
+        };
+        if !printed.is_empty() && !printed.ends_with('\n') {
+            printed.push('\n');
+        }
+        self.data(printed.as_bytes())
+    }
+
+    /// Writes data to standard output as it is. A reader that has gone away is no failure.
+    #[expect(clippy::unused_self, reason = "output goes through the printer, so that one place decides about it")]
+    pub fn data(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(crate::failure::Kind::Other, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows a failure on standard error: what, why, what next.
+    pub fn failure(&self, failure: &Failure) {
+        let shown = failure::render(failure, self.color);
+        // Where standard error is gone, nobody can be told.
+        let _ = std::io::stderr().lock().write_all(shown.as_bytes());
+    }
+}

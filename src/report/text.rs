@@ -1,0 +1,76 @@
+//! Numbers and tables for people.
+
+use std::{fmt::Write as _, time::Duration};
+
+/// Bytes in decimal units, as registries and `docker images` count: `325.0 MB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "one decimal place is shown")]
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A duration: `0.23s`, `15.5s`, `2m05s`.
+pub fn duration(d: Duration) -> String {
+    let seconds = d.as_secs_f64();
+    if seconds < 10.0 {
+        format!("{seconds:.2}s")
+    } else if seconds < 100.0 {
+        format!("{seconds:.1}s")
+    } else {
+        format!("{}m{:02}s", d.as_secs() / 60, d.as_secs() % 60)
+    }
+}
+
+/// A table as kubectl prints them: upper-case heads, three spaces between columns, no lines.
+pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = heads.iter().map(|h| h.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            let _ = write!(text, "{cell:<width$}   ");
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    };
+    line(&mut heads.iter().copied());
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_people_write_them() {
+        for (n, want) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (325_000_000, "325.0 MB"), (12_300_000_000, "12.3 GB")] {
+            assert_eq!(bytes(n), want);
+        }
+        for (ms, want) in [(230, "0.23s"), (15_500, "15.5s"), (125_000, "2m05s")] {
+            assert_eq!(duration(Duration::from_millis(ms)), want);
+        }
+    }
+
+    #[test]
+    fn tables_line_up() {
+        let rows = vec![vec!["a".to_owned(), "1".to_owned()], vec!["longer".to_owned(), String::new()]];
+        assert_eq!(table(&["NAME", "N"], &rows), "NAME     N\na        1\nlonger\n");
+    }
+}
