@@ -4,6 +4,7 @@
 
 pub mod delivery;
 pub mod failure;
+pub mod goyaml;
 pub mod oci;
 pub mod progress;
 pub mod tree;
