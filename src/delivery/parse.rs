@@ -28,9 +28,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Delivery, DeliveryError> {
         return Err(fail(vec![Diagnostic::at(text, 0..0, format!("the file has {} bytes; at most {TEXT_MAX} are read", text.len()), None)]));
     }
     let node = goyaml::parse_nodes(text).map_err(|error| fail(vec![yaml_error(text, &error)]))?;
-    let Some(node) = node else { return Err(fail(vec![Diagnostic::at(text, 0..0, "the file is empty".into(), Some("`kubectl offline schema` shows what belongs in it".into()))])) };
-    let value = node.to_json().map_err(|error| fail(vec![yaml_error(text, &error)]))?;
+    let value = node.to_value().map_err(|error| fail(vec![yaml_error(text, &error)]))?;
 
+    if value.is_null() {
+        return Err(fail(vec![Diagnostic::at(text, 0..0, "the file is empty".into(), Some("`kubectl offline schema` shows what belongs in it".into()))]));
+    }
     let mut diagnostics = duplicate_keys(text, &node);
     diagnostics.extend(against_schema(text, &node, &value));
     if !diagnostics.is_empty() {
@@ -57,7 +59,7 @@ fn located(text: &str, node: &Node, checker: Checker) -> Vec<Diagnostic> {
 }
 
 fn yaml_error(text: &str, error: &goyaml::YamlError) -> Diagnostic {
-    let start = error.line().map_or(0, |line| line_start(text, line));
+    let start = error.line.map_or(0, |line| line_start(text, usize::try_from(line).unwrap_or(usize::MAX)));
     let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
     Diagnostic::at(text, start..end, error.to_string(), None)
 }
@@ -71,38 +73,31 @@ fn find(node: &Node, pointer: &str) -> Range<usize> {
     let mut at = node;
     let mut span = None;
     for token in pointer.split('/').skip(1) {
-        let next = match &at.kind {
-            NodeKind::Mapping(entries) => entries.iter().rev().find(|(key, _)| key_text(key).is_some_and(|k| escape(k) == token)).map(|(key, value)| {
+        let next = match &at.target().kind {
+            NodeKind::Mapping { entries, .. } => entries.iter().rev().find(|(key, _)| key.text().is_some_and(|k| escape(k) == token)).map(|(key, value)| {
                 // A whole mapping or list underlined says nothing: its key does.
-                span = (!matches!(value.kind, NodeKind::Scalar { .. })).then(|| range(key));
+                span = value.text().is_none().then(|| range(key));
                 value
             }),
-            NodeKind::Sequence(items) => token.parse::<usize>().ok().and_then(|i| items.get(i)).inspect(|_| span = None),
+            NodeKind::Sequence { items, .. } => token.parse::<usize>().ok().and_then(|i| items.get(i)).inspect(|_| span = None),
             _ => None,
         };
         let Some(next) = next else { break };
         at = next;
     }
-    span.unwrap_or_else(|| first_line(range(at), at))
+    span.unwrap_or_else(|| first_line(at))
 }
 
 /// A mapping without a key of its own (an item of a list) is shown by its first key.
-fn first_line(whole: Range<usize>, node: &Node) -> Range<usize> {
-    match &node.kind {
-        NodeKind::Mapping(entries) => entries.first().map_or(whole, |(key, _)| range(key)),
-        _ => whole,
+fn first_line(node: &Node) -> Range<usize> {
+    match node.entries().first() {
+        Some((key, _)) => range(key),
+        None => range(node),
     }
 }
 
 fn range(node: &Node) -> Range<usize> {
     node.span.start..node.span.end
-}
-
-fn key_text(node: &Node) -> Option<&str> {
-    match &node.kind {
-        NodeKind::Scalar { value, .. } => Some(value),
-        _ => None,
-    }
 }
 
 /// Helm's YAML lets the last of equal keys win; in a file that people keep, that is a mistake.
@@ -111,19 +106,19 @@ fn duplicate_keys(text: &str, node: &Node) -> Vec<Diagnostic> {
     let mut queue = vec![node];
     while let Some(node) = queue.pop() {
         match &node.kind {
-            NodeKind::Mapping(entries) => {
+            NodeKind::Mapping { entries, .. } => {
                 let mut seen = std::collections::BTreeSet::new();
                 for (key, value) in entries {
-                    if let Some(name) = key_text(key)
+                    if let Some(name) = key.text()
                         && name != "<<"
                         && !seen.insert(name)
                     {
                         found.push(Diagnostic::at(text, range(key), format!("key `{name}` is there twice"), None));
                     }
-                    queue.push(value);
+                    queue.push(value.as_ref());
                 }
             }
-            NodeKind::Sequence(items) => queue.extend(items),
+            NodeKind::Sequence { items, .. } => queue.extend(items.iter().map(AsRef::as_ref)),
             _ => {}
         }
     }
@@ -163,7 +158,9 @@ fn schema_error(text: &str, node: &Node, error: &jsonschema::ValidationError<'_>
             let help = error.instance().as_str().and_then(|word| nearest(word, options.iter().map(String::as_str)));
             vec![Diagnostic::at(text, here(), format!("`{field}` is {}; wanted {}", error.instance(), options.join(" or ")), help)]
         }
-        ValidationErrorKind::Constant { expected_value } => vec![Diagnostic::at(text, here(), format!("`{field}` is {}; wanted {expected_value}", error.instance()), None)],
+        ValidationErrorKind::Constant { expected_value } => {
+            vec![Diagnostic::at(text, here(), format!("`{field}` is {}; wanted {expected_value}", error.instance()), None)]
+        }
         ValidationErrorKind::Pattern { pattern } => {
             vec![Diagnostic::at(text, here(), format!("`{field}` is {}, which does not match {pattern}", error.instance()), None)]
         }
@@ -182,16 +179,7 @@ fn unknown_key(text: &str, node: &Node, parent: &str, key: &str, error: &jsonsch
 }
 
 fn key_span(node: &Node, parent: &str, key: &str) -> Option<Range<usize>> {
-    let mut at = node;
-    for token in parent.split('/').skip(1) {
-        at = match &at.kind {
-            NodeKind::Mapping(entries) => &entries.iter().rev().find(|(k, _)| key_text(k).is_some_and(|k| escape(k) == token))?.1,
-            NodeKind::Sequence(items) => items.get(token.parse::<usize>().ok()?)?,
-            _ => return None,
-        };
-    }
-    let NodeKind::Mapping(entries) = &at.kind else { return None };
-    entries.iter().find(|(k, _)| key_text(k) == Some(key)).map(|(k, _)| range(k))
+    node.at(parent)?.entries().iter().find(|(k, _)| k.text() == Some(key)).map(|(k, _)| range(k))
 }
 
 /// The keys that the schema knows where the failed `additionalProperties` stands.

@@ -52,14 +52,18 @@ fn every_field_is_read() {
 fn each_mistake_is_found_at_its_place() {
     let cases: &[(&str, &str, &[(usize, usize, &str)])] = &[
         ("platforms: [linux", "platfroms: [linux", &[(6, 3, "`spec` has no key `platfroms`")]),
-        ("version: \"1.0\"", "version: 1.0", &[(4, 35, "`metadata.version` is the number 1.0; wanted a string")]),
+        ("version: \"1.0\"", "version: 1.0", &[(4, 33, "`metadata.version` is the number 1.0; wanted a string")]),
         ("kind: Delivery", "kind: Deliver", &[(3, 7, "wanted Delivery")]),
         ("name: shop", "name: Shop", &[(4, 18, "does not match")]),
-        ("linux/arm64]", "linux/arm64, linux]", &[(6, 42, "`linux` is not a platform")]),
+        ("linux/arm64]", "linux/arm64, linux]", &[(6, 41, "`linux` is not a platform")]),
         ("dependsOn: [db]", "dependsOn: [dbs]", &[(13, 17, "depends on `dbs`, which is no app")]),
         ("name: db\n    namespace", "name: web\n    namespace", &[(13, 17, "depends on `db`, which is no app"), (20, 11, "app `web` is there twice")]),
         ("namespace: data", "dependsOn: [web]", &[(13, 17, "in a circle: web → db → web"), (21, 17, "in a circle: db → web → db")]),
-        ("{path: charts/web}", "{repo: https://charts.example, name: web}", &[(14, 19, "`chart.repo` is refused: the machinery for it comes with a later version"), (14, 49, "`chart.name` is refused")]),
+        (
+            "{path: charts/web}",
+            "{repo: https://charts.example, name: web}",
+            &[(14, 19, "`chart.repo` is refused: the machinery for it comes with a later version"), (14, 49, "`chart.name` is refused")],
+        ),
         ("{path: charts/web}", "{path: /charts/web}", &[(14, 19, "`/charts/web` is absolute")]),
         ("{ref: busybox}", "{ref: Busybox}", &[(24, 11, "`Busybox` is not an image reference")]),
         ("{ref: busybox}", "{ref: busybox, tagPolicy: {regex: '1\\..*'}}", &[(24, 20, "`tagPolicy` is refused")]),

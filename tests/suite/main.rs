@@ -1,1 +1,3 @@
-//! suite
+//! Integration tests: the commands, the engines against their oracles, the cluster.
+
+mod delivery;
