@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::args::FormatArgs;
-use crate::{context::Context, failure::Failure, ops, report::Printer};
+use super::args::{self, FormatArgs};
+use crate::{context::Context, failure::Failure, ops::keygen, redact::Secret, report::Printer};
 
 /// Make a key pair in cosign's format: NAME.key and NAME.pub
 ///
-/// The private key is encrypted with the password in `COSIGN_PASSWORD`; left unset or empty, with the empty password, as cosign does.
+/// The private key is encrypted with the password in `COSIGN_PASSWORD`; left unset, with the empty password.
 #[derive(Debug, clap::Args)]
 pub(super) struct KeygenArgs {
     /// Path of the pair without its endings
@@ -19,10 +19,11 @@ pub(super) struct KeygenArgs {
 
 impl KeygenArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = ops::KeygenOptions { output: self.output, password: context.key_password().unwrap_or_default().to_owned().into() };
-        let outcome = ops::keygen(&options)?;
+        let password = args::key_password(context).unwrap_or_else(|| Secret::new(String::new()));
+        let outcome = keygen::run(&keygen::KeygenOptions { name: self.output, password })?;
         printer.outcome(self.format.format, &outcome, |o| {
-            format!("private key {}\npublic key  {}\nKeep the private key secret; carry the public key to the other side by another way than the archive.\n", o.private_key.display(), o.public_key.display())
+            let keep = "Keep the private key secret. Carry the public key to the other side by another way than the archive.";
+            format!("private key  {}\npublic key   {}\nfingerprint  {}\n{keep}\n", o.private.display(), o.public.display(), o.fingerprint)
         })
     }
 }

@@ -6,7 +6,7 @@ use super::args::{FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::Failure,
-    ops,
+    ops::verify,
     report::{Printer, text},
 };
 
@@ -23,8 +23,11 @@ pub(super) struct VerifyArgs {
 
 impl VerifyArgs {
     pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = ops::VerifyOptions { archive: self.archive, trust: self.trust.policy()? };
-        let outcome = ops::verify(&options, &printer.reporter())?;
-        printer.outcome(self.format.format, &outcome, |o| text::verified(o))
+        let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve() };
+        let outcome = verify::run(&options, &*printer.reporter())?;
+        printer.outcome(self.format.format, &outcome, |o| {
+            let what = format!("{} apps, {} images, {}", o.apps, o.images, text::bytes(o.size));
+            format!("{}: {} {}, whole, {}\n{what}\n", o.archive.display(), o.name, o.version, text::standing(&o.signature))
+        })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use crate::{archive::Standing, cluster::Placement};
+
 /// Bytes in decimal units, as registries and `docker images` count: `325.0 MB`.
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -52,6 +54,21 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
         line(&mut row.iter().map(String::as_str));
     }
     out
+}
+
+/// Who vouches for an archive, in words.
+pub fn standing(standing: &Standing) -> String {
+    match standing {
+        Standing::Signed { by, .. } => format!("signed by {}", by.fingerprint),
+        Standing::Unchecked => "signature NOT checked".to_owned(),
+        Standing::Unsigned => "NOT signed".to_owned(),
+    }
+}
+
+/// Which pod runs where.
+pub fn pods(pods: &[Placement]) -> String {
+    let row = |p: &Placement| vec![p.pod.clone(), p.state.clone(), p.node.clone().unwrap_or_else(|| "-".into()), p.images.join(", ")];
+    table(&["POD", "STATE", "NODE", "IMAGES"], &pods.iter().map(row).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
