@@ -2,8 +2,11 @@
 //!
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
+pub mod archive;
 pub mod delivery;
 pub mod failure;
+pub mod io;
 pub mod oci;
 pub mod progress;
+pub mod redact;
 pub mod tree;
