@@ -7,6 +7,8 @@ pub mod delivery;
 pub mod failure;
 pub mod io;
 pub mod oci;
+pub mod ops;
 pub mod progress;
 pub mod redact;
+pub mod signing;
 pub mod tree;
