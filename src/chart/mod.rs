@@ -3,6 +3,7 @@
 //! Nothing here does I/O: charts come as [`crate::tree::FileTree`] or as the bytes of a .tgz. What Helm v3.22 does is the
 //! specification, faults that charts rely on included; real `helm template` is the judge (tests/fixtures/conformance).
 
+mod dependencies;
 mod error;
 mod ignore;
 mod load;
@@ -10,7 +11,9 @@ mod metadata;
 mod model;
 mod package;
 pub mod semver;
+pub mod values;
 
+pub use dependencies::DependencyError;
 pub use error::ChartError;
 pub use load::from_manifests;
 pub use metadata::{Dependency, Maintainer, Metadata};
