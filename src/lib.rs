@@ -6,6 +6,7 @@ pub mod chart;
 pub mod delivery;
 pub mod failure;
 pub mod goyaml;
+pub mod objects;
 pub mod oci;
 pub mod progress;
 pub mod tree;
