@@ -33,14 +33,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut list = String::new();
     for target in if skip { Vec::new() } else { targets()? } {
         let folder = build(&target, &out)?;
-        let [loader, agent] = ["offline-loader", "offline-agent"].map(|name| folder.join(name));
+        let path = |name: &str| folder.join(name).into_os_string().into_string().map_err(|path| format!("{} is no text", path.display()));
+        let (loader, agent) = (path("offline-loader")?, path("offline-agent")?);
         writeln!(
             list,
             "    EmbeddedAgent {{ architecture: {:?}, loader: include_bytes!({loader:?}), agent: include_bytes!({agent:?}) }},",
             target.architecture
         )?;
     }
-    let text = format!("/// The agents that were built with this program.\npub(super) static EMBEDDED: &[EmbeddedAgent] = &[\n{list}];\n");
+    let text = format!("/// The agents that were built with this program.\nstatic EMBEDDED: &[EmbeddedAgent] = &[\n{list}];\n");
     fs::write(out.join("agents.rs"), text)?;
     Ok(())
 }

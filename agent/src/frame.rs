@@ -25,7 +25,7 @@ pub mod kind {
     pub const PROGRESS: u8 = b'p';
     /// Answer to `OPEN`: where to go on (u64), or [`PRESENT`](super::PRESENT).
     pub const OFFSET: u8 = b'o';
-    /// So many bytes of the blob are in containerd's hands (u64).
+    /// How many blobs were opened on this stream before this one (u64), and how many bytes of it are in containerd's hands (u64).
     pub const ACK: u8 = b'a';
     /// A blob or a pack is in the store. Payload: the blob's digest; empty for a pack.
     pub const COMMITTED: u8 = b'c';
@@ -70,6 +70,11 @@ impl Frame {
         Self::new(kind, value.to_be_bytes())
     }
 
+    /// A frame that carries two numbers.
+    pub fn numbers(kind: u8, first: u64, second: u64) -> Self {
+        Self::new(kind, [first.to_be_bytes(), second.to_be_bytes()].concat())
+    }
+
     /// A frame that carries JSON.
     pub fn json(kind: u8, value: &impl serde::Serialize) -> Self {
         // Our messages have string keys and no failing serializers, which is all that can go wrong.
@@ -78,11 +83,16 @@ impl Frame {
 
     /// Reads the payload as a number.
     pub fn as_number(&self) -> Result<u64, FrameError> {
-        self.payload
-            .as_slice()
-            .try_into()
-            .map(u64::from_be_bytes)
-            .map_err(|_| FrameError::Payload { kind: self.kind, reason: "it should be 8 bytes".to_owned() })
+        let wrong = |_| FrameError::Payload { kind: self.kind, reason: "it should be 8 bytes".to_owned() };
+        self.payload.as_slice().try_into().map(u64::from_be_bytes).map_err(wrong)
+    }
+
+    /// Reads the payload as two numbers.
+    pub fn as_numbers(&self) -> Result<(u64, u64), FrameError> {
+        let wrong = || FrameError::Payload { kind: self.kind, reason: "it should be 16 bytes".to_owned() };
+        let (first, rest) = self.payload.split_first_chunk().ok_or_else(wrong)?;
+        let second = rest.try_into().map_err(|_| wrong())?;
+        Ok((u64::from_be_bytes(*first), u64::from_be_bytes(second)))
     }
 
     /// Reads the payload as JSON.
@@ -205,5 +215,7 @@ mod tests {
     fn numbers_are_eight_bytes() {
         assert_eq!(Frame::number(kind::ACK, 258).encode(), [b'a', 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert!(Frame::new(kind::ACK, [1]).as_number().is_err());
+        assert_eq!(Frame::numbers(kind::ACK, 3, 9).as_numbers(), Ok((3, 9)));
+        assert!(Frame::number(kind::ACK, 1).as_numbers().is_err());
     }
 }

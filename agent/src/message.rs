@@ -98,8 +98,6 @@ pub enum Task {
         /// The lease's name.
         lease: String,
     },
-    /// Ends the agent's main process, and with it the pod.
-    Stop,
 }
 
 /// A descriptor, as far as containerd needs it.

@@ -91,11 +91,6 @@ impl Control {
             }
             Task::Prove { names } => self.prove(names).await,
             Task::End { lease } => self.containerd.delete_lease(&lease).await.map(|()| Outcome::Done),
-            Task::Stop => {
-                rustix::process::kill_process(rustix::process::Pid::INIT, rustix::process::Signal::TERM)
-                    .map_err(|e| Error::unusable(format!("cannot stop the agent's main process: {e}")))?;
-                Ok(Outcome::Done)
-            }
         }
     }
 

@@ -27,6 +27,7 @@ struct Stream {
     output: Output,
     beside: Arc<Semaphore>,
     blob: Option<Blob>,
+    opened: u64,
 }
 
 /// Runs until the other side quits or goes.
@@ -34,7 +35,7 @@ pub(crate) async fn run(socket: &str) -> Result<()> {
     let mut input = Input::open()?;
     let containerd = Containerd::connect(socket).await?;
     let (output, writer) = Output::open()?;
-    let mut stream = Stream { containerd, output, beside: Arc::new(Semaphore::new(BESIDE)), blob: None };
+    let mut stream = Stream { containerd, output, beside: Arc::new(Semaphore::new(BESIDE)), blob: None, opened: 0 };
     while let Some(frame) = input.next().await? {
         if frame.kind == kind::QUIT {
             break;
@@ -63,6 +64,8 @@ impl Stream {
 
     async fn open(&mut self, open: Open) -> Result<()> {
         let containerd = self.containerd.under(&open.lease);
+        let sequence = self.opened;
+        self.opened += 1;
         let digest = open.blob.digest;
         let opened = async {
             let ingest = containerd.open(&digest, open.blob.size).await?;
@@ -79,7 +82,7 @@ impl Stream {
                     let output = self.output.clone();
                     tokio::spawn(async move {
                         while let Some(offset) = confirmed.recv().await {
-                            output.send(Frame::number(kind::ACK, offset)).await;
+                            output.send(Frame::numbers(kind::ACK, sequence, offset)).await;
                         }
                     });
                 }
