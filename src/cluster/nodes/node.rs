@@ -13,7 +13,10 @@ use std::{
 use futures::future::try_join_all;
 use kube::Client;
 use offline_agent::{Blob, FailureCode, Outcome, PEER_PORT, Progress, Task};
-use tokio::time::sleep;
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::sleep,
+};
 
 use super::{
     Blobs, ImportOptions, NodeOutcome, NodesError,
@@ -187,13 +190,16 @@ impl NodeRun {
             return Ok(());
         }
         let streams = if only_small { 1 } else { self.run.options.streams.clamp(1, 16) };
-        let uploads = try_join_all((0..streams).map(|i| self.uploads(control, if i == 0 { small } else { &[] })));
+        let (tell, fates) = mpsc::unbounded_channel();
+        // The settling ends when the last upload has dropped its end of the channel.
+        let uploads = try_join_all((0..streams).map(|i| self.uploads(control, if i == 0 { small } else { &[] }, tell.clone())));
+        drop(tell);
         let lanes = if self.run.nodes > 1 { LANES } else { 0 };
         let fetches = try_join_all((0..lanes).map(|_| self.fetches(control)));
-        tokio::try_join!(uploads, fetches).map(|_| ())
+        tokio::try_join!(uploads, fetches, self.settle(control, fates)).map(|_| ())
     }
 
-    async fn uploads(&self, control: &Control, small: &[Descriptor]) -> Result<(), Trouble> {
+    async fn uploads(&self, control: &Control, small: &[Descriptor], fates: UnboundedSender<Fate>) -> Result<(), Trouble> {
         let advance = |bytes: u64, sent: bool| {
             if sent {
                 self.tally.sent.fetch_add(bytes, Ordering::Relaxed);
@@ -202,19 +208,18 @@ impl NodeRun {
         };
         let mut open: Option<Upload> = None;
         if !small.is_empty() {
-            let mut upload = self.open(control).await?;
+            let mut upload = self.open(control, &fates).await?;
             upload.small(small, &advance).await?;
             control.tell(Task::Arrived { digests: small.iter().map(|b| b.digest.to_string()).collect() }).await?;
             open = Some(upload);
         }
-        let mut fates = Vec::new();
         loop {
             let next = self.run.schedule.wait(|schedule| schedule.next_upload(self.index));
             let next = match &mut open {
                 Some(upload) if upload.waits() => tokio::select! {
                     // What became of the last ones first: the schedule waits for that, too.
                     biased;
-                    heard = upload.listen(&mut fates) => {
+                    heard = upload.listen() => {
                         heard?;
                         None
                     }
@@ -227,13 +232,12 @@ impl NodeRun {
                 Some(Some(blob)) => {
                     let upload = match &mut open {
                         Some(upload) => upload,
-                        none => none.insert(self.open(control).await?),
+                        none => none.insert(self.open(control, &fates).await?),
                     };
-                    upload.blob(blob, &advance, &mut fates).await?;
+                    upload.blob(blob, &advance).await?;
                 }
                 None => {}
             }
-            self.settle(control, &mut fates).await?;
         }
         if let Some(upload) = open {
             upload.close().await;
@@ -241,18 +245,17 @@ impl NodeRun {
         Ok(())
     }
 
-    async fn open(&self, control: &Control) -> Result<Upload, Trouble> {
-        Upload::open(&self.run.client, control.place.clone(), self.lease(), Arc::clone(&self.run.blobs)).await
+    async fn open(&self, control: &Control, fates: &UnboundedSender<Fate>) -> Result<Upload, Trouble> {
+        Upload::open(&self.run.client, control.place.clone(), self.lease(), Arc::clone(&self.run.blobs), fates.clone()).await
     }
 
     /// Writes down what became of blobs, and tells the import.
-    async fn settle(&self, control: &Control, fates: &mut Vec<Fate>) -> Result<(), Trouble> {
-        let mut digests = Vec::new();
-        for fate in fates.drain(..) {
+    async fn settle(&self, control: &Control, mut fates: UnboundedReceiver<Fate>) -> Result<(), Trouble> {
+        while let Some(fate) = fates.recv().await {
             match fate {
                 Fate::Stored(blob) => {
                     self.run.schedule.arrived(self.index, &blob.digest);
-                    digests.push(blob.digest.to_string());
+                    control.tell(Task::Arrived { digests: vec![blob.digest.to_string()] }).await?;
                 }
                 Fate::Failed(blob, failure) => {
                     let again = failure.code == FailureCode::Content && self.run.schedule.failed(self.index, blob, None);
@@ -261,9 +264,6 @@ impl NodeRun {
                     }
                 }
             }
-        }
-        if !digests.is_empty() {
-            control.tell(Task::Arrived { digests }).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::{io, sync::Arc};
 
 use kube::Client;
 use offline_agent::{Blob, Failed, Frame, Open, Pack, frame::PRESENT, kind};
+use tokio::sync::mpsc;
 
 use super::{
     Blobs, NodesError,
@@ -46,6 +47,7 @@ pub(super) struct Upload {
     confirmed: u64,
     outstanding: Vec<Descriptor>,
     packs: usize,
+    fates: mpsc::UnboundedSender<Fate>,
 }
 
 /// What a frame from the agent means for the blob that is being sent.
@@ -56,11 +58,17 @@ enum Said {
 }
 
 impl Upload {
-    /// Opens a data stream in an agent's pod.
-    pub(super) async fn open(client: &Client, place: Place, lease: String, blobs: Arc<dyn Blobs>) -> Result<Self, Trouble> {
+    /// Opens a data stream in an agent's pod. What becomes of blobs goes to `fates` as soon as it is known.
+    pub(super) async fn open(
+        client: &Client,
+        place: Place,
+        lease: String,
+        blobs: Arc<dyn Blobs>,
+        fates: mpsc::UnboundedSender<Fate>,
+    ) -> Result<Self, Trouble> {
         let opened = exec::open(client, &place.namespace, &place.pod, &[AGENT, "data"]).await;
         let (sender, receiver) = opened.map_err(|e| place.broken(e))?;
-        Ok(Self { place, lease, blobs, sender, receiver, opened: 0, confirmed: 0, outstanding: Vec::new(), packs: 0 })
+        Ok(Self { place, lease, blobs, sender, receiver, opened: 0, confirmed: 0, outstanding: Vec::new(), packs: 0, fates })
     }
 
     /// Whether anything that was sent is not known to be stored yet.
@@ -68,22 +76,27 @@ impl Upload {
         !self.outstanding.is_empty() || self.packs > 0
     }
 
+    /// Nobody listens when the attempt is being given up.
+    fn tell(&self, fate: Fate) {
+        let _ = self.fates.send(fate);
+    }
+
     /// Waits for the agent to say something, and passes on what became of blobs.
-    pub(super) async fn listen(&mut self, fates: &mut Vec<Fate>) -> Result<(), Trouble> {
+    pub(super) async fn listen(&mut self) -> Result<(), Trouble> {
         let frame = self.receiver.next().await.map_err(|e| self.place.broken(e))?;
-        self.heard(&frame, None, fates).map(|_| ())
+        self.heard(&frame, None).map(|_| ())
     }
 
     /// Takes what the agent has said already.
-    fn catch_up(&mut self, fates: &mut Vec<Fate>) -> Result<(), Trouble> {
+    fn catch_up(&mut self) -> Result<(), Trouble> {
         while let Some(frame) = self.receiver.ready() {
             let frame = frame.map_err(|e| self.place.broken(e))?;
-            self.heard(&frame, None, fates)?;
+            self.heard(&frame, None)?;
         }
         Ok(())
     }
 
-    fn heard(&mut self, frame: &Frame, current: Option<&Descriptor>, fates: &mut Vec<Fate>) -> Result<Said, Trouble> {
+    fn heard(&mut self, frame: &Frame, current: Option<&Descriptor>) -> Result<Said, Trouble> {
         let malformed = |e: offline_agent::FrameError| Trouble::Fatal(NodesError::Agent { node: self.place.node.clone(), reason: e.to_string() });
         match frame.kind {
             kind::OFFSET => return frame.as_number().map(Said::Offset).map_err(malformed),
@@ -96,13 +109,15 @@ impl Upload {
             kind::COMMITTED if frame.payload.is_empty() => self.packs = self.packs.saturating_sub(1),
             kind::COMMITTED => {
                 if let Some(at) = self.outstanding.iter().position(|b| b.digest.as_str().as_bytes() == frame.payload) {
-                    fates.push(Fate::Stored(self.outstanding.swap_remove(at)));
+                    let stored = Fate::Stored(self.outstanding.swap_remove(at));
+                    self.tell(stored);
                 }
             }
             kind::FAILED => {
                 let Failed { digest, failure } = frame.as_json().map_err(malformed)?;
                 if let Some(at) = self.outstanding.iter().position(|b| b.digest.as_str() == digest) {
-                    fates.push(Fate::Failed(self.outstanding.swap_remove(at), failure));
+                    let failed = Fate::Failed(self.outstanding.swap_remove(at), failure);
+                    self.tell(failed);
                 } else if current.is_some_and(|b| b.digest.as_str() == digest) {
                     return Ok(Said::NotOpened(failure));
                 } else {
@@ -115,21 +130,21 @@ impl Upload {
     }
 
     /// Sends one blob up to its commit. `advance` hears of bytes that need not be sent any more: sent now (true) or by an earlier attempt.
-    pub(super) async fn blob(&mut self, blob: Descriptor, advance: &(dyn Fn(u64, bool) + Sync), fates: &mut Vec<Fate>) -> Result<(), Trouble> {
+    pub(super) async fn blob(&mut self, blob: Descriptor, advance: &(dyn Fn(u64, bool) + Sync)) -> Result<(), Trouble> {
         let name = Blob { digest: blob.digest.to_string(), size: blob.size };
         self.send(&Frame::json(kind::OPEN, &Open { lease: self.lease.clone(), blob: name })).await?;
         self.opened += 1;
         let mut offset = loop {
             let frame = self.receiver.next().await.map_err(|e| self.place.broken(e))?;
-            match self.heard(&frame, Some(&blob), fates)? {
+            match self.heard(&frame, Some(&blob))? {
                 Said::Offset(PRESENT) => {
                     advance(blob.size, false);
-                    fates.push(Fate::Stored(blob));
+                    self.tell(Fate::Stored(blob));
                     return Ok(());
                 }
                 Said::Offset(offset) => break offset.min(blob.size),
                 Said::NotOpened(failure) => {
-                    fates.push(Fate::Failed(blob, failure));
+                    self.tell(Fate::Failed(blob, failure));
                     return Ok(());
                 }
                 Said::Other => {}
@@ -143,15 +158,15 @@ impl Upload {
             self.sender.send_prepared(kind::DATA, message).await.map_err(|e| self.place.broken(e))?;
             offset += length;
             advance(length, true);
-            self.catch_up(fates)?;
+            self.catch_up()?;
             while offset.saturating_sub(self.confirmed) > WINDOW {
-                self.listen(fates).await?;
+                self.listen().await?;
             }
         }
         self.send(&Frame::new(kind::COMMIT, [])).await?;
         self.outstanding.push(blob);
         while self.outstanding.len() > OUTSTANDING {
-            self.listen(fates).await?;
+            self.listen().await?;
         }
         Ok(())
     }
@@ -174,7 +189,7 @@ impl Upload {
             advance(sent, true);
         }
         while self.packs > 0 {
-            self.listen(&mut Vec::new()).await?;
+            self.listen().await?;
         }
         Ok(())
     }
