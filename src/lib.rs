@@ -3,6 +3,7 @@
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
 pub mod context;
+pub mod cluster;
 pub mod delivery;
 pub mod failure;
 pub mod goyaml;

@@ -1,3 +1,6 @@
 //! Integration tests: the commands, the engines against their oracles, the cluster.
 
 mod delivery;
+//! suite
+
+mod nodes;

@@ -1,0 +1,3 @@
+//! The cluster: into its nodes, and onto it.
+
+pub mod nodes;
