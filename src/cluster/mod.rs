@@ -1,0 +1,28 @@
+//! The cluster's side: connecting as kubectl does, knowing its kinds, applying objects, running hooks, waiting, keeping releases as Helm does.
+//!
+//! Nothing here decides what is to be installed; that is the work of `ops`. Objects arrive as JSON values.
+
+pub mod apply;
+mod connect;
+mod diagnosis;
+mod discovery;
+mod error;
+mod hooks;
+mod managed_fields;
+mod object;
+mod proxy;
+mod readiness;
+pub mod release;
+mod rights;
+mod wait;
+
+pub use connect::{Cluster, ConnectOptions};
+pub use diagnosis::{Placement, PodTrouble};
+pub use discovery::Catalog;
+pub use error::ClusterError;
+pub(crate) use hooks::clear_all;
+pub use hooks::{HookRun, run_hooks};
+pub use object::flatten;
+pub use object::{Object, ObjectKey};
+pub use rights::{Right, missing_rights};
+pub use wait::{WaitOptions, placements, wait_ready};
