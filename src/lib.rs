@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod delivery;
 pub mod failure;
+pub mod goyaml;
 pub mod oci;
 pub mod progress;
 pub mod tree;
