@@ -7,5 +7,7 @@ pub mod delivery;
 pub mod failure;
 pub mod goyaml;
 pub mod oci;
+pub mod ops;
 pub mod progress;
+pub mod rewrite;
 pub mod tree;

@@ -27,8 +27,8 @@ const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 /// Requests at a time within a run of objects of one kind.
 const AT_ONCE: usize = 8;
 /// How long a new CRD may take until it serves (helm, pkg/action/install.go, `installCRDs`).
-const ESTABLISHED: Duration = Duration::from_secs(60);
-const GONE: Duration = Duration::from_secs(120);
+const ESTABLISHED: Duration = Duration::from_mins(1);
+const GONE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(250);
 
 /// The release that objects belong to.
@@ -88,7 +88,7 @@ pub async fn existing(client: &Client, objects: &[Object], current: &[Object], o
             && let Some(reason) = owner.objection(&live)
         {
             let (release, namespace) = (owner.release.to_owned(), owner.namespace.to_owned());
-            return Err(ClusterError::Foreign { object: object.key().clone(), release, namespace, reason });
+            return Err(ClusterError::Foreign { object: Box::new(object.key().clone()), release, namespace, reason });
         }
         keys.insert(object.key().clone());
     }
@@ -172,11 +172,21 @@ async fn wait_established(client: &Client, crd: &Object) -> Result<(), ClusterEr
         let state = match state {
             State::Ready => return Ok(()),
             State::Waiting(state) if started.elapsed() < ESTABLISHED => state,
-            State::Waiting(state) => return Err(ClusterError::Timeout { object: crd.key().clone(), waited: started.elapsed(), state, pods: vec![] }),
-            State::Failed(state) => return Err(ClusterError::Failed { object: crd.key().clone(), state, pods: vec![] }),
+            State::Waiting(state) => return Err(ClusterError::Timeout { object: Box::new(crd.key().clone()), waited: started.elapsed(), state, pods: vec![] }),
+            State::Failed(state) => return Err(ClusterError::Failed { object: Box::new(crd.key().clone()), state, pods: vec![] }),
         };
         tracing::debug!(crd = %crd.key(), state, "waiting");
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Whether a namespace is there. Without the right to look, it is taken to be.
+pub async fn namespace_exists(client: &Client, name: &str) -> Result<bool, ClusterError> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    match api.get_opt(name).await {
+        Ok(found) => Ok(found.is_some()),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(true),
+        Err(error) => Err(ClusterError::request("read", format!("Namespace/{name}"), error)),
     }
 }
 
@@ -184,7 +194,7 @@ async fn wait_established(client: &Client, crd: &Object) -> Result<(), ClusterEr
 pub async fn ensure_namespace(client: &Client, name: &str) -> Result<bool, ClusterError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let subject = || format!("Namespace/{name}");
-    if api.get_opt(name).await.map_err(|e| ClusterError::request("read", subject(), e))?.is_some() {
+    if namespace_exists(client, name).await? {
         return Ok(false);
     }
     let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}}});
@@ -205,7 +215,7 @@ pub async fn ensure_namespace(client: &Client, name: &str) -> Result<bool, Clust
     Ok(true)
 }
 
-/// Deletes a namespace that this run created, if nothing but what comes with every namespace is in it is for the caller to know.
+/// Deletes a namespace that this run created, with everything in it.
 pub async fn delete_namespace(client: &Client, name: &str) -> Result<(), ClusterError> {
     let api: Api<Namespace> = Api::all(client.clone());
     match api.delete(name, &DeleteParams::background()).await {
@@ -238,6 +248,11 @@ async fn live_or_none(client: &Client, object: &Object) -> Result<Option<Value>,
     }
 }
 
+/// Deletes one object, whatever its resource policy: to take back what this run made.
+pub async fn remove(client: &Client, object: &Object) -> Result<(), ClusterError> {
+    delete_one(client, object).await
+}
+
 pub(super) async fn delete_one(client: &Client, object: &Object) -> Result<(), ClusterError> {
     let params = DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
     match object.api(client).delete(&object.key().name, &params).await {
@@ -254,7 +269,7 @@ pub async fn wait_gone<'a>(client: &Client, objects: impl IntoIterator<Item = &'
         while live_or_none(client, object).await?.is_some() {
             if started.elapsed() > GONE {
                 let state = "it is being deleted, and something holds it (finalizers?)".to_owned();
-                return Err(ClusterError::Timeout { object: object.key().clone(), waited: started.elapsed(), state, pods: vec![] });
+                return Err(ClusterError::Timeout { object: Box::new(object.key().clone()), waited: started.elapsed(), state, pods: vec![] });
             }
             tokio::time::sleep(POLL).await;
         }

@@ -113,7 +113,7 @@ impl Cluster {
 fn configure(options: &ConnectOptions) -> Result<(Config, String), ClusterError> {
     let kubeconfig = read_kubeconfigs(&options.kubeconfigs)?;
     let (mut config, context) = match kubeconfig {
-        Some(kubeconfig) => from_kubeconfig(kubeconfig, options)?,
+        Some(kubeconfig) => from_kubeconfig(&kubeconfig, options)?,
         None if options.server.is_some() => (Config::new(uri("--kube-apiserver", options.server.as_deref().unwrap_or_default())?), "none".to_owned()),
         None if options.in_cluster => in_cluster()?,
         None => return Err(no_cluster(&options.kubeconfigs)),
@@ -159,7 +159,7 @@ fn uri(subject: &str, text: &str) -> Result<http::Uri, ClusterError> {
 }
 
 /// Puts the pieces of a kubeconfig together. kube's own way would read proxies from the environment, wrongly.
-fn from_kubeconfig(kubeconfig: Kubeconfig, options: &ConnectOptions) -> Result<(Config, String), ClusterError> {
+fn from_kubeconfig(kubeconfig: &Kubeconfig, options: &ConnectOptions) -> Result<(Config, String), ClusterError> {
     let name = options.context.clone().or(kubeconfig.current_context.clone().filter(|c| !c.is_empty()));
     let name = name.ok_or_else(|| ClusterError::NoCluster { reason: "the kubeconfig has no current-context, and no --context was given".into() })?;
     let known = || kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -173,7 +173,7 @@ fn from_kubeconfig(kubeconfig: Kubeconfig, options: &ConnectOptions) -> Result<(
 
     let server = options.server.as_deref().or(cluster.server.as_deref()).ok_or_else(|| bad("it has no server".into()))?;
     let server = uri(&subject, server)?;
-    let rules = ProxyRules { https_proxy: options.https_proxy.as_deref(), http_proxy: options.http_proxy.as_deref(), no_proxy: options.no_proxy.as_deref() };
+    let rules = ProxyRules { https: options.https_proxy.as_deref(), http: options.http_proxy.as_deref(), none: options.no_proxy.as_deref() };
     let proxy = rules.choose(&server, cluster.proxy_url.as_deref()).map(|proxy| uri("the proxy", proxy)).transpose()?;
 
     let mut config = Config::new(server);
@@ -185,7 +185,7 @@ fn from_kubeconfig(kubeconfig: Kubeconfig, options: &ConnectOptions) -> Result<(
     if let Some(pem) = authority(&cluster).map_err(&bad)? {
         config.root_cert = Some(certificates(&pem).map_err(&bad)?);
     }
-    config.auth_info = user(&kubeconfig, options.user.as_ref().or(context.user.as_ref()));
+    config.auth_info = user(kubeconfig, options.user.as_ref().or(context.user.as_ref()));
     if let Some(exec) = &mut config.auth_info.exec
         && exec.provide_cluster_info
     {

@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "web-1", "namespace": "shop"}, "spec": {"nodeName": "node2", "containers": [{"name": "c", "image": "a/b:1"}]}, "status": status})).unwrap()
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn says_what_is_wrong() {
         let waiting = |reason: &str| {
             pod(
-                json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason, "message": "m"}}}]}),
+                &json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason, "message": "m"}}}]}),
             )
         };
         let found = trouble(&waiting("ErrImageNeverPull")).unwrap();
@@ -290,9 +290,9 @@ mod tests {
         assert_eq!(found.to_string(), "  pod shop/web-1 on node2, container c: ErrImageNeverPull: m");
         assert_eq!(trouble(&waiting("ContainerCreating")), None);
         assert!(!trouble(&waiting("CrashLoopBackOff")).unwrap().is_about_an_image());
-        let unschedulable = pod(json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]}));
+        let unschedulable = pod(&json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]}));
         assert_eq!(trouble(&unschedulable).unwrap().reason, "Unschedulable");
-        let running = pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
+        let running = pod(&json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
         assert_eq!((trouble(&running), place(&running).ready), (None, true));
     }
 

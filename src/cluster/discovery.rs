@@ -85,7 +85,7 @@ impl Catalog {
         self.kinds.insert((group_version.to_owned(), kind.to_owned()), Kind { api, namespaced });
     }
 
-    /// Adds the kinds of CustomResourceDefinitions that are about to be created, so that objects of them can be planned.
+    /// Adds the kinds of custom resource definitions that are about to be created, so that objects of them can be planned.
     pub fn promise(&mut self, crd: &serde_json::Value) {
         let text = |pointer: &str| crd.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
         let (group, kind, plural) = (text("/spec/group"), text("/spec/names/kind"), text("/spec/names/plural"));

@@ -105,7 +105,7 @@ pub enum ClusterError {
     #[error("{object} exists and does not belong to release {namespace}/{release}: {reason}")]
     Foreign {
         /// The object.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// Name of the release that wanted it.
         release: String,
         /// Namespace of that release.
@@ -117,7 +117,7 @@ pub enum ClusterError {
     #[error("{object} is not ready: {state}{}", troubles(.pods))]
     Failed {
         /// The object that was waited for.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// What it says itself.
         state: String,
         /// What its pods say.
@@ -127,7 +127,7 @@ pub enum ClusterError {
     #[error("{object} was not ready after {}: {state}{}", seconds(.waited), troubles(.pods))]
     Timeout {
         /// The object that was waited for.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// How long.
         waited: Duration,
         /// What it says itself.
@@ -197,7 +197,7 @@ fn list(rights: &[Right]) -> String {
 }
 
 fn troubles(pods: &[PodTrouble]) -> String {
-    pods.iter().map(|pod| format!("\n{pod}")).collect()
+    pods.iter().fold(String::new(), |text, pod| format!("{text}\n{pod}"))
 }
 
 /// The innermost cause, as text: what the operating system or the TLS library said.

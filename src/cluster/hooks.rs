@@ -68,7 +68,7 @@ async fn run_one(client: &Client, hook: &mut Hook, run: &HookRun, options: WaitO
     hook.last_run = HookExecution { started_at: now(), completed_at: String::new(), phase: "Running".into() };
     let outcome = create_and_wait(client, run, options).await;
     hook.last_run.completed_at = now();
-    hook.last_run.phase = if outcome.is_ok() { "Succeeded" } else { "Failed" }.to_owned();
+    hook.last_run.phase = String::from(if outcome.is_ok() { "Succeeded" } else { "Failed" });
     outcome
 }
 

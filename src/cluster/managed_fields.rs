@@ -19,15 +19,16 @@ pub(super) fn migration(live: &Value) -> Option<Value> {
     if !entries.iter().any(|e| moves(&e)) {
         return None;
     }
+    let ours = |entry: &&Value| moves(entry) || (of_helm(entry, "Apply") && entry["apiVersion"] == api_version);
     let mut fields = Map::new();
-    for entry in entries.iter().filter(|e| moves(e) || (of_helm(e, "Apply") && e["apiVersion"] == api_version)) {
+    for entry in entries.iter().filter(ours) {
         if let Some(Value::Object(more)) = entry.get("fieldsV1") {
             unite(&mut fields, more);
         }
     }
-    let kept = entries.iter().filter(|e| !moves(e) && !(of_helm(e, "Apply") && e["apiVersion"] == api_version)).cloned();
-    let ours = json!({"manager": MANAGER, "operation": "Apply", "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": fields});
-    let all: Vec<Value> = std::iter::once(ours).chain(kept).collect();
+    let kept = entries.iter().filter(|e| !ours(e)).cloned();
+    let united = json!({"manager": MANAGER, "operation": "Apply", "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": fields});
+    let all: Vec<Value> = std::iter::once(united).chain(kept).collect();
     Some(json!({"metadata": {"managedFields": all, "resourceVersion": live.pointer("/metadata/resourceVersion")}}))
 }
 

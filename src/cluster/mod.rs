@@ -4,6 +4,7 @@
 
 pub mod apply;
 mod connect;
+pub mod deploy;
 mod diagnosis;
 mod discovery;
 mod error;
@@ -20,7 +21,6 @@ pub use connect::{Cluster, ConnectOptions};
 pub use diagnosis::{Placement, PodTrouble};
 pub use discovery::Catalog;
 pub use error::ClusterError;
-pub(crate) use hooks::clear_all;
 pub use hooks::{HookRun, run_hooks};
 pub use object::flatten;
 pub use object::{Object, ObjectKey};

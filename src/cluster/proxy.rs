@@ -7,9 +7,9 @@ use std::net::IpAddr;
 /// The proxy part of the environment. The values are what the variables hold.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProxyRules<'a> {
-    pub(super) https_proxy: Option<&'a str>,
-    pub(super) http_proxy: Option<&'a str>,
-    pub(super) no_proxy: Option<&'a str>,
+    pub(super) https: Option<&'a str>,
+    pub(super) http: Option<&'a str>,
+    pub(super) none: Option<&'a str>,
 }
 
 impl<'a> ProxyRules<'a> {
@@ -21,10 +21,10 @@ impl<'a> ProxyRules<'a> {
             return Some(proxy);
         }
         let https = server.scheme_str() != Some("http");
-        let proxy = set(if https { self.https_proxy } else { self.http_proxy })?;
+        let proxy = set(if https { self.https } else { self.http })?;
         let host = server.host()?.trim_matches(['[', ']']);
         let port = server.port_u16().unwrap_or(if https { 443 } else { 80 });
-        (!bypass(host, port, self.no_proxy.unwrap_or_default())).then_some(proxy)
+        (!bypass(host, port, self.none.unwrap_or_default())).then_some(proxy)
     }
 }
 
@@ -107,14 +107,14 @@ mod tests {
             ("https://api.shop.corp", "not a thing//,,", true),
         ];
         for (server, no_proxy, proxied) in cases {
-            let rules = ProxyRules { https_proxy: Some("http://proxy.corp:3128"), http_proxy: None, no_proxy: Some(no_proxy) };
+            let rules = ProxyRules { https: Some("http://proxy.corp:3128"), http: None, none: Some(no_proxy) };
             assert_eq!(rules.choose(&server.parse().unwrap(), None).is_some(), proxied, "{server} with {no_proxy}");
         }
     }
 
     #[test]
     fn proxy_url_of_the_kubeconfig_wins() {
-        let rules = ProxyRules { https_proxy: None, http_proxy: Some("http://other:1"), no_proxy: Some("*") };
+        let rules = ProxyRules { https: None, http: Some("http://other:1"), none: Some("*") };
         assert_eq!(rules.choose(&"https://a.b".parse().unwrap(), Some("http://p:1")), Some("http://p:1"));
         assert_eq!(rules.choose(&"https://a.b".parse().unwrap(), None), None);
     }

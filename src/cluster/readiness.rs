@@ -1,7 +1,7 @@
 //! When is an object ready: a judgement on its own words, without asking anybody.
 //!
 //! Stricter than Helm 3's (pkg/kube/ready.go), which is content with `replicas - maxUnavailable`: a delivery is done when all of it runs.
-//! The rules are those of `kubectl rollout status` (k8s.io/kubectl, pkg/polymorphichelpers/rollout_status.go).
+//! The rules are those of `kubectl rollout status` (k8s.io/kubectl, `pkg/polymorphichelpers/rollout_status.go`).
 
 use serde_json::Value;
 

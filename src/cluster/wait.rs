@@ -17,7 +17,7 @@ use super::{
 const POLL: Duration = Duration::from_millis(500);
 /// How long a pod may fail to get its image until that is final: nothing will bring it, as the node can reach no registry, but a pod
 /// that the kubelet tried before the import ended gets its next try within this time.
-const IMAGE_GRACE: Duration = Duration::from_secs(60);
+const IMAGE_GRACE: Duration = Duration::from_mins(1);
 
 /// How to wait.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ pub struct WaitOptions {
 
 impl Default for WaitOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(300) }
+        Self { timeout: Duration::from_mins(5) }
     }
 }
 
@@ -58,19 +58,19 @@ async fn wait_until(
         for object in pending {
             let key = object.key();
             let Some(live) = object.live(client).await? else {
-                return Err(ClusterError::Failed { object: key.clone(), state: "somebody deleted it".into(), pods: vec![] });
+                return Err(ClusterError::Failed { object: Box::new(key.clone()), state: "somebody deleted it".into(), pods: vec![] });
             };
             match judge(key, &live) {
                 State::Ready => {}
                 State::Failed(state) => {
                     let pods = troubles(client, key, &live).await;
-                    return Err(ClusterError::Failed { object: key.clone(), state, pods });
+                    return Err(ClusterError::Failed { object: Box::new(key.clone()), state, pods });
                 }
                 State::Waiting(state) => {
                     fail_early(client, key, &live, &state, &mut image_since).await?;
                     if started.elapsed() >= options.timeout {
                         let pods = troubles(client, key, &live).await;
-                        return Err(ClusterError::Timeout { object: key.clone(), waited: started.elapsed(), state, pods });
+                        return Err(ClusterError::Timeout { object: Box::new(key.clone()), waited: started.elapsed(), state, pods });
                     }
                     if told.insert(key.clone(), state.clone()).as_ref() != Some(&state) {
                         said(format!("{key}: {state}"));
@@ -109,7 +109,7 @@ async fn fail_early(client: &Client, key: &ObjectKey, live: &Value, state: &str,
     if doomed.is_empty() {
         return Ok(());
     }
-    Err(ClusterError::Failed { object: key.clone(), state: state.to_owned(), pods: describe(client, &doomed).await })
+    Err(ClusterError::Failed { object: Box::new(key.clone()), state: state.to_owned(), pods: describe(client, &doomed).await })
 }
 
 async fn troubles(client: &Client, key: &ObjectKey, live: &Value) -> Vec<super::PodTrouble> {

@@ -122,7 +122,9 @@ fn surplus(history: &[Stored], limit: usize) -> Vec<&Stored> {
 /// The newest revision, which must not be in the middle of something.
 pub fn last_of(history: &[Stored]) -> Result<Option<&Stored>, ClusterError> {
     match history.last() {
-        Some(last) if last.release.info.status.is_pending() => Err(pending(&last.release, last.release.info.status)),
+        Some(last) if last.release.info.status.is_pending() || last.release.info.status == Status::Uninstalling => {
+            Err(pending(&last.release, last.release.info.status))
+        }
         last => Ok(last),
     }
 }
