@@ -2,12 +2,15 @@
 //!
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
+pub mod archive;
 pub mod cluster;
 pub mod delivery;
 pub mod failure;
 pub mod goyaml;
+pub mod io;
 pub mod oci;
 pub mod ops;
 pub mod progress;
+pub mod redact;
 pub mod rewrite;
 pub mod tree;
