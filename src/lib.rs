@@ -3,6 +3,7 @@
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
 pub mod archive;
+pub mod chart;
 pub mod cluster;
 pub mod delivery;
 pub mod failure;

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 use super::{
     Node, NodeKind, ScalarStyle, YamlError,
     compose::MAX_DEPTH,
-    number::float_general,
+    number::float_32,
     resolve::{Resolved, resolve},
 };
 
@@ -185,17 +185,7 @@ fn key_text(key: &Node, value: &Value) -> Result<String, YamlError> {
         Typed::Text(text) => Ok(text),
         Typed::Other(Resolved::Bool(truth)) => Ok(truth.to_string()),
         Typed::Other(Resolved::Int(number)) => Ok(number.to_string()),
-        // Go formats with the precision of a float32.
-        #[expect(clippy::cast_possible_truncation, reason = "convertToJSONableObject formats keys as 32 bit floats")]
-        Typed::Other(Resolved::Float(number)) => Ok(key_float(number as f32)),
+        Typed::Other(Resolved::Float(number)) => Ok(float_32(number)),
         Typed::Other(_) => Err(YamlError::plain(format!("unsupported map key of type: %!s(<nil>), key: <nil>, value: {value}"))),
     }
-}
-
-fn key_float(number: f32) -> String {
-    if number.is_nan() || number.is_infinite() {
-        return float_general(f64::from(number));
-    }
-    // The shortest text of the 32 bit number reads back as a 64 bit one that prints the same.
-    format!("{number}").parse().map_or_else(|_| number.to_string(), float_general)
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use error::YamlError;
 pub use node::{Entries, Node, NodeKind, ScalarStyle, Span};
-pub use number::{float_general, float_json};
+pub use number::{float_general, float_json, scalar_text};
 
 /// The first document of a text as JSON; integers stay integers. An empty text is null.
 pub fn parse(text: &str) -> Result<Value, YamlError> {

@@ -106,3 +106,21 @@ pub(super) fn all_floats(value: &mut Value) {
         _ => {}
     }
 }
+
+/// A scalar where Go wants a string: numbers and truth values are spelled out (`convertToJSONableObject` of sigs.k8s.io/yaml).
+pub fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) if number.is_f64() => number.as_f64().map(float_32),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A float as Go prints it with the precision of 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "sigs.k8s.io/yaml formats such floats with 32 bits")]
+pub(super) fn float_32(number: f64) -> String {
+    let short = number as f32;
+    if short.is_finite() { format!("{short}").parse().map_or_else(|_| float_general(number), float_general) } else { float_general(f64::from(short)) }
+}
