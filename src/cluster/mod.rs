@@ -1,4 +1,5 @@
-//! The cluster's side: connecting as kubectl does, knowing its kinds, applying objects, running hooks, waiting, keeping releases as Helm does.
+//! The cluster's side: connecting as kubectl does, knowing its kinds, images into its nodes, applying objects, running hooks, waiting,
+//! keeping releases as Helm does.
 //!
 //! Nothing here decides what is to be installed; that is the work of `ops`. Objects arrive as JSON values.
 
@@ -10,6 +11,7 @@ mod discovery;
 mod error;
 mod hooks;
 mod managed_fields;
+pub mod nodes;
 mod object;
 mod proxy;
 mod readiness;
