@@ -4,3 +4,4 @@ mod delivery;
 //! suite
 
 mod nodes;
+mod release;
