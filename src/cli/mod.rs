@@ -19,6 +19,7 @@ mod version;
 use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tokio::sync::watch;
 
 use crate::{
     context::Context,
@@ -111,7 +112,7 @@ impl Command {
 
 /// Runs an operation that talks to the network. Ctrl-C or SIGTERM drops it: what it holds is cleaned up by its own guards.
 fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| Failure::new(Kind::Other, e))?;
+    let runtime = runtime()?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = operation => result,
@@ -120,6 +121,29 @@ fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T,
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result
+}
+
+/// Runs an operation that can take back what it has done: Ctrl-C or SIGTERM asks it to, and it is waited for.
+fn run_to_end<T, F: Future<Output = Result<T, Failure>>>(operation: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<T, Failure> {
+    let (stop, asked) = watch::channel(false);
+    let operation = operation(asked);
+    runtime()?.block_on(async {
+        let mut operation = std::pin::pin!(operation);
+        tokio::select! {
+            result = &mut operation => return result,
+            () = interrupted() => {}
+        }
+        // Nobody listens only where the operation has just ended.
+        let _ = stop.send(true);
+        tokio::select! {
+            result = operation => result,
+            () = interrupted() => Err(Failure::new(Kind::Partial, "interrupted twice: what was being taken back may still be there")),
+        }
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| Failure::new(Kind::Other, e))
 }
 
 /// Ends when the process is asked to stop.
