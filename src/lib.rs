@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod chart;
+pub mod cli;
 pub mod cluster;
 pub mod context;
 pub mod delivery;

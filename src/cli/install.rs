@@ -12,9 +12,8 @@ use crate::{
     delivery::record::Record,
     failure::{Failure, Kind},
     ops::{
-        self,
         install::{self, InstallOptions, InstallOutcome, Override, Via},
-        verify,
+        read_values, verify,
     },
     report::{Printer, text},
 };
@@ -75,7 +74,7 @@ impl InstallArgs {
         let connect = self.cluster.resolve(context);
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             options.cancel = Some(stop);
-            let cluster = Cluster::connect(&connect).await.map_err(ops::cluster_failure)?;
+            let cluster = Cluster::connect(&connect).await.map_err(install::cluster_failure)?;
             install::install(&cluster, &options, &reporter).await
         })?;
         printer.outcome(self.format.format, &outcome, show)
@@ -87,7 +86,7 @@ fn overrides(record: &Record, files: &[String], set: &[String], set_string: &[St
     let mut all = Vec::new();
     for text in files {
         let (app, path) = text.split_once('=').ok_or_else(|| wrong("--values", text, "APP=FILE"))?;
-        all.push(Override::Values { app: app.to_owned(), values: ops::read_values(path.as_ref())? });
+        all.push(Override::Values { app: app.to_owned(), values: read_values(path.as_ref())? });
     }
     for (flag, texts, kind) in [("--set", set, SetKind::Set), ("--set-string", set_string, SetKind::String)] {
         for text in texts {
