@@ -88,7 +88,7 @@ fn overrides(record: &Record, files: &[String], set: &[String], set_string: &[St
         let (app, path) = text.split_once('=').ok_or_else(|| wrong("--values", text, "APP=FILE"))?;
         all.push(Override::Values { app: app.to_owned(), values: read_values(path.as_ref())? });
     }
-    for (flag, texts, kind) in [("--set", set, SetKind::Set), ("--set-string", set_string, SetKind::String)] {
+    for (flag, texts, kind) in [("--set", set, SetKind::Typed), ("--set-string", set_string, SetKind::Text)] {
         for text in texts {
             // App names may hold dots, so the longest one that fits is meant.
             let fits = |name: &&str| text.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.'));

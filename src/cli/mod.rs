@@ -4,7 +4,6 @@
 mod args;
 mod completion;
 mod inspect;
-mod install;
 mod keygen;
 mod list;
 mod schema;
@@ -48,7 +47,6 @@ struct GlobalArgs {
 enum Command {
     Completion(completion::CompletionArgs),
     Inspect(inspect::InspectArgs),
-    Install(install::InstallArgs),
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
     Schema(schema::SchemaArgs),
@@ -89,7 +87,6 @@ impl Command {
         match self {
             Self::Completion(args) => args.run(printer),
             Self::Inspect(args) => args.run(context, printer),
-            Self::Install(args) => args.run(context, printer),
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
