@@ -94,7 +94,8 @@ impl Graph {
             self.document(child, &entry, blobs, below)?;
         }
         if !found {
-            return Err(Flaw::new(entry, Fault::NoChild));
+            let listed = index.manifests.iter().take(8).map(|child| names::blob(&child.digest)).collect();
+            return Err(Flaw::new(entry, Fault::NoChild { listed }));
         }
         self.indexes.insert(digest.clone(), index);
         Ok(())

@@ -31,8 +31,10 @@ struct Material {
     #[serde(default, skip_serializing)]
     x509_certificate_chain: Option<IgnoredAny>,
     #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "known so that it is not refused as unknown")]
     tlog_entries: Option<IgnoredAny>,
     #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "known so that it is not refused as unknown")]
     timestamp_verification_data: Option<IgnoredAny>,
 }
 

@@ -1,1 +1,5 @@
-//! suite
+//! The integration tests, in one binary.
+
+mod hostile;
+mod interop;
+mod sample;
