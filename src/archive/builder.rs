@@ -114,7 +114,7 @@ impl Builder {
         check_size(names::INDEX, &index, limits.document)?;
         check_size(names::DOCKER_LIST, &docker, limits.docker_list)?;
         let mut layout = Layout { index: index.clone(), entries: Vec::new(), end: 0, name: String::new() };
-        layout.name = roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().to_owned();
+        roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().clone_into(&mut layout.name);
         layout.push(names::LAYOUT.into(), Fill::Bytes(Bytes::from_static(names::LAYOUT_CONTENT)));
         layout.push(names::INDEX.into(), Fill::Bytes(index));
         layout.push(names::SIGNATURE.into(), Fill::Signature);

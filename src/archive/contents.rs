@@ -226,6 +226,12 @@ impl Contents {
     }
 }
 
+/// The part of a record that every version has.
+#[derive(serde::Deserialize)]
+struct Version {
+    format: u32,
+}
+
 /// The delivery artifact: the one of its type, and first.
 fn delivery(roots: &[Descriptor], graph: &Graph, blobs: &dyn Blobs) -> Result<(Record, Vec<(String, Descriptor)>), Flaw> {
     let is_delivery = |root: &&Descriptor| root.artifact_type.as_deref() == Some(media_type::DELIVERY);
@@ -237,10 +243,6 @@ fn delivery(roots: &[Descriptor], graph: &Graph, blobs: &dyn Blobs) -> Result<(R
     let manifest = graph.manifests.get(&root.digest).ok_or_else(|| wrong("the delivery is not a manifest"))?;
     let flaw = |fault| Flaw::new(names::blob(&manifest.config.digest), fault);
     let bytes = blobs.read(&manifest.config.digest).map_err(flaw)?;
-    #[derive(serde::Deserialize)]
-    struct Version {
-        format: u32,
-    }
     // The version first: what a newer program wrote may look quite different.
     let Version { format } = serde_json::from_slice(&bytes).map_err(|e| flaw(Fault::Json(e)))?;
     if format > record::FORMAT {

@@ -1,4 +1,4 @@
-//! Sigstore bundles, version 0.3, with one message signature by a key (sigstore/protobuf-specs, sigstore_bundle.proto).
+//! Sigstore bundles, version 0.3, with one message signature by a key (sigstore/protobuf-specs, `sigstore_bundle.proto`).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize, de::IgnoredAny};

@@ -198,18 +198,21 @@ fn crane_pushes_the_unpacked_folder_to_a_registry() {
         assert!(std::time::Instant::now() < deadline, "the registry does not start");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    // Of an image with a missing platform crane wants that as well, so only what is whole can be pushed as one.
-    let one = sample::build("1.0");
-    drop(one);
+    // crane pushes the folder as one index. It wants everything that is referred to, left-out platforms as well.
+    let path = work.path().join("whole.tar");
+    sample::build_whole("1.0").write(&path, None);
+    tar::Archive::new(std::fs::File::open(&path).unwrap()).unpack(work.path().join("whole")).unwrap();
+    let all = format!("{registry}/all:1.0");
+    work.run(&crane, &["push", "whole", &all, "--index"]);
+    work.run(&crane, &["pull", "--format", "oci", &all, "pulled"]);
     if let Some(skopeo) = tool("skopeo") {
         let to = format!("docker://{registry}/one:1.0");
-        work.run(
-            &skopeo,
-            &["copy", "-q", "--insecure-policy", "--dest-tls-verify=false", "--preserve-digests", "oci-archive:a.tar:registry.dev:5000/team/one:1.0", &to],
-        );
+        let from = "oci-archive:a.tar:registry.dev:5000/team/one:1.0";
+        work.run(&skopeo, &["copy", "-q", "--insecure-policy", "--dest-tls-verify=false", "--preserve-digests", from, &to]);
         let archive = archive::open(&work.path().join("a.tar")).unwrap().verify(&work.trust("ours.pub"), &Silent).unwrap();
         let digest = &archive.image(&"registry.dev:5000/team/one:1.0".parse().unwrap()).unwrap().digest;
         assert_eq!(work.run(&crane, &["digest", &format!("{registry}/one:1.0")]).trim(), digest.as_str());
+        work.run(&crane, &["validate", "--remote", &format!("{registry}/one:1.0")]);
     }
 }
 

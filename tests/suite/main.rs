@@ -1,4 +1,5 @@
 //! The integration tests, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it should do")]
 
 mod hostile;
 mod interop;

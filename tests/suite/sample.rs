@@ -61,12 +61,21 @@ pub(crate) fn chart() -> (Bytes, Bytes) {
 
 /// Builds it; `version` makes different ones.
 pub(crate) fn build(version: &str) -> Sample {
+    build_with(version, true)
+}
+
+/// Builds one in which no platform of any image is left out.
+pub(crate) fn build_whole(version: &str) -> Sample {
+    build_with(version, false)
+}
+
+fn build_with(version: &str, left_out: bool) -> Sample {
     let mut builder = Builder::new();
     let base = layer("etc/base", &vec![b'b'; 5000]);
     let big: Vec<u8> = (0..40_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let (first, second) = (layer("hello", &big), layer("hello", b"second"));
     let (a, b, foreign) = (image("amd64", &[&base, &first]), image("amd64", &[&base, &second]), image("arm64", &[&base]));
-    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [foreign.descriptor, b.descriptor]});
+    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": if left_out { vec![&foreign.descriptor, &b.descriptor] } else { vec![&b.descriptor] }});
     let index = Bytes::from(index.to_string());
     let index_descriptor = Descriptor::of(media_type::OCI_INDEX, &index);
     for (descriptor, bytes) in a.documents.iter().chain(&b.documents).chain([&(index_descriptor.clone(), index)]) {
