@@ -175,14 +175,82 @@ fn skopeo_reads_the_archive() {
     work.run(&skopeo, &["copy", "-q", "--insecure-policy", "--preserve-digests", "oci-archive:a.tar:registry.dev:5000/team/one:1.0", "dir:copied"]);
 }
 
-/// A process that ends with the test.
+/// A process that ends with the test: asked first, so that it ends its own children, then told.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        for _ in 0..100 {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn start(command: &mut Command) -> Running {
+    Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+fn wait_for(what: &str, ready: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !ready() {
+        assert!(std::time::Instant::now() < deadline, "{what} does not start");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+const NAMES: [&str; 3] = ["registry.dev:5000/team/one:1.0", "docker.io/library/two:latest", "ghcr.io/x/two:2"];
+
+/// Imports with a containerd of its own, which needs root but no rights over the machine's one.
+fn containerd_imports(containerd: &str, ctr: &str) {
+    let (Some(containerd), Some(ctr)) = (tool(containerd), tool(ctr)) else { return };
+    let work = Work::new();
+    let at = |name: &str| work.path().join(name).display().to_string();
+    let config = format!(
+        "version = 2\nroot = '{}'\nstate = '{}'\ndisabled_plugins = ['io.containerd.grpc.v1.cri', 'io.containerd.internal.v1.opt']\n[grpc]\naddress = '{}'\n",
+        at("root"),
+        at("state"),
+        at("sock")
+    );
+    std::fs::write(work.path().join("config.toml"), config).unwrap();
+    let _daemon = start(Command::new(containerd).args(["--config", &at("config.toml")]));
+    let ctr = |args: &[&str]| run(work.path(), &ctr, &[&["--address", &at("sock"), "--namespace", "test"], args].concat());
+    wait_for("containerd", || ctr(&["version"]).is_ok());
+    ctr(&["images", "import", "--no-unpack", "--platform", "linux/amd64", "a.tar"]).unwrap();
+    let names = ctr(&["images", "ls", "-q"]).unwrap();
+    assert_eq!(names.lines().collect::<std::collections::BTreeSet<_>>(), NAMES.into(), "{names}");
+}
+
+#[test]
+fn containerd_1_imports_the_archive() {
+    containerd_imports("containerd", "ctr");
+}
+
+#[test]
+fn containerd_2_imports_the_archive() {
+    containerd_imports("containerd2", "ctr2");
+}
+
+#[test]
+fn docker_loads_the_archive() {
+    let (Some(dockerd), Some(docker)) = (tool("dockerd"), tool("docker")) else { return };
+    let work = Work::new();
+    let at = |name: &str| work.path().join(name).display().to_string();
+    let host = format!("unix://{}", at("sock"));
+    let options = ["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid"), "-H", &host];
+    let quiet = ["--iptables=false", "--bridge=none", "--storage-driver=vfs"];
+    let _daemon = start(Command::new(dockerd).args(options).args(quiet).current_dir(work.path()));
+    let docker = |args: &[&str]| run(work.path(), &docker, &[&["-H", &host], args].concat());
+    wait_for("dockerd", || docker(&["version"]).is_ok());
+    docker(&["load", "-q", "-i", "a.tar"]).unwrap();
+    let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).unwrap();
+    // Docker leaves out what is its own.
+    assert!(NAMES.iter().all(|name| names.contains(name.trim_start_matches("docker.io/library/"))), "{names}");
 }
 
 #[test]
@@ -191,13 +259,8 @@ fn crane_pushes_the_unpacked_folder_to_a_registry() {
     let work = Work::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let registry = format!("127.0.0.1:{port}");
-    let serve = Command::new(&crane).args(["registry", "serve", "--address", &registry]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let _serve = Running(serve.unwrap());
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while std::net::TcpStream::connect(&registry).is_err() {
-        assert!(std::time::Instant::now() < deadline, "the registry does not start");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let _serve = start(Command::new(&crane).args(["registry", "serve", "--address", &registry]));
+    wait_for("the registry", || std::net::TcpStream::connect(&registry).is_ok());
     // crane pushes the folder as one index. It wants everything that is referred to, left-out platforms as well.
     let path = work.path().join("whole.tar");
     sample::build_whole("1.0").write(&path, None);
@@ -232,7 +295,5 @@ fn podman_loads_the_archive() {
     let podman = |args: &[&str]| work.run(&podman, &[&store, args].concat());
     podman(&["load", "-q", "-i", "a.tar"]);
     let names = podman(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-    for name in ["registry.dev:5000/team/one:1.0", "docker.io/library/two:latest", "ghcr.io/x/two:2"] {
-        assert!(names.contains(name), "{names}");
-    }
+    assert!(NAMES.iter().all(|name| names.contains(name)), "{names}");
 }
