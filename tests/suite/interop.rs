@@ -197,7 +197,7 @@ fn start(command: &mut Command) -> Running {
 }
 
 fn wait_for(what: &str, ready: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
     while !ready() {
         assert!(std::time::Instant::now() < deadline, "{what} does not start");
         std::thread::sleep(std::time::Duration::from_millis(50));
