@@ -3,3 +3,9 @@
 mod delivery;
 mod nodes;
 mod release;
+//! The integration tests, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it should do")]
+
+mod hostile;
+mod interop;
+mod sample;
