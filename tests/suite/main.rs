@@ -1,11 +1,9 @@
 //! Integration tests: the commands, the engines against their oracles, the cluster.
-
-mod delivery;
-mod nodes;
-mod release;
-//! The integration tests, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it should do")]
 
+mod delivery;
 mod hostile;
 mod interop;
+mod nodes;
+mod release;
 mod sample;
