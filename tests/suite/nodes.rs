@@ -1,5 +1,7 @@
 //! Images into real nodes: run with `OFFLINE_LAB=1` and `KUBECONFIG` of a lab (tests/lab) whose nodes hold only the pause image.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test that cannot go on panics, and tells what it measured")]
+
 use std::{
     collections::HashMap,
     fs, io,

@@ -75,9 +75,9 @@ impl NodeRun {
     }
 
     /// Does all of it.
-    pub(super) async fn import(self, secrets: AgentSecrets) -> Result<NodeOutcome, NodesError> {
+    pub(super) async fn import(self, secrets: &AgentSecrets) -> Result<NodeOutcome, NodesError> {
         let started = Instant::now();
-        let pod = self.run.site.start(self.index, &self.plan, &secrets).await?;
+        let pod = self.run.site.start(self.index, &self.plan, secrets).await?;
         if let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) {
             let address = std::net::SocketAddr::new(ip, PEER_PORT).to_string();
             self.run.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, address);
