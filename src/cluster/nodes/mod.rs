@@ -27,6 +27,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tracing::debug;
 
 pub use embedded::embedded;
 pub use error::NodesError;
@@ -160,8 +161,10 @@ pub async fn import(
     reporter: SharedReporter,
 ) -> Result<ImportOutcome, NodesError> {
     let plan = plan::plan(client, images, options).await?;
+    debug!(nodes = plan.nodes.len(), run = options.run, "planned");
     let result = run(client, blobs, plan, options, reporter).await;
     let cleaned = cleanup(client, options).await;
+    debug!(run = options.run, "cleaned up");
     let outcome = result?;
     cleaned?;
     Ok(outcome)
@@ -178,11 +181,13 @@ async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: 
     let binaries: Vec<(usize, AgentBinary)> = used.into_iter().map(|agent| (agent, options.agents[agent].clone())).collect();
     let packing = tokio::task::spawn_blocking(move || binaries.into_iter().map(|(agent, binary)| (agent, Packed::new(&binary))).collect::<Vec<_>>());
     let site = Site::prepare(client, options, random(16)).await?;
+    debug!(namespace = site.namespace(), "namespace is there");
     let packed = packing.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
     let mut secrets = BTreeMap::new();
     for (agent, packed) in packed {
         secrets.insert(agent, Arc::new(site.secrets(&packed).await?));
     }
+    debug!(namespace = site.namespace(), "Secrets are there");
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     let run = Arc::new(Run {
         client: client.clone(),
