@@ -77,7 +77,8 @@ fn bombs_are_refused() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for level in 1..9 {
         let alias = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(","));
+        let line = format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(","));
+        bomb.push_str(&line);
     }
     assert_eq!(parse(&bomb).unwrap_err().to_string(), "yaml: document contains excessive aliasing");
     let deep = "[".repeat(5000);
