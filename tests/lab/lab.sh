@@ -10,13 +10,14 @@
 #   lab.sh down-after PID  wait for the end of a process, then `down`
 # The admin's kubeconfig: $LAB/admin.kubeconfig. Needs root.
 # Several labs stand side by side if each has its own LAB (state), LAB_NAME (at most 11 letters: bridge, namespaces, cgroups),
-# LAB_NET (first three numbers of its network) and LAB_ETCD_PORT (it takes this port and the one below).
+# LAB_NET (first three numbers of its network), LAB_API_PORT and LAB_ETCD_PORT (it takes this port and the one below).
 set -euo pipefail
 LAB=${LAB:-/tmp/offline-lab}
 BIN=${OFFLINE_LAB_CACHE:-$HOME/.cache/offline-lab}/bin
 NAME=${LAB_NAME:-offlinelab}
 NET=${LAB_NET:-172.31.77}
 ETCD=${LAB_ETCD_PORT:-2399}
+API=${LAB_API_PORT:-6443}
 PAUSE=registry.k8s.io/pause:3.10
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -40,7 +41,7 @@ certificates() {
     cat >"$LAB/$u.kubeconfig" <<Y
 apiVersion: v1
 kind: Config
-clusters: [{name: lab, cluster: {server: "https://$NET.1:6443", certificate-authority: $LAB/pki/ca.crt}}]
+clusters: [{name: lab, cluster: {server: "https://$NET.1:$API", certificate-authority: $LAB/pki/ca.crt}}]
 users: [{name: user, user: {client-certificate: $LAB/pki/$u.crt, client-key: $LAB/pki/$u.key}}]
 contexts: [{name: lab, context: {cluster: lab, user: user}}]
 current-context: lab
@@ -73,7 +74,7 @@ up() {
   background etcd etcd --data-dir "$LAB/etcd" --unsafe-no-fsync \
     --listen-client-urls http://127.0.0.1:$ETCD --advertise-client-urls http://127.0.0.1:$ETCD \
     --listen-peer-urls http://127.0.0.1:$((ETCD - 1)) --initial-advertise-peer-urls http://127.0.0.1:$((ETCD - 1)) --initial-cluster default=http://127.0.0.1:$((ETCD - 1))
-  background apiserver "$BIN/kube-apiserver" --etcd-servers="http://127.0.0.1:$ETCD" --secure-port=6443 --bind-address="$NET.1" --advertise-address="$NET.1" \
+  background apiserver "$BIN/kube-apiserver" --etcd-servers="http://127.0.0.1:$ETCD" --secure-port="$API" --bind-address="$NET.1" --advertise-address="$NET.1" \
     --tls-cert-file="$LAB/pki/apiserver.crt" --tls-private-key-file="$LAB/pki/apiserver.key" --client-ca-file="$LAB/pki/ca.crt" \
     --kubelet-client-certificate="$LAB/pki/admin.crt" --kubelet-client-key="$LAB/pki/admin.key" --kubelet-certificate-authority="$LAB/pki/ca.crt" \
     --kubelet-preferred-address-types=InternalIP --service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --allow-privileged=true \
