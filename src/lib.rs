@@ -2,6 +2,7 @@
 //!
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
+pub mod chart;
 pub mod delivery;
 pub mod failure;
 pub mod goyaml;
