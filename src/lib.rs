@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod failure;
 pub mod goyaml;
 pub mod io;
+pub mod objects;
 pub mod oci;
 pub mod ops;
 pub mod progress;
