@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Plan, RewriteError, Slot};
 use crate::{
     goyaml,
-    objects::{self, edit},
+    objects::{self, ImageSlot, SlotKind, edit},
     oci::Reference,
 };
 
@@ -48,14 +48,14 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
     for slot in objects::image_slots(&value) {
         let name = new_name(plan, place, &slot.pointer, &slot.image)?;
         if slot.image.parse().ok().as_ref() != Some(&name) {
-            edits.insert(slot.pointer.clone(), name.to_string());
+            edits.extend(slot.edits(&name.to_string()));
         }
-        let Some(container) = container_of(&slot.pointer) else { continue };
-        match value.pointer(&format!("{container}/imagePullPolicy")).and_then(Value::as_str) {
+        let Some(policy) = policy_of(&slot) else { continue };
+        match value.pointer(&policy).and_then(Value::as_str) {
             Some("Always") => {
-                edits.insert(format!("{container}/imagePullPolicy"), IF_NOT_PRESENT.to_owned());
+                edits.insert(policy, IF_NOT_PRESENT.to_owned());
             }
-            None | Some("") if defaults_to_always(&name) => missing_policy.push(container.to_owned()),
+            None | Some("") if defaults_to_always(&name) => missing_policy.push(policy),
             _ => {}
         }
     }
@@ -69,8 +69,9 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
         }
     }
     for pointer in missing_policy {
-        if let Some(Value::Object(container)) = value.pointer_mut(&pointer) {
-            container.insert("imagePullPolicy".to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
+        let Some((owner, key)) = pointer.rsplit_once('/') else { continue };
+        if let Some(Value::Object(owner)) = value.pointer_mut(owner) {
+            owner.insert(key.to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
         }
     }
     goyaml::emit(&value).map_err(|e| place.unusable(e))
@@ -91,12 +92,13 @@ fn new_name(plan: &Plan, place: Place<'_>, pointer: &str, image: &str) -> Result
     if plan.is_new_name(&reference) { Ok(reference) } else { Err(RewriteError::NotPacked { object, template, pointer, image: image.to_owned() }) }
 }
 
-/// The container that an image slot belongs to; none for slots in other shapes.
-fn container_of(pointer: &str) -> Option<&str> {
-    let container = pointer.strip_suffix("/image")?;
-    let (list, index) = container.rsplit_once('/')?;
-    let in_list = matches!(list.rsplit('/').next(), Some("containers" | "initContainers" | "ephemeralContainers"));
-    (in_list && index.bytes().all(|b| b.is_ascii_digit())).then_some(container)
+/// Where the pull policy of a slot stands; none for slots that have none.
+fn policy_of(slot: &ImageSlot) -> Option<String> {
+    match slot.kind {
+        SlotKind::Container => slot.pointer.strip_suffix("/image").map(|container| format!("{container}/imagePullPolicy")),
+        SlotKind::Volume => slot.pointer.strip_suffix("/reference").map(|image| format!("{image}/pullPolicy")),
+        SlotKind::Field | SlotKind::Group { .. } => None,
+    }
 }
 
 /// What the API server makes of an absent policy (Kubernetes, pkg/apis/core/v1/defaults.go, `SetDefaults_Container`).
@@ -111,7 +113,9 @@ mod tests {
     const PLACE: Place<'static> = Place { template: "web/templates/web.yaml", kind: "Deployment", name: "web" };
 
     fn pod(lines: &str) -> String {
-        format!("# kept\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: c\n{lines}")
+        format!(
+            "# kept\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: c\n{lines}"
+        )
     }
 
     fn plan(registry: Option<&str>) -> Plan {
@@ -147,6 +151,9 @@ mod tests {
             error.to_string(),
             "Deployment/web (web/templates/web.yaml, /spec/template/spec/containers/0/image) needs the image nginx:1.28, which is not in the archive"
         );
-        assert!(matches!(rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")), Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })));
+        assert!(matches!(
+            rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")),
+            Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })
+        ));
     }
 }
