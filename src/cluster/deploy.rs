@@ -46,6 +46,8 @@ pub struct App {
     pub crds: Vec<Value>,
     /// NOTES.txt, rendered.
     pub notes: String,
+    /// Whether the chart is made up around plain manifests: then its version is the delivery's, and a new one alone changes nothing.
+    pub plain: bool,
     /// Labels for the release's Secret.
     pub labels: BTreeMap<String, String>,
 }
@@ -90,7 +92,14 @@ pub fn same(release: &Release, app: &App) -> bool {
     let stored: Vec<_> = release.hooks.iter().map(hook).collect();
     let wanted: Vec<_> = app.hooks.iter().map(|(h, _)| hook(h)).collect();
     let config = |config: &Map<String, Value>| floats(&Value::Object(config.clone()));
-    release.manifest == app.manifest && config(&release.config) == config(&app.config) && stored == wanted && floats(&release.chart) == floats(&app.chart)
+    let chart = |chart: &Value| {
+        let mut chart = floats(chart);
+        if let Some(metadata) = chart.get_mut("metadata").and_then(Value::as_object_mut).filter(|_| app.plain) {
+            metadata.remove("version");
+        }
+        chart
+    };
+    release.manifest == app.manifest && config(&release.config) == config(&app.config) && stored == wanted && chart(&release.chart) == chart(&app.chart)
 }
 
 /// Helm writes `1` where others write `1.0`: to compare, every number is a float.
@@ -377,6 +386,7 @@ mod tests {
         assert!(same(&release, &app));
         assert!(!same(&Release { manifest: String::new(), ..release.clone() }, &app));
         assert!(!same(&Release { chart: json!({"metadata": {"version": "2"}}), ..release.clone() }, &app));
+        assert!(same(&Release { chart: json!({"metadata": {"version": "2"}}), ..release.clone() }, &App { plain: true, ..app.clone() }));
         assert!(!same(&Release { config: json!({"a": 1}).as_object().unwrap().clone(), ..release }, &app));
     }
 }

@@ -27,14 +27,14 @@ impl Place<'_> {
         format!("{}/{}", self.kind, self.name)
     }
 
-    fn unusable(&self, reason: impl ToString) -> RewriteError {
+    fn unusable(&self, reason: &dyn std::fmt::Display) -> RewriteError {
         RewriteError::Document { object: self.object(), template: self.template.to_owned(), reason: reason.to_string() }
     }
 }
 
 /// The images that a document names, each with its place.
 pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
-    let value = goyaml::parse(text).map_err(|e| place.unusable(e))?;
+    let value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
     let prefix = format!("{} {}", place.template, place.object());
     Ok(objects::image_slots(&value).into_iter().map(|slot| Slot { place: format!("{prefix} {}", slot.pointer), image: slot.image }).collect())
 }
@@ -42,7 +42,7 @@ pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
 /// Gives every image of a document its planned name, and every container that runs a packed image a pull policy that works without a
 /// registry. Fails on an image that did not travel. What needs no change stays byte for byte.
 pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, RewriteError> {
-    let mut value = goyaml::parse(text).map_err(|e| place.unusable(e))?;
+    let mut value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
     let mut edits = BTreeMap::new();
     let mut missing_policy = Vec::new();
     for slot in objects::image_slots(&value) {
@@ -60,7 +60,7 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
         }
     }
     if missing_policy.is_empty() {
-        return if edits.is_empty() { Ok(text.to_owned()) } else { edit::replace(text, &edits).map_err(|e| place.unusable(e)) };
+        return if edits.is_empty() { Ok(text.to_owned()) } else { edit::replace(text, &edits).map_err(|e| place.unusable(&e)) };
     }
     // A key that is not there cannot be replaced: the document is written anew, as `toYaml` would.
     for (pointer, new) in edits {
@@ -74,7 +74,7 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
             owner.insert(key.to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
         }
     }
-    goyaml::emit(&value).map_err(|e| place.unusable(e))
+    goyaml::emit(&value).map_err(|e| place.unusable(&e))
 }
 
 const IF_NOT_PRESENT: &str = "IfNotPresent";

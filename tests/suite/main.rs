@@ -1,2 +1,3 @@
 //! suite
+mod install;
 mod release;

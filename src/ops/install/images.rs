@@ -1,9 +1,6 @@
 //! The archive's images, as the nodes are to have them.
 
-use std::{
-    io,
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use crate::{
     archive::{Archive, ArchiveError},

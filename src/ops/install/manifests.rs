@@ -16,7 +16,7 @@ const FOLDER: &str = "manifests/";
 
 /// Why a package of manifests cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestsError {
+pub(super) enum ManifestsError {
     /// It is damaged.
     #[error("the package of manifests cannot be unpacked")]
     Unpack(#[source] std::io::Error),

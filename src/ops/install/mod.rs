@@ -4,9 +4,12 @@
 //! then the apps, each waited for; what fails takes back everything that this run changed.
 
 mod error;
-// `images`, `manifests`, `prepare`, `run` and `install` join the build with `chart::render`.
+mod images;
+mod manifests;
+mod prepare;
+mod run;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, error::Error, fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,12 +20,14 @@ pub(crate) use error::{app_failure, cluster_failure};
 
 use crate::{
     archive::Archive,
-    chart::values::Kind as SetKind,
+    chart::{Chart, Rendered, values::Kind as SetKind},
     cluster::{
-        Placement, WaitOptions,
+        Cluster, Placement, WaitOptions,
         deploy::Change,
         nodes::{ImportOptions, NodeSelection},
     },
+    failure::{Failure, Kind},
+    progress::SharedReporter,
 };
 
 /// How images get to where pods find them.
@@ -57,11 +62,50 @@ pub enum Override {
 }
 
 impl Override {
-    #[expect(dead_code, reason = "joins the build with `chart::render`")]
     fn app(&self) -> &str {
         match self {
             Self::Values { app, .. } | Self::Set { app, .. } => app,
         }
+    }
+}
+
+/// What a chart is rendered for.
+#[derive(Debug, Clone)]
+pub struct RenderRequest {
+    /// Name of the release.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its revision.
+    pub revision: u32,
+    /// Whether it is there already.
+    pub upgrade: bool,
+    /// Version of the cluster, as in `v1.34.1`.
+    pub kube_version: String,
+    /// `.Capabilities.APIVersions`.
+    pub api_versions: Vec<String>,
+}
+
+type RenderFn = dyn Fn(&Chart, &Map<String, Value>, &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> + Send + Sync;
+
+/// The chart engine, as the caller has set it up: budgets, dialect, `lookup`.
+#[derive(Clone)]
+pub struct Renderer(Arc<RenderFn>);
+
+impl Renderer {
+    /// Wraps a way to render.
+    pub fn new(render: impl Fn(&Chart, &Map<String, Value>, &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(render))
+    }
+
+    fn render(&self, chart: &Chart, values: &Map<String, Value>, request: &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> {
+        (self.0)(chart, values, request)
+    }
+}
+
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renderer")
     }
 }
 
@@ -70,6 +114,8 @@ impl Override {
 pub struct InstallOptions {
     /// The archive, verified.
     pub archive: Arc<Archive>,
+    /// Renders the charts.
+    pub renderer: Renderer,
     /// How images travel the last part.
     pub via: Via,
     /// Values for apps.
@@ -90,9 +136,10 @@ pub struct InstallOptions {
 
 impl InstallOptions {
     /// The usual way, for an archive.
-    pub fn new(archive: Arc<Archive>) -> Self {
+    pub fn new(archive: Arc<Archive>, renderer: Renderer) -> Self {
         Self {
             archive,
+            renderer,
             via: Via::Nodes,
             overrides: vec![],
             nodes: NodeSelection::All,
@@ -161,4 +208,26 @@ pub struct AppResult {
     pub pods: Vec<Placement>,
     /// NOTES.txt, rendered.
     pub notes: String,
+}
+
+/// Installs a delivery, or upgrades to it.
+pub async fn install(cluster: &Cluster, options: &InstallOptions, reporter: &SharedReporter) -> Result<InstallOutcome, Failure> {
+    refuse(options)?;
+    let ready = prepare::prepare(cluster, options, reporter).await?;
+    run::run(cluster, options, ready, reporter).await
+}
+
+/// What needs no cluster to be refused.
+fn refuse(options: &InstallOptions) -> Result<(), Failure> {
+    if options.via == Via::Registry {
+        return Err(Failure::new(Kind::Usage, InstallError::NotBuilt("`--via registry` is not built yet".to_owned())));
+    }
+    let known: BTreeSet<&str> = options.archive.record().apps.iter().map(|app| app.name.as_str()).collect();
+    match options.overrides.iter().find(|o| !known.contains(o.app())) {
+        Some(unknown) => {
+            let known = known.into_iter().map(str::to_owned).collect();
+            Err(Failure::new(Kind::Usage, InstallError::UnknownApp { app: unknown.app().to_owned(), known }))
+        }
+        None => Ok(()),
+    }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{InstallError, InstallOptions, Override, app_failure, cluster_failure, images, manifests};
+use super::{InstallError, InstallOptions, Override, RenderRequest, app_failure, cluster_failure, images, manifests};
 use crate::{
-    chart::{self, Chart, HookEvent, RenderOptions, Rendered, values},
+    chart::{self, Chart, HookEvent, Rendered, values},
     cluster::{
         Catalog, Cluster, ClusterError, apply,
         deploy::{App, Deployment, Present, same},
@@ -116,15 +116,15 @@ impl Work<'_> {
     }
 
     fn render(&self, app: &AppRecord, chart: &Chart, values: &Map<String, Value>, revision: u32, upgrade: bool) -> Result<Rendered, Failure> {
-        let mut options = RenderOptions::new(&app.name, &app.namespace);
-        options.release.revision = revision.into();
-        options.release.is_install = !upgrade;
-        options.release.is_upgrade = upgrade;
-        if let Some(version) = chart::kube_version(self.catalog.version()) {
-            options.capabilities.kube_version = version;
-        }
-        options.capabilities.api_versions = self.catalog.api_versions();
-        chart::render(chart, values, &options).map_err(|e| app_failure(Kind::Other, &app.name, e))
+        let request = RenderRequest {
+            name: app.name.clone(),
+            namespace: app.namespace.clone(),
+            revision,
+            upgrade,
+            kube_version: self.catalog.version().to_owned(),
+            api_versions: self.catalog.api_versions(),
+        };
+        self.options.renderer.render(chart, values, &request).map_err(|e| app_failure(Kind::Other, &app.name, e))
     }
 
     /// The app as it is to be: as the revision in force if that makes it the same, else as the next.
@@ -164,13 +164,16 @@ impl Work<'_> {
             hooks,
             crds: crd_documents(chart, record)?,
             notes: rendered.notes,
+            plain: matches!(record.source, AppSource::Manifests { .. }),
             labels: labels(self.options.archive.record()),
         })
     }
 
     /// New names everywhere, and the proof that every image is in the archive.
     fn rename(&self, record: &AppRecord, rendered: &mut Rendered) -> Result<(), Failure> {
-        let fail = |e| app_failure(Kind::Other, &record.name, e).hint("export again with the values that are used here (a profile of the app), or leave the override out");
+        let fail = |e| {
+            app_failure(Kind::Other, &record.name, e).hint("export again with the values that are used here (a profile of the app), or leave the override out")
+        };
         for manifest in &mut rendered.manifests {
             let place = Place { template: &manifest.path, kind: &manifest.kind, name: &manifest.name };
             let text = rewrite::rewrite(&self.plan, place, &manifest.content).map_err(fail)?;
@@ -252,7 +255,16 @@ mod tests {
 
     #[test]
     fn labels_are_valid() {
-        let record = Record { format: 1, name: "shop".into(), version: "1.0.0+build.7-".into(), platforms: vec![], registry: None, apps: vec![], images: vec![], files: vec![] };
+        let record = Record {
+            format: 1,
+            name: "shop".into(),
+            version: "1.0.0+build.7-".into(),
+            platforms: vec![],
+            registry: None,
+            apps: vec![],
+            images: vec![],
+            files: vec![],
+        };
         assert_eq!(labels(&record)["offline.dev/version"], "1.0.0_build.7");
     }
 }

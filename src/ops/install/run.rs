@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{
-    AppResult, InstallError, InstallOptions, InstallOutcome, NodeResult, app_failure, cluster_failure,
-    images::ArchiveBlobs,
-    prepare::Ready,
-};
+use super::{AppResult, InstallError, InstallOptions, InstallOutcome, NodeResult, app_failure, cluster_failure, images::ArchiveBlobs, prepare::Ready};
 use crate::{
     cluster::{
         Cluster, ClusterError, WaitOptions,
@@ -72,7 +68,7 @@ async fn cancelled(cancel: Option<watch::Receiver<bool>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Why an app did not come up.
