@@ -5,5 +5,7 @@ mod delivery;
 mod hostile;
 mod interop;
 mod nodes;
+//! suite
+mod install;
 mod release;
 mod sample;
