@@ -2,10 +2,14 @@
 //!
 //! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
+pub mod archive;
 pub mod context;
 pub mod delivery;
 pub mod failure;
+pub mod io;
 pub mod oci;
 pub mod progress;
+pub mod redact;
+pub mod registry;
 pub mod report;
 pub mod tree;

@@ -1,0 +1,89 @@
+//! A verified archive: what it holds, and its bytes.
+
+use std::{ops::Deref, path::Path};
+
+use bytes::Bytes;
+
+use super::{ArchiveError, Contents, Fault, Flaw, names, unverified::OpenFile};
+use crate::{
+    io::{self, FileError},
+    oci::Digest,
+};
+
+/// An archive whose signature and every byte have been checked. There is no other way to one than [`super::Unverified::verify`].
+///
+/// It dereferences to its [`Contents`].
+#[derive(Debug)]
+pub struct Archive {
+    file: OpenFile,
+    contents: Contents,
+    read_max: u64,
+}
+
+impl Archive {
+    pub(crate) fn new(file: OpenFile, contents: Contents, read_max: u64) -> Self {
+        Self { file, contents, read_max }
+    }
+
+    /// Where the archive is.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// A blob's offset in the file and its size.
+    pub fn locate(&self, digest: &Digest) -> Option<(u64, u64)> {
+        self.file.entries.get(digest).copied()
+    }
+
+    /// A small blob as a whole. It is hashed again: the file may have changed since it was verified.
+    pub fn read(&self, digest: &Digest) -> Result<Bytes, ArchiveError> {
+        let size = self.find(digest)?.1;
+        if size > self.read_max {
+            return Err(ArchiveError::TooLargeToRead { digest: digest.clone(), size, max: self.read_max });
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.read_at(digest, done as u64, &mut bytes[done..])? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        let found = Digest::of(&bytes);
+        if found == *digest {
+            return Ok(bytes.into());
+        }
+        Err(ArchiveError::Damaged { path: self.file.path.clone(), flaw: Flaw::new(names::blob(digest), Fault::Digest { found }) })
+    }
+
+    /// Some bytes of a blob from an offset in it; 0 at its end. Several threads may read at a time.
+    pub fn read_at(&self, digest: &Digest, offset: u64, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        let (start, size) = self.find(digest)?;
+        let left = size.saturating_sub(offset);
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if n == 0 {
+            return Ok(0);
+        }
+        match io::read_at(&self.file.file, &mut buffer[..n], start + offset) {
+            Ok(0) => Err(self.failed(std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(n) => Ok(n),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    fn failed(&self, source: std::io::Error) -> ArchiveError {
+        FileError::new("read", &self.file.path, source).into()
+    }
+
+    fn find(&self, digest: &Digest) -> Result<(u64, u64), ArchiveError> {
+        self.locate(digest).ok_or_else(|| ArchiveError::NoSuchBlob { path: self.file.path.clone(), digest: digest.clone() })
+    }
+}
+
+impl Deref for Archive {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
+}

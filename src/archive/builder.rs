@@ -1,0 +1,296 @@
+//! Collects what goes into an archive and decides every byte's place before the first layer is pulled.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{
+    ArchiveError, BuildError, Fault, Limits, Signer,
+    content::Artifact,
+    docker,
+    graph::{Blobs, Graph},
+    header, names,
+};
+use crate::oci::{Descriptor, Digest, Reference, annotation, media_type};
+
+/// Room for a signature: a bundle of ours has half a kilobyte, one of cosign's with a log entry eight.
+pub(crate) const SIGNATURE_ROOM: usize = 16 << 10;
+/// The version of the format, in an annotation of index.json.
+pub(crate) const FORMAT: &str = "1";
+
+#[derive(Debug)]
+enum Content {
+    Here(Bytes),
+    Later(u64),
+}
+
+impl Content {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Here(bytes) => bytes.len() as u64,
+            Self::Later(size) => *size,
+        }
+    }
+}
+
+/// Collects content; everything with the same digest is held once.
+#[derive(Debug, Default)]
+pub struct Builder {
+    blobs: BTreeMap<Digest, Content>,
+    roots: Vec<Descriptor>,
+}
+
+impl Builder {
+    /// Nothing collected yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a manifest, an index, a config or another small thing.
+    pub fn add_document(&mut self, descriptor: &Descriptor, bytes: Bytes) -> Result<(), BuildError> {
+        self.add_bytes("document", descriptor, bytes)
+    }
+
+    /// Adds a layer whose content is in memory already.
+    pub fn add_layer_bytes(&mut self, descriptor: &Descriptor, bytes: Bytes) -> Result<(), BuildError> {
+        self.add_bytes("layer", descriptor, bytes)
+    }
+
+    /// Adds a layer whose content comes later, through [`super::Writer::layer`].
+    pub fn add_layer(&mut self, descriptor: &Descriptor) -> Result<(), BuildError> {
+        match self.blobs.entry(descriptor.digest.clone()) {
+            Entry::Vacant(slot) => {
+                slot.insert(Content::Later(descriptor.size));
+                Ok(())
+            }
+            Entry::Occupied(slot) => same_size(&descriptor.digest, slot.get().size(), descriptor.size),
+        }
+    }
+
+    /// Puts an image or an artifact into index.json. An image has both names of [`super::content::image_root`], an artifact has our
+    /// [`annotation::NAME`] and an artifact type.
+    pub fn name(&mut self, root: Descriptor) {
+        self.roots.push(root);
+    }
+
+    /// Adds an artifact with all that belongs to it, and names it.
+    pub fn add_artifact(&mut self, artifact: Artifact) -> Result<(), BuildError> {
+        for (descriptor, bytes) in artifact.blobs {
+            self.add_document(&descriptor, bytes)?;
+        }
+        self.name(artifact.root);
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, what: &'static str, descriptor: &Descriptor, bytes: Bytes) -> Result<(), BuildError> {
+        let (found, size) = (Digest::of(&bytes), bytes.len() as u64);
+        if found != descriptor.digest || size != descriptor.size {
+            return Err(BuildError::NotTheBytes { what, wanted: descriptor.digest.clone(), found, size });
+        }
+        match self.blobs.entry(found) {
+            Entry::Vacant(slot) => {
+                slot.insert(Content::Here(bytes));
+            }
+            Entry::Occupied(mut slot) => {
+                same_size(&descriptor.digest, slot.get().size(), size)?;
+                slot.insert(Content::Here(bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides all entries, their order and their offsets. The same content gives the same layout, in whatever order it was added.
+    pub fn lay_out(self) -> Result<Layout, ArchiveError> {
+        let Self { mut blobs, roots } = self;
+        let roots = sorted(roots)?;
+        let limits = Limits::default();
+        let graph = Graph::walk(&roots, &Held(&blobs), limits.depth).map_err(BuildError::Content)?;
+        let index = Bytes::from(index_json(&roots));
+        let docker = Bytes::from(docker::list(&roots, &graph));
+        check_size(names::INDEX, &index, limits.document)?;
+        check_size(names::DOCKER_LIST, &docker, limits.docker_list)?;
+        let mut layout = Layout { index: index.clone(), entries: Vec::new(), end: 0, name: String::new() };
+        layout.name = roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().to_owned();
+        layout.push(names::LAYOUT.into(), Fill::Bytes(Bytes::from_static(names::LAYOUT_CONTENT)));
+        layout.push(names::INDEX.into(), Fill::Bytes(index));
+        layout.push(names::SIGNATURE.into(), Fill::Signature);
+        layout.push(names::DOCKER_LIST.into(), Fill::Bytes(docker));
+        for (digest, size) in graph.order() {
+            let fill = match blobs.remove(digest) {
+                Some(Content::Here(bytes)) => Fill::Bytes(bytes),
+                _ => Fill::Layer(digest.clone(), size),
+            };
+            layout.push(names::blob(digest), fill);
+        }
+        // Whatever is left was added for nothing, which is a mistake of the caller's and would be refused by every reader.
+        match blobs.keys().next() {
+            Some(digest) => Err(BuildError::Content(super::Flaw::new(names::blob(digest), Fault::Unreferenced)).into()),
+            None => Ok(layout),
+        }
+    }
+}
+
+fn same_size(digest: &Digest, first: u64, second: u64) -> Result<(), BuildError> {
+    if first == second { Ok(()) } else { Err(BuildError::TwoSizes { digest: digest.clone(), first, second }) }
+}
+
+fn check_size(entry: &str, bytes: &Bytes, max: u64) -> Result<(), BuildError> {
+    let size = bytes.len() as u64;
+    if size > max { Err(super::Flaw::new(entry, Fault::TooLarge { size, max }).into()) } else { Ok(()) }
+}
+
+struct Held<'a>(&'a BTreeMap<Digest, Content>);
+
+impl Blobs for Held<'_> {
+    fn size(&self, digest: &Digest) -> Option<u64> {
+        self.0.get(digest).map(Content::size)
+    }
+
+    fn read(&self, digest: &Digest) -> Result<Bytes, Fault> {
+        match self.0.get(digest) {
+            Some(Content::Here(bytes)) => Ok(bytes.clone()),
+            _ => Err(Fault::Format("it is a manifest or a config, and was added without its content".into())),
+        }
+    }
+}
+
+/// The name of a descriptor in index.json: an image's reference, or the name that we gave to an artifact.
+pub(crate) fn root_name(root: &Descriptor) -> Result<&str, BuildError> {
+    let [image, containerd, ours] = [annotation::REF_NAME, annotation::CONTAINERD_NAME, annotation::NAME].map(|key| root.annotation(key));
+    match (image, containerd, ours) {
+        (Some(name), Some(also), None) if name == also => {
+            name.parse::<Reference>()?;
+            Ok(name)
+        }
+        (None, None, Some(name)) if root.artifact_type.is_some() => Ok(name),
+        _ => Err(BuildError::Unnamed { digest: root.digest.clone() }),
+    }
+}
+
+/// The delivery first, then other artifacts, then images, each by name; no name twice.
+fn sorted(roots: Vec<Descriptor>) -> Result<Vec<Descriptor>, BuildError> {
+    let mut named: BTreeMap<(u8, String), Descriptor> = BTreeMap::new();
+    for root in roots {
+        let rank = match root.artifact_type.as_deref() {
+            Some(media_type::DELIVERY) => 0,
+            _ if root.annotation(annotation::NAME).is_some() => 1,
+            _ => 2,
+        };
+        let name = root_name(&root)?.to_owned();
+        match named.entry((rank, name)) {
+            Entry::Vacant(slot) => {
+                slot.insert(root);
+            }
+            Entry::Occupied(slot) if *slot.get() == root => {}
+            Entry::Occupied(slot) => {
+                return Err(BuildError::SameName { name: slot.key().1.clone(), first: slot.get().digest.clone(), second: root.digest });
+            }
+        }
+    }
+    Ok(named.into_values().collect())
+}
+
+fn index_json(roots: &[Descriptor]) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Written<'a> {
+        schema_version: u32,
+        media_type: &'a str,
+        manifests: &'a [Descriptor],
+        annotations: BTreeMap<&'a str, &'a str>,
+    }
+    let index = Written { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: roots, annotations: [(annotation::FORMAT, FORMAT)].into() };
+    serde_json::to_vec(&index).expect("strings and numbers serialise")
+}
+
+/// What an entry is filled with.
+#[derive(Clone)]
+pub(crate) enum Fill {
+    Bytes(Bytes),
+    Signature,
+    Layer(Digest, u64),
+}
+
+impl Fill {
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Signature => SIGNATURE_ROOM as u64,
+            Self::Layer(_, size) => *size,
+        }
+    }
+}
+
+/// An entry with its place; `offset` is that of its content.
+#[derive(Clone)]
+pub(crate) struct Placed {
+    pub(crate) name: String,
+    pub(crate) offset: u64,
+    pub(crate) fill: Fill,
+}
+
+/// Every entry of an archive with its place, before any layer is there.
+#[derive(Clone)]
+pub struct Layout {
+    index: Bytes,
+    entries: Vec<Placed>,
+    end: u64,
+    name: String,
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layout").field("entries", &self.entries.len()).field("size", &self.size()).field("first", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Layout {
+    fn push(&mut self, name: String, fill: Fill) {
+        let offset = self.end + header::BLOCK_U64;
+        self.end = offset + header::padded(fill.size()).expect("sizes are far below 2^64");
+        self.entries.push(Placed { name, offset, fill });
+    }
+
+    /// The bytes that are signed.
+    pub fn index_json(&self) -> &[u8] {
+        &self.index
+    }
+
+    /// The archive's size in bytes, its two closing blocks included.
+    pub fn size(&self) -> u64 {
+        self.end + 2 * header::BLOCK_U64
+    }
+
+    /// Signs the layout; the result goes to [`super::Writer::create`].
+    pub fn sign(&self, signer: &dyn Signer) -> Result<String, ArchiveError> {
+        signer.sign(&self.index).map_err(|e| BuildError::Sign(e).into())
+    }
+
+    /// Layers whose content comes later, with their sizes, in the archive's order.
+    pub fn pending(&self) -> impl Iterator<Item = (&Digest, u64)> {
+        self.entries.iter().filter_map(|entry| match &entry.fill {
+            Fill::Layer(digest, size) => Some((digest, *size)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn entries(&self) -> &[Placed] {
+        &self.entries
+    }
+}
+
+/// A signature as its entry holds it: the bundle, blanks, one line feed. No bundle gives the blanks alone.
+pub(crate) fn padded_signature(bundle: Option<&str>, room: usize) -> Result<Vec<u8>, BuildError> {
+    let bundle = bundle.unwrap_or_default().trim();
+    if bundle.len() + 1 > room {
+        return Err(BuildError::SignatureTooLarge { size: bundle.len(), max: room - 1 });
+    }
+    let mut bytes = bundle.as_bytes().to_vec();
+    bytes.resize(room - 1, b' ');
+    bytes.push(b'\n');
+    Ok(bytes)
+}

@@ -1,0 +1,328 @@
+//! An archive that nobody has vouched for yet, and the only way from there to an [`Archive`].
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Archive, ArchiveError, Contents, Fault, Flaw, Limits, Standing, Trust,
+    builder::{FORMAT, root_name},
+    docker,
+    graph::{Blobs, Graph},
+    names::{self, Name},
+    scan::{self, Entry},
+};
+use crate::{
+    io::{self, FileError},
+    oci::{Digest, Index, annotation, media_type},
+    progress::{Event, Reporter},
+};
+
+/// Bytes that are read and hashed at a time.
+const CHUNK: usize = 1 << 20;
+/// More threads than this wait for the disk.
+const THREADS_MAX: usize = 8;
+
+/// Opens an archive and checks the container: names, kinds, order, sizes, ends. No content is trusted or even read yet.
+pub fn open(path: &Path) -> Result<Unverified, ArchiveError> {
+    open_with(path, Limits::default())
+}
+
+/// The same with other limits.
+pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError> {
+    let failed = |source| FileError::new("open", path, source);
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(std::io::Error::other("it is not a regular file")).into());
+    }
+    match scan::scan(&file, metadata.len(), &limits) {
+        Ok(entries) => Ok(Unverified { file: OpenFile { file, path: path.into(), entries: by_digest(&entries) }, entries, limits }),
+        Err(flaw) => Err(ArchiveError::Damaged { path: path.into(), flaw }),
+    }
+}
+
+fn by_digest(entries: &[Entry]) -> BTreeMap<Digest, (u64, u64)> {
+    let blob = |entry: &Entry| match &entry.name {
+        Name::Blob(digest) => Some((digest.clone(), (entry.offset, entry.size))),
+        _ => None,
+    };
+    entries.iter().filter_map(blob).collect()
+}
+
+/// An open archive and where its blobs are.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    pub(crate) entries: BTreeMap<Digest, (u64, u64)>,
+}
+
+/// An archive whose container is sound. It can be verified and nothing else.
+#[derive(Debug)]
+pub struct Unverified {
+    file: OpenFile,
+    entries: Vec<Entry>,
+    limits: Limits,
+}
+
+impl Unverified {
+    /// Where the archive is.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Bytes of all entries.
+    pub fn size(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.size).sum()
+    }
+
+    /// The signatures as they stand in the archive, with the names of their entries; blank ones are left out.
+    pub fn signatures(&self) -> Result<Vec<(String, String)>, ArchiveError> {
+        self.read_signatures().map_err(|flaw| self.damaged(flaw))
+    }
+
+    /// Checks the signature over index.json and everything that it leads to, each blob's bytes included.
+    pub fn verify(self, trust: &Trust, reporter: &dyn Reporter) -> Result<Archive, ArchiveError> {
+        let contents = self.contents(trust)?;
+        self.hash_blobs(&contents, reporter).map_err(|flaw| self.damaged(flaw))?;
+        Ok(Archive::new(self.file, contents, self.limits.read))
+    }
+
+    /// The same without reading the layers: enough to tell what is in the archive, not enough to use it.
+    pub fn look(self, trust: &Trust) -> Result<Contents, ArchiveError> {
+        self.contents(trust)
+    }
+
+    /// Signature, then index.json, then documents, then what follows from them. Nothing is parsed before its bytes are vouched for.
+    fn contents(&self, trust: &Trust) -> Result<Contents, ArchiveError> {
+        let index = self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))?;
+        let standing = self.check_signature(&index, trust)?;
+        self.check_contents(&index, standing).map_err(|flaw| self.damaged(flaw))
+    }
+
+    fn damaged(&self, flaw: Flaw) -> ArchiveError {
+        ArchiveError::Damaged { path: self.file.path.clone(), flaw }
+    }
+
+    fn check_signature(&self, index: &[u8], trust: &Trust) -> Result<Standing, ArchiveError> {
+        let signatures = self.signatures()?;
+        let verifier = match trust {
+            Trust::Keys(verifier) => verifier,
+            Trust::AllowUnsigned if signatures.is_empty() => return Ok(Standing::Unsigned),
+            Trust::AllowUnsigned => return Ok(Standing::Unchecked),
+        };
+        let mut first = None;
+        for (entry, bundle) in signatures {
+            match verifier.verify(index, &bundle) {
+                Ok(by) => return Ok(Standing::Signed { by, entry }),
+                Err(source) => first = first.or(Some((entry, source))),
+            }
+        }
+        let path = self.file.path.clone();
+        Err(match first {
+            Some((entry, source)) => ArchiveError::Untrusted { path, entry, source },
+            None => ArchiveError::Unsigned { path },
+        })
+    }
+
+    fn read_signatures(&self) -> Result<Vec<(String, String)>, Flaw> {
+        let mut signatures = Vec::new();
+        for entry in self.entries.iter().filter(|entry| entry.name.is_signature()) {
+            let flaw = |text: &str| Flaw::new(entry.label.clone(), Fault::Format(text.into()));
+            let text = String::from_utf8(self.read(entry)?.into()).map_err(|_| flaw("it is not text"))?;
+            let padded = text.strip_suffix('\n').ok_or_else(|| flaw("it does not end in a line feed"))?;
+            let bundle = padded.trim_end_matches(' ');
+            if !bundle.is_empty() {
+                signatures.push((entry.label.clone(), bundle.to_owned()));
+            }
+        }
+        Ok(signatures)
+    }
+
+    fn check_contents(&self, index: &[u8], standing: Standing) -> Result<Contents, Flaw> {
+        if self.head(&Name::Layout)? != names::LAYOUT_CONTENT {
+            return Err(Flaw::new(names::LAYOUT, Fault::Derived));
+        }
+        let index_flaw = |fault| Flaw::new(names::INDEX, fault);
+        let parsed: Index = serde_json::from_slice(index).map_err(|e| index_flaw(Fault::Json(e)))?;
+        if parsed.schema_version != 2 || parsed.media_type.as_deref() != Some(media_type::OCI_INDEX) {
+            return Err(index_flaw(Fault::Format("it is no OCI image index".into())));
+        }
+        match parsed.annotations.get(annotation::FORMAT).map(String::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => return Err(index_flaw(Fault::Format(format!("the archive has format {other}; this program reads format {FORMAT}")))),
+            None => return Err(index_flaw(Fault::Format(format!("it has no annotation {}", annotation::FORMAT)))),
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for root in &parsed.manifests {
+            let name = root_name(root).map_err(|e| index_flaw(Fault::Format(e.to_string())))?;
+            if !seen.insert(name) {
+                return Err(index_flaw(Fault::Format(format!("it names `{name}` twice"))));
+            }
+        }
+        let graph = Graph::walk(&parsed.manifests, &Documents::new(self), self.limits.depth)?;
+        self.check_order(&graph)?;
+        if self.head(&Name::DockerList)? != docker::list(&parsed.manifests, &graph) {
+            return Err(Flaw::new(names::DOCKER_LIST, Fault::Derived));
+        }
+        Contents::new(parsed.manifests, graph, standing, self.size(), &Documents::new(self))
+    }
+
+    /// The blobs must be those that index.json leads to, in the order that follows from them.
+    fn check_order(&self, graph: &Graph) -> Result<(), Flaw> {
+        let wanted = graph.order();
+        let known: std::collections::BTreeSet<&Digest> = wanted.iter().map(|(digest, _)| *digest).collect();
+        let mut expected = wanted.iter();
+        for entry in &self.entries {
+            let Name::Blob(digest) = &entry.name else { continue };
+            let flaw = |fault| Flaw::new(entry.label.clone(), fault);
+            if !known.contains(digest) {
+                return Err(flaw(Fault::Unreferenced));
+            }
+            match expected.next() {
+                Some(&(wanted, _)) if wanted == digest => {}
+                Some((wanted, _)) => return Err(flaw(Fault::Order { wanted: names::blob(wanted) })),
+                None => return Err(flaw(Fault::Unreferenced)),
+            }
+        }
+        match expected.next() {
+            Some((digest, _)) => Err(Flaw::new(names::blob(digest), Fault::Missing { by: names::INDEX.into() })),
+            None => Ok(()),
+        }
+    }
+
+    fn head(&self, name: &Name) -> Result<Bytes, Flaw> {
+        let entry = self.entries.iter().find(|entry| entry.name == *name).expect("the scan made sure of it");
+        self.read(entry)
+    }
+
+    /// An entry whose size the scan has held against a small limit, or [`Documents`] has.
+    fn read(&self, entry: &Entry) -> Result<Bytes, Flaw> {
+        read_whole(&self.file.file, entry.offset, entry.size).map_err(|fault| Flaw::new(entry.label.clone(), fault))
+    }
+
+    /// Hashes all layers, several at a time; documents were hashed when they were read.
+    fn hash_blobs(&self, contents: &Contents, reporter: &dyn Reporter) -> Result<(), Flaw> {
+        let layer = |entry: &&Entry| matches!(&entry.name, Name::Blob(digest) if !contents.graph.is_document(digest));
+        let layers: Vec<&Entry> = self.entries.iter().filter(layer).collect();
+        let total = layers.iter().map(|entry| entry.size).sum();
+        let task = format!("verify {}", self.file.path.display());
+        reporter.event(Event::Started { task: task.clone(), total: Some(total) });
+        let hashing = Hashing {
+            file: &self.file.file,
+            layers: &layers,
+            next: AtomicUsize::new(0),
+            done: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            failed: Mutex::new(None),
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(layers.len().max(1));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| hashing.work(&task, reporter));
+            }
+        });
+        match hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(flaw) => Err(flaw),
+            None => {
+                reporter.event(Event::Finished { task, note: format!("{} layers, {total} bytes", layers.len()) });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn read_whole(file: &File, offset: u64, size: u64) -> Result<Bytes, Fault> {
+    let mut bytes = vec![0; usize::try_from(size).map_err(|_| Fault::Header)?];
+    io::read_exact_at(file, &mut bytes, offset).map_err(Fault::Read)?;
+    Ok(bytes.into())
+}
+
+/// Documents of an archive, held against their digests and the budget for all of them.
+pub(crate) struct Documents<'a> {
+    archive: &'a Unverified,
+    left: std::cell::Cell<u64>,
+}
+
+impl<'a> Documents<'a> {
+    fn new(archive: &'a Unverified) -> Self {
+        Self { archive, left: archive.limits.documents.into() }
+    }
+}
+
+impl Blobs for Documents<'_> {
+    fn size(&self, digest: &Digest) -> Option<u64> {
+        self.archive.file.entries.get(digest).map(|&(_, size)| size)
+    }
+
+    fn read(&self, digest: &Digest) -> Result<Bytes, Fault> {
+        let limits = &self.archive.limits;
+        let Some(&(offset, size)) = self.archive.file.entries.get(digest) else { return Err(Fault::Missing { by: names::INDEX.into() }) };
+        if size > limits.document {
+            return Err(Fault::TooLarge { size, max: limits.document });
+        }
+        let left = self.left.get().checked_sub(size).ok_or(Fault::TooLarge { size, max: self.left.get() })?;
+        self.left.set(left);
+        let bytes = read_whole(&self.archive.file.file, offset, size)?;
+        let found = Digest::of(&bytes);
+        if found == *digest { Ok(bytes) } else { Err(Fault::Digest { found }) }
+    }
+}
+
+/// The work of the hashing threads: each takes the next layer until there is none or one is wrong.
+struct Hashing<'a> {
+    file: &'a File,
+    layers: &'a [&'a Entry],
+    next: AtomicUsize,
+    done: AtomicU64,
+    stop: AtomicBool,
+    failed: Mutex<Option<Flaw>>,
+}
+
+impl Hashing<'_> {
+    fn work(&self, task: &str, reporter: &dyn Reporter) {
+        let mut buffer = vec![0; CHUNK];
+        while !self.stop.load(Ordering::Relaxed) {
+            let Some(entry) = self.layers.get(self.next.fetch_add(1, Ordering::Relaxed)) else { return };
+            let mut progress = |n| {
+                let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
+                reporter.event(Event::Advanced { task: task.to_owned(), done });
+            };
+            if let Err(fault) = self.check(entry, &mut buffer, &mut progress) {
+                self.stop.store(true, Ordering::Relaxed);
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Flaw::new(entry.label.clone(), fault));
+            }
+        }
+    }
+
+    fn check(&self, entry: &Entry, buffer: &mut [u8], progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
+        let mut hasher = Sha256::new();
+        let mut at = 0;
+        while at < entry.size && !self.stop.load(Ordering::Relaxed) {
+            let n = usize::try_from(entry.size - at).unwrap_or(CHUNK).min(CHUNK);
+            io::read_exact_at(self.file, &mut buffer[..n], entry.offset + at).map_err(Fault::Read)?;
+            hasher.update(&buffer[..n]);
+            at += n as u64;
+            progress(n as u64);
+        }
+        if at < entry.size {
+            // Another thread has found a fault; that one is told.
+            return Ok(());
+        }
+        let found = Digest::from_raw(&hasher.finalize().into());
+        match &entry.name {
+            Name::Blob(wanted) if *wanted == found => Ok(()),
+            _ => Err(Fault::Digest { found }),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Fills a layout: heads and documents at once, layers in parallel and in any order, each byte once and in its place.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    ArchiveError, BuildError, Layout,
+    builder::{Fill, SIGNATURE_ROOM, padded_signature},
+    header, names,
+};
+use crate::{
+    io::{self, FileError, NewFile},
+    oci::Digest,
+};
+
+/// An archive in the making, at `PATH.part`. Dropped before [`Writer::finish`], it is removed.
+#[derive(Debug)]
+pub struct Writer {
+    new: NewFile,
+    path: PathBuf,
+    layers: BTreeMap<Digest, (u64, u64)>,
+    order: Vec<Digest>,
+    missing: Arc<Mutex<Vec<Digest>>>,
+}
+
+impl Writer {
+    /// Begins an archive: asks for the room, gives the file its whole length, and writes all but the layers that come later.
+    pub fn create(path: &Path, layout: &Layout, signature: Option<&str>) -> Result<Self, ArchiveError> {
+        let signature = padded_signature(signature, SIGNATURE_ROOM)?;
+        if let Some(free) = io::free_space(path)?.filter(|&free| free < layout.size()) {
+            return Err(ArchiveError::NoSpace { path: path.into(), wanted: layout.size(), free });
+        }
+        let new = NewFile::create(path)?;
+        let failed = |source| FileError::new("write", new.part(), source);
+        let file = new.file();
+        // What is never written reads as zero: the blocks between entries and at the end.
+        file.set_len(layout.size()).map_err(failed)?;
+        let mut layers = BTreeMap::new();
+        let mut order = Vec::new();
+        for entry in layout.entries() {
+            let head = header::write(&entry.name, entry.fill.size());
+            io::write_all_at(file, &head, entry.offset - header::BLOCK_U64).map_err(failed)?;
+            match &entry.fill {
+                Fill::Bytes(bytes) => io::write_all_at(file, bytes, entry.offset).map_err(failed)?,
+                Fill::Signature => io::write_all_at(file, &signature, entry.offset).map_err(failed)?,
+                Fill::Layer(digest, size) => {
+                    layers.insert(digest.clone(), (entry.offset, *size));
+                    order.push(digest.clone());
+                }
+            }
+        }
+        let missing = Arc::new(Mutex::new(order.clone()));
+        Ok(Self { path: path.into(), new, layers, order, missing })
+    }
+
+    /// Layers whose content has not been written yet, with their sizes, the largest first.
+    pub fn pending(&self) -> Vec<(Digest, u64)> {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.order.iter().filter(|d| missing.contains(d)).map(|d| (d.clone(), self.layers[d].1)).collect()
+    }
+
+    /// Opens a layer's place for writing. Several may be open at a time, in several threads.
+    pub fn layer(&self, digest: &Digest) -> Result<LayerWriter, ArchiveError> {
+        let &(offset, size) = self.layers.get(digest).ok_or_else(|| BuildError::NotPending(digest.clone()))?;
+        Ok(LayerWriter {
+            file: self.new.file().clone(),
+            path: self.new.part().into(),
+            missing: self.missing.clone(),
+            digest: digest.clone(),
+            offset,
+            size,
+            written: 0,
+            hasher: Sha256::new(),
+        })
+    }
+
+    /// Where the archive will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Flushes the archive and gives it its name. Every layer must have been finished.
+    pub fn finish(self) -> Result<(), ArchiveError> {
+        let missing = self.pending();
+        if !missing.is_empty() {
+            return Err(BuildError::Unfilled(missing.into_iter().map(|(digest, _)| digest).collect()).into());
+        }
+        Ok(self.new.keep()?)
+    }
+}
+
+/// Writes one layer into its place, from the first byte to the last, and checks it on the way.
+pub struct LayerWriter {
+    file: Arc<File>,
+    path: PathBuf,
+    missing: Arc<Mutex<Vec<Digest>>>,
+    digest: Digest,
+    offset: u64,
+    size: u64,
+    written: u64,
+    hasher: Sha256,
+}
+
+impl fmt::Debug for LayerWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerWriter").field("digest", &self.digest).field("written", &self.written).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl LayerWriter {
+    /// Writes the next bytes.
+    pub fn write(&mut self, chunk: &[u8]) -> Result<(), ArchiveError> {
+        if self.size - self.written < chunk.len() as u64 {
+            return Err(BuildError::TooMuch { digest: self.digest.clone(), size: self.size }.into());
+        }
+        self.hasher.update(chunk);
+        io::write_all_at(&self.file, chunk, self.offset + self.written).map_err(|source| FileError::new("write", &self.path, source))?;
+        self.written += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes written so far: where a transfer that broke goes on.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The layer's size.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Forgets what was written, for a server that can only send from the start.
+    pub fn restart(&mut self) {
+        self.written = 0;
+        self.hasher = Sha256::new();
+    }
+
+    /// Checks size and digest; only then does the layer count as written.
+    pub fn finish(self) -> Result<(), ArchiveError> {
+        let found = Digest::from_raw(&self.hasher.finalize().into());
+        if found != self.digest || self.written != self.size {
+            return Err(BuildError::WrongContent { digest: self.digest, size: self.size, found, found_size: self.written }.into());
+        }
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).retain(|d| *d != self.digest);
+        Ok(())
+    }
+}
+
+/// Puts another signature into an archive, in its place; nothing else is touched.
+pub(crate) fn replace_signature(path: &Path, offset: u64, room: u64, bundle: &str) -> Result<(), ArchiveError> {
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(1 << 20);
+    let bytes = padded_signature(Some(bundle), room)?;
+    let failed = |source| FileError::new("write the signature into", path, source);
+    let file = File::options().read(true).write(true).open(path).map_err(failed)?;
+    // The place was found with another handle; make sure that it is still the same archive.
+    let mut head = [0; header::BLOCK];
+    io::read_exact_at(&file, &mut head, offset - header::BLOCK_U64).map_err(failed)?;
+    if header::name(&head) != names::SIGNATURE {
+        return Err(FileError::new("write the signature into", path, std::io::Error::other("the file has changed meanwhile")).into());
+    }
+    io::write_all_at(&file, &bytes, offset).and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(())
+}

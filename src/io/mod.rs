@@ -1,0 +1,9 @@
+//! Files: every error names its path and what was tried, every read has an upper bound, every write of a whole file is atomic.
+
+mod error;
+mod file;
+mod positioned;
+
+pub use error::FileError;
+pub use file::{NewFile, create_private, free_space, read_capped, read_capped_text, rename, sync_parent, write_atomic};
+pub use positioned::{read_at, read_exact_at, write_all_at};
