@@ -20,6 +20,8 @@ pub struct Context {
     pub proxy: ProxyVariables,
     /// `NO_COLOR` is set (no-color.org).
     pub no_color: bool,
+    /// The process runs in a pod: `KUBERNETES_SERVICE_HOST` is set.
+    pub in_cluster: bool,
     /// The program runs as `helm offline`.
     pub under_helm: bool,
 }
@@ -57,6 +59,7 @@ impl Context {
             key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
+            in_cluster: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
             under_helm: env::var_os("HELM_PLUGIN_DIR").is_some(),
         }
     }

@@ -1,3 +1,3 @@
-//! Parses the command line, runs it, exits with its code; nothing else.
+//! Parses the command line.
 
 fn main() {}

@@ -4,7 +4,7 @@ use std::{ops::Deref, path::Path};
 
 use bytes::Bytes;
 
-use super::{ArchiveError, Contents, Fault, Flaw, names, unverified::OpenFile};
+use super::{ArchiveError, BuildError, Contents, Fault, Flaw, Signer, names, unverified::OpenFile, writer};
 use crate::{
     io::{self, FileError},
     oci::Digest,
@@ -16,13 +16,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Archive {
     file: OpenFile,
+    index: Bytes,
     contents: Contents,
     read_max: u64,
 }
 
 impl Archive {
-    pub(crate) fn new(file: OpenFile, contents: Contents, read_max: u64) -> Self {
-        Self { file, contents, read_max }
+    pub(crate) fn new(file: OpenFile, index: Bytes, contents: Contents, read_max: u64) -> Self {
+        Self { file, index, contents, read_max }
     }
 
     /// Where the archive is.
@@ -69,6 +70,18 @@ impl Archive {
             Ok(n) => Ok(n),
             Err(source) => Err(self.failed(source)),
         }
+    }
+
+    /// The bytes that are signed.
+    pub fn index_json(&self) -> &[u8] {
+        &self.index
+    }
+
+    /// Signs the archive anew, in the place of the signature that it has; nothing else is touched.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<(), ArchiveError> {
+        let bundle = signer.sign(&self.index).map_err(BuildError::Sign)?;
+        let (offset, room) = self.file.signature;
+        writer::replace_signature(&self.file.path, offset, room, &bundle)
     }
 
     fn failed(&self, source: std::io::Error) -> ArchiveError {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    ArchiveError, BuildError, Fault, Limits, Signer,
+    ArchiveError, BuildError, Contents, Fault, Limits, Signer, Standing,
     content::Artifact,
     docker,
     graph::{Blobs, Graph},
@@ -119,12 +119,15 @@ impl Builder {
         layout.push(names::INDEX.into(), Fill::Bytes(index));
         layout.push(names::SIGNATURE.into(), Fill::Signature);
         layout.push(names::DOCKER_LIST.into(), Fill::Bytes(docker));
-        for (digest, size) in graph.order() {
-            let fill = match blobs.remove(digest) {
+        let order: Vec<(Digest, u64)> = graph.order().into_iter().map(|(digest, size)| (digest.clone(), size)).collect();
+        // What a reader would refuse is not written in the first place.
+        Contents::new(roots, graph, Standing::Unsigned, 0, &Held(&blobs)).map_err(BuildError::Content)?;
+        for (digest, size) in order {
+            let fill = match blobs.remove(&digest) {
                 Some(Content::Here(bytes)) => Fill::Bytes(bytes),
                 _ => Fill::Layer(digest.clone(), size),
             };
-            layout.push(names::blob(digest), fill);
+            layout.push(names::blob(&digest), fill);
         }
         // Whatever is left was added for nothing, which is a mistake of the caller's and would be refused by every reader.
         match blobs.keys().next() {

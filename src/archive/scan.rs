@@ -24,10 +24,11 @@ pub(crate) fn scan(file: &File, length: u64, limits: &Limits) -> Result<Vec<Entr
     let mut seen = BTreeSet::new();
     let mut at = 0;
     loop {
-        let place = || format!("at byte {at}");
+        let after = entries.last().map_or("the start", |entry: &Entry| &entry.label);
+        let place = || format!("at byte {at}, after {after}");
         let head = block(file, at, length).map_err(|fault| Flaw::new(place(), fault))?;
         if head == [0; BLOCK] {
-            end(file, at, length).map_err(|fault| Flaw::new(format!("end of the archive, {}", place()), fault))?;
+            end(file, at, length).map_err(|fault| Flaw::new(format!("end of the archive {}", place()), fault))?;
             break;
         }
         let label = header::name(&head);

@@ -46,7 +46,10 @@ pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError
         return Err(failed(std::io::Error::other("it is not a regular file")).into());
     }
     match scan::scan(&file, metadata.len(), &limits) {
-        Ok(entries) => Ok(Unverified { file: OpenFile { file, path: path.into(), entries: by_digest(&entries) }, entries, limits }),
+        Ok(entries) => {
+            let signature = entries.iter().find(|entry| entry.name == Name::Signature).map_or((0, 0), |entry| (entry.offset, entry.size));
+            Ok(Unverified { file: OpenFile { file, path: path.into(), entries: by_digest(&entries), signature }, entries, limits })
+        }
         Err(flaw) => Err(ArchiveError::Damaged { path: path.into(), flaw }),
     }
 }
@@ -65,6 +68,8 @@ pub(crate) struct OpenFile {
     pub(crate) file: File,
     pub(crate) path: PathBuf,
     pub(crate) entries: BTreeMap<Digest, (u64, u64)>,
+    /// Where the first signature stands.
+    pub(crate) signature: (u64, u64),
 }
 
 /// An archive whose container is sound. It can be verified and nothing else.
@@ -93,21 +98,22 @@ impl Unverified {
 
     /// Checks the signature over index.json and everything that it leads to, each blob's bytes included.
     pub fn verify(self, trust: &Trust, reporter: &dyn Reporter) -> Result<Archive, ArchiveError> {
-        let contents = self.contents(trust)?;
+        let (index, contents) = self.contents(trust)?;
         self.hash_blobs(&contents, reporter).map_err(|flaw| self.damaged(flaw))?;
-        Ok(Archive::new(self.file, contents, self.limits.read))
+        Ok(Archive::new(self.file, index, contents, self.limits.read))
     }
 
     /// The same without reading the layers: enough to tell what is in the archive, not enough to use it.
     pub fn look(self, trust: &Trust) -> Result<Contents, ArchiveError> {
-        self.contents(trust)
+        self.contents(trust).map(|(_, contents)| contents)
     }
 
     /// Signature, then index.json, then documents, then what follows from them. Nothing is parsed before its bytes are vouched for.
-    fn contents(&self, trust: &Trust) -> Result<Contents, ArchiveError> {
+    fn contents(&self, trust: &Trust) -> Result<(Bytes, Contents), ArchiveError> {
         let index = self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))?;
         let standing = self.check_signature(&index, trust)?;
-        self.check_contents(&index, standing).map_err(|flaw| self.damaged(flaw))
+        let contents = self.check_contents(&index, standing).map_err(|flaw| self.damaged(flaw))?;
+        Ok((index, contents))
     }
 
     fn damaged(&self, flaw: Flaw) -> ArchiveError {

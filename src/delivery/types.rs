@@ -54,9 +54,11 @@ pub(crate) struct Spec {
     /// Platforms whose images travel, as in `linux/arm64`. Left out: linux/amd64.
     #[serde(default)]
     #[schemars(length(min = 1))]
+    #[schemars(with = "Vec<String>")]
     pub(crate) platforms: Option<Vec<String>>,
     /// Host and path that images are called by on the other side. Left out, names stay as they are.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) registry: Option<String>,
     /// How to reach registries while exporting, by host. Never travels.
     #[serde(default)]
@@ -78,9 +80,11 @@ pub(crate) struct Spec {
 pub(crate) struct SourceOptions {
     /// Host and path to ask instead.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) mirror: Option<String>,
     /// PEM file with certificate authorities to trust besides the system's.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) ca_file: Option<String>,
     /// Speak HTTP without TLS. Loopback hosts may do so without being told.
     #[serde(default, rename = "plainHTTP")]
@@ -97,16 +101,19 @@ pub(crate) struct App {
     /// Namespace of the release. Left out: `default`.
     #[serde(default)]
     #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
+    #[schemars(with = "String")]
     pub(crate) namespace: Option<String>,
     /// Apps that must be ready first.
     #[serde(default)]
     pub(crate) depends_on: Vec<String>,
     /// The chart.
     #[serde(default)]
+    #[schemars(with = "ChartSource")]
     pub(crate) chart: Option<ChartSource>,
     /// Manifest files and folders, delivered as a release as well.
     #[serde(default)]
     #[schemars(length(min = 1))]
+    #[schemars(with = "Vec<String>")]
     pub(crate) manifests: Option<Vec<String>>,
     /// Values files, later ones win.
     #[serde(default)]
@@ -119,6 +126,7 @@ pub(crate) struct App {
     pub(crate) profiles: Vec<Profile>,
     /// Values paths that hold the chart's registry. Found by trial if left out.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(crate) registry_keys: Option<Vec<String>>,
     /// Images to add or to leave out.
     #[serde(default)]
@@ -131,18 +139,23 @@ pub(crate) struct App {
 pub(crate) struct ChartSource {
     /// Folder or .tgz, relative to this file.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) path: Option<String>,
     /// Chart in a registry.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) oci: Option<String>,
     /// URL of a chart repository.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) repo: Option<String>,
     /// Name of the chart in the repository.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) name: Option<String>,
     /// Version or constraint.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) version: Option<String>,
 }
 
@@ -178,12 +191,15 @@ pub(crate) struct ImageSelection {
 pub(crate) struct ImageEntry {
     /// Reference in a registry.
     #[serde(default, rename = "ref")]
+    #[schemars(with = "String")]
     pub(crate) reference: Option<String>,
     /// `docker save` archive or OCI layout; gzip and zstd are read too.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) archive: Option<String>,
     /// Chooses the tag.
     #[serde(default)]
+    #[schemars(with = "TagPolicy")]
     pub(crate) tag_policy: Option<TagPolicy>,
 }
 

@@ -39,7 +39,9 @@ impl Checker {
     pub(super) fn spec(&mut self, spec: types::Spec) -> Spec {
         let platforms = self.platforms(spec.platforms);
         if let Some(registry) = &spec.registry
-            && format!("{}/x", registry.trim_end_matches('/')).parse::<Reference>().map_or(true, |r| r.registry() == "docker.io" && !registry.starts_with("docker.io"))
+            && format!("{}/x", registry.trim_end_matches('/'))
+                .parse::<Reference>()
+                .map_or(true, |r| r.registry() == "docker.io" && !registry.starts_with("docker.io"))
         {
             self.say("/spec/registry", format!("`{registry}` is no registry: wanted a host, with a path if any, as in registry.example/mirror"));
         }
@@ -91,7 +93,12 @@ impl Checker {
         let source = self.app_source(&at, &app);
         let is_chart = matches!(source, AppSource::Chart(_));
         if !is_chart && app.manifests.is_some() {
-            for (field, used) in [("values", !app.values.is_empty()), ("set", !app.set.is_empty()), ("profiles", !app.profiles.is_empty()), ("registryKeys", app.registry_keys.is_some())] {
+            for (field, used) in [
+                ("values", !app.values.is_empty()),
+                ("set", !app.set.is_empty()),
+                ("profiles", !app.profiles.is_empty()),
+                ("registryKeys", app.registry_keys.is_some()),
+            ] {
                 if used {
                     self.say(format!("{at}/{field}"), format!("`{field}` has no meaning for plain manifests: only charts take values"));
                 }
@@ -176,7 +183,11 @@ impl Checker {
                 let pointer = format!("/spec/apps/{i}/dependsOn/{k}");
                 if !known.contains(wanted.as_str()) {
                     let close = nearest(wanted, known.iter().copied());
-                    self.findings.push(Finding { pointer, message: format!("app `{}` depends on `{wanted}`, which is no app of this delivery", app.name), help: close });
+                    self.findings.push(Finding {
+                        pointer,
+                        message: format!("app `{}` depends on `{wanted}`, which is no app of this delivery", app.name),
+                        help: close,
+                    });
                 } else if let Some(cycle) = cycle_through(apps, i, wanted) {
                     self.say(pointer, format!("apps depend on each other in a circle: {cycle}"));
                 }
@@ -251,11 +262,7 @@ fn cycle_through(apps: &[App], start: usize, first: &str) -> Option<String> {
 
 /// `did you mean …`, where one of the candidates is close.
 pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    candidates
-        .map(|c| (distance(word, c), c))
-        .min()
-        .filter(|(d, c)| *d <= (word.len().max(c.len()) / 3).max(1))
-        .map(|(_, c)| format!("did you mean `{c}`?"))
+    candidates.map(|c| (distance(word, c), c)).min().filter(|(d, c)| *d <= (word.len().max(c.len()) / 3).max(1)).map(|(_, c)| format!("did you mean `{c}`?"))
 }
 
 /// Edits between two words, where case does not count (Levenshtein).

@@ -54,6 +54,11 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     create_new(path, bytes, 0o600)
 }
 
+/// Makes a new file that everybody may read; an existing one is an error.
+pub fn create_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    create_new(path, bytes, 0o644)
+}
+
 fn create_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let failed = |source| FileError::new("create", path, source);
     let mut options = OpenOptions::new();

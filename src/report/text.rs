@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use crate::{archive::Standing, cluster::Placement};
+
 /// Bytes in decimal units, as registries and `docker images` count: `325.0 MB`.
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -54,13 +56,30 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// Who vouches for an archive, in words.
+pub fn standing(standing: &Standing) -> String {
+    match standing {
+        Standing::Signed { by, .. } => format!("signed by {}", by.fingerprint),
+        Standing::Unchecked => "signature NOT checked".to_owned(),
+        Standing::Unsigned => "NOT signed".to_owned(),
+    }
+}
+
+/// Which pod runs where.
+pub fn pods(pods: &[Placement]) -> String {
+    let row = |p: &Placement| vec![p.pod.clone(), p.state.clone(), p.node.clone().unwrap_or_else(|| "-".into()), p.images.join(", ")];
+    table(&["POD", "STATE", "NODE", "IMAGES"], &pods.iter().map(row).collect::<Vec<_>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_as_people_write_them() {
-        for (n, want) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (325_000_000, "325.0 MB"), (12_300_000_000, "12.3 GB")] {
+        for (n, want) in
+            [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (325_000_000, "325.0 MB"), (12_300_000_000, "12.3 GB")]
+        {
             assert_eq!(bytes(n), want);
         }
         for (ms, want) in [(230, "0.23s"), (15_500, "15.5s"), (125_000, "2m05s")] {

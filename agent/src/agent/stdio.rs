@@ -1,0 +1,110 @@
+//! Frames on stdin and stdout, which are pipes that the runtime's shim made.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use offline_agent::{Frame, HEARTBEAT_SECONDS, Hello, PROTOCOL, frame, kind};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::unix::pipe,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::error::{Error, Result};
+
+/// A pipe holds 64 KiB unless enlarged; this saves most of the switching between shim and agent.
+const PIPE: usize = 1 << 20;
+
+/// Frames as they come in.
+pub(crate) struct Input {
+    pipe: pipe::Receiver,
+}
+
+impl Input {
+    /// Takes stdin.
+    pub(crate) fn open() -> Result<Self> {
+        let descriptor = own(io::stdin())?;
+        // More than an unprivileged process may have is refused; the smaller pipe works as well.
+        let _ = rustix::pipe::fcntl_setpipe_size(&descriptor, PIPE);
+        let pipe = pipe::Receiver::from_owned_fd(descriptor).map_err(|e| Error::protocol(format!("stdin is no pipe: {e}")))?;
+        Ok(Self { pipe })
+    }
+
+    /// The next frame; none when the other side has gone.
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>> {
+        let mut header = [0; frame::HEADER];
+        match self.pipe.read_exact(&mut header).await {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            other => other.map_err(|e| Error::protocol(format!("cannot read stdin: {e}")))?,
+        };
+        let [kind, length @ ..] = header;
+        let length = u32::from_be_bytes(length) as usize;
+        if length > frame::PAYLOAD_MAX {
+            return Err(Error::protocol(frame::FrameError::TooLong { kind, length }.to_string()));
+        }
+        let mut payload = vec![0; length];
+        match self.pipe.read_exact(&mut payload).await {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            other => other.map(|_| Some(Frame { kind, payload })).map_err(|e| Error::protocol(format!("cannot read stdin: {e}"))),
+        }
+    }
+}
+
+/// Where answers go. Clones write to the same stdout, frame by frame.
+#[derive(Clone)]
+pub(crate) struct Output {
+    frames: mpsc::Sender<Frame>,
+}
+
+impl Output {
+    /// Takes stdout and says hello.
+    pub(crate) fn open() -> Result<(Self, JoinHandle<()>)> {
+        let pipe = pipe::Sender::from_owned_fd(own(io::stdout())?).map_err(|e| Error::protocol(format!("stdout is no pipe: {e}")))?;
+        let (frames, receiver) = mpsc::channel(64);
+        let writer = tokio::spawn(write(pipe, receiver));
+        Ok((Self { frames }, writer))
+    }
+
+    /// Sends a frame. If the other side has gone, stdin ends too and so does the process.
+    pub(crate) async fn send(&self, frame: Frame) {
+        let _ = self.frames.send(frame).await;
+    }
+
+    /// Sends a frame unless too many are waiting already.
+    pub(crate) fn offer(&self, frame: Frame) {
+        let _ = self.frames.try_send(frame);
+    }
+}
+
+async fn write(mut pipe: pipe::Sender, mut frames: mpsc::Receiver<Frame>) {
+    let mut alive = interval(Duration::from_secs(HEARTBEAT_SECONDS));
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    alive.tick().await;
+    let mut next = Some(Frame::json(kind::HELLO, &Hello { protocol: PROTOCOL }));
+    loop {
+        let Some(frame) = next else { return };
+        if pipe.write_all(&frame.encode()).await.is_err() {
+            return;
+        }
+        next = tokio::select! {
+            frame = frames.recv() => frame,
+            _ = alive.tick() => Some(Frame::new(kind::ALIVE, [])),
+        };
+    }
+}
+
+/// Lets the last frames out before the process ends.
+pub(crate) async fn finish(output: Output, writer: JoinHandle<()>) {
+    drop(output);
+    // Tasks may still hold clones; who has quit does not wait for their words.
+    let _ = timeout(Duration::from_millis(500), writer).await;
+}
+
+fn own(stream: impl AsFd) -> Result<OwnedFd> {
+    stream.as_fd().try_clone_to_owned().map_err(|e| Error::unusable(format!("cannot take stdin and stdout: {e}")))
+}

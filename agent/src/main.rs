@@ -1,3 +1,0 @@
-//! The agent.
-
-fn main() {}

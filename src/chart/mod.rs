@@ -1,0 +1,21 @@
+//! The Helm engine: charts are loaded, given values, rendered, and split into manifests and hooks.
+//!
+//! Nothing here does I/O: charts come as [`crate::tree::FileTree`] or as the bytes of a .tgz. What Helm v3.22 does is the
+//! specification, faults that charts rely on included; real `helm template` is the judge (tests/fixtures/conformance).
+
+mod dependencies;
+mod error;
+mod ignore;
+mod load;
+mod metadata;
+mod model;
+mod package;
+pub mod semver;
+pub mod values;
+
+pub use dependencies::DependencyError;
+pub use error::ChartError;
+pub use load::from_manifests;
+pub use metadata::{Dependency, Maintainer, Metadata};
+pub use model::{Chart, ChartFile, CrdFile};
+pub use package::package;

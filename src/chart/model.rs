@@ -1,0 +1,133 @@
+//! A chart in memory.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::Metadata;
+
+/// A file of a chart, by its path in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChartFile {
+    /// The path.
+    pub name: String,
+    /// What is in it.
+    pub data: Bytes,
+}
+
+/// A chart with its subcharts, or a folder of plain manifests that is treated as one.
+#[derive(Debug, Clone, Default)]
+pub struct Chart {
+    pub(super) metadata: Metadata,
+    pub(super) lock: Option<Value>,
+    pub(super) templates: Vec<ChartFile>,
+    pub(super) files: Vec<ChartFile>,
+    pub(super) values: Map<String, Value>,
+    pub(super) schema: Option<Bytes>,
+    pub(super) subcharts: Vec<Chart>,
+    /// Every file as it was found, subcharts among them.
+    pub(super) raw: Vec<ChartFile>,
+    /// Whether templates are manifests already.
+    pub(super) verbatim: bool,
+    /// What was odd while loading.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A file under crds/ of a chart or one of its subcharts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrdFile {
+    /// `CHART/charts/SUB/crds/FILE`.
+    pub path: String,
+    /// What is in it.
+    pub content: String,
+}
+
+impl Chart {
+    /// The chart's name.
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// The chart's version.
+    pub fn version(&self) -> &str {
+        &self.metadata.version
+    }
+
+    /// Chart.yaml.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The chart's own defaults.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// The values' JSON schema.
+    pub fn schema(&self) -> Option<&Bytes> {
+        self.schema.as_ref()
+    }
+
+    /// What is neither template nor subchart nor one of Helm's own files.
+    pub fn files(&self) -> &[ChartFile] {
+        &self.files
+    }
+
+    /// Templates, by path.
+    pub fn templates(&self) -> &[ChartFile] {
+        &self.templates
+    }
+
+    /// Charts under charts/.
+    pub fn subcharts(&self) -> &[Chart] {
+        &self.subcharts
+    }
+
+    /// Every file as it was loaded.
+    pub fn raw(&self) -> &[ChartFile] {
+        &self.raw
+    }
+
+    /// What was odd while loading.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Custom resource definitions under crds/, the chart's own first.
+    pub fn crds(&self) -> Vec<CrdFile> {
+        let mut crds = Vec::new();
+        self.collect_crds(self.name(), &mut crds);
+        crds
+    }
+
+    fn collect_crds(&self, path: &str, crds: &mut Vec<CrdFile>) {
+        crds.extend(own_crds(path, &self.files));
+        for subchart in &self.subcharts {
+            subchart.collect_crds(&format!("{path}/charts/{}", subchart.name()), crds);
+        }
+    }
+
+    /// The chart as Helm stores it in a release: without subcharts.
+    pub fn release_json(&self) -> Value {
+        self.stored(&self.metadata, &self.values)
+    }
+
+    pub(super) fn stored(&self, metadata: &Metadata, values: &Map<String, Value>) -> Value {
+        let files = |files: &[ChartFile]| -> Vec<Value> { files.iter().map(|file| json!({"name": file.name, "data": STANDARD.encode(&file.data)})).collect() };
+        json!({
+            "metadata": metadata,
+            "lock": self.lock,
+            "templates": files(&self.templates),
+            "values": values,
+            "schema": self.schema.as_ref().map(|schema| STANDARD.encode(schema)),
+            "files": files(&self.files),
+        })
+    }
+}
+
+/// The definitions among a chart's files (`Chart.CRDObjects`).
+pub(super) fn own_crds(path: &str, files: &[ChartFile]) -> Vec<CrdFile> {
+    let manifest = |name: &str| [".yaml", ".yml", ".json"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    let wanted = files.iter().filter(|file| file.name.starts_with("crds/") && manifest(&file.name));
+    wanted.map(|file| CrdFile { path: format!("{path}/{}", file.name), content: String::from_utf8_lossy(&file.data).into_owned() }).collect()
+}

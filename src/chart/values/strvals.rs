@@ -1,0 +1,377 @@
+//! The grammar of `--set`: Helm's pkg/strvals.
+
+use serde_json::{Map, Value};
+
+/// Lists do not grow beyond this.
+const MAX_INDEX: usize = 65_536;
+/// Names do not nest deeper than this.
+const MAX_LEVEL: usize = 30;
+
+/// Which of the flags a text was given with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `--set`: values become booleans, null and integers where they read as such.
+    Typed,
+    /// `--set-string`: values are text.
+    Text,
+    /// `--set-json`: values are JSON.
+    Json,
+    /// `--set-literal`: everything after `=` is the value.
+    Literal,
+}
+
+impl Kind {
+    /// The flag as it is written.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Typed => "--set",
+            Self::Text => "--set-string",
+            Self::Json => "--set-json",
+            Self::Literal => "--set-literal",
+        }
+    }
+}
+
+/// What is wrong with a `--set`, in Helm's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SetError(String);
+
+/// How reading a key ended.
+enum Stop {
+    /// At the end of the text; not a fault.
+    End,
+    Fault(SetError),
+}
+
+fn fault<T>(text: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Fault(SetError(text.into())))
+}
+
+/// Reads `a.b[0].c=v,d={x,y}` into values; what is there already is changed in place.
+pub fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str) -> Result<(), SetError> {
+    let mut reader = Reader { rest: text, kind };
+    loop {
+        match reader.key(values, 0) {
+            Ok(()) => {}
+            Err(Stop::End) => return Ok(()),
+            Err(Stop::Fault(error)) => return Err(error),
+        }
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    kind: Kind,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.chars().next()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        Some(c)
+    }
+
+    /// Characters up to one of `stop`, which is consumed; none stands for the end.
+    fn until(&mut self, stop: &[char]) -> (String, Option<char>) {
+        let mut text = String::new();
+        while let Some(c) = self.next() {
+            if stop.contains(&c) {
+                return (text, Some(c));
+            }
+            if c == '\\' && self.kind != Kind::Literal {
+                match self.next() {
+                    Some(escaped) => text.push(escaped),
+                    None => return (text, None),
+                }
+            } else {
+                text.push(c);
+            }
+        }
+        (text, None)
+    }
+
+    fn key(&mut self, data: &mut Map<String, Value>, level: usize) -> Result<(), Stop> {
+        let stops: &[char] = if self.kind == Kind::Literal { &['=', '[', '.'] } else { &['=', '[', ',', '.'] };
+        let (name, last) = self.until(stops);
+        match last {
+            None if name.is_empty() => Err(Stop::End),
+            None => fault(format!("key {name:?} has no value")),
+            Some('[') => self.list_key(data, name, level),
+            Some('=') => self.assign(data, name),
+            Some(',') => {
+                set(data, name.clone(), Value::String(String::new()));
+                fault(format!("key {name:?} has no value (cannot end with ,)"))
+            }
+            Some(_) => self.nested_key(data, name, level),
+        }
+    }
+
+    fn list_key(&mut self, data: &mut Map<String, Value>, name: String, level: usize) -> Result<(), Stop> {
+        let index = self.index()?;
+        let mut list = match data.remove(&name) {
+            None => Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(other) => return fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not []interface {{}}", go_type(&other))),
+        };
+        let result = self.item(&mut list, index, level);
+        set(data, name, Value::Array(list));
+        result
+    }
+
+    fn nested_key(&mut self, data: &mut Map<String, Value>, name: String, level: usize) -> Result<(), Stop> {
+        let level = level + 1;
+        if level > MAX_LEVEL {
+            return fault(format!("value name nested level is greater than maximum supported nested level of {MAX_LEVEL}"));
+        }
+        let mut inner = match data.remove(&name) {
+            None => Map::new(),
+            Some(Value::Object(inner)) => inner,
+            Some(other) => {
+                return fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not map[string]interface {{}}", go_type(&other)));
+            }
+        };
+        let result = self.key(&mut inner, level);
+        if result.is_ok() && inner.is_empty() {
+            return fault(format!("key map {name:?} has no value"));
+        }
+        if !inner.is_empty() {
+            set(data, name, Value::Object(inner));
+        }
+        result
+    }
+
+    fn assign(&mut self, data: &mut Map<String, Value>, name: String) -> Result<(), Stop> {
+        let (value, ended) = self.value()?;
+        set(data, name, value);
+        if ended { Err(Stop::End) } else { Ok(()) }
+    }
+
+    /// A value, and whether nothing came after `=`.
+    fn value(&mut self) -> Result<(Value, bool), Stop> {
+        match self.kind {
+            Kind::Json => Ok((self.json()?, false)),
+            Kind::Literal => Ok((Value::String(std::mem::take(&mut self.rest).to_owned()), false)),
+            _ if self.rest.is_empty() => Ok((Value::String(String::new()), true)),
+            _ if self.rest.starts_with('{') => {
+                self.next();
+                Ok((self.list()?, false))
+            }
+            _ => {
+                let (text, _) = self.until(&[',']);
+                Ok((self.typed(text), false))
+            }
+        }
+    }
+
+    fn json(&mut self) -> Result<Value, Stop> {
+        if self.skip_empty() {
+            return Ok(Value::Null);
+        }
+        let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter::<Value>();
+        let mut value = match stream.next() {
+            Some(Ok(value)) => value,
+            Some(Err(error)) => return fault(error.to_string()),
+            None => return fault("unexpected end of JSON input"),
+        };
+        let used = stream.byte_offset();
+        self.rest = &self.rest[used..];
+        self.skip_empty();
+        floats(&mut value);
+        Ok(value)
+    }
+
+    /// Skips blanks and one comma; whether nothing else stood there.
+    fn skip_empty(&mut self) -> bool {
+        loop {
+            match self.rest.chars().next() {
+                None => return true,
+                Some(',') => {
+                    self.next();
+                    return true;
+                }
+                Some(c) if c.is_whitespace() => {
+                    self.next();
+                }
+                Some(_) => return false,
+            }
+        }
+    }
+
+    fn list(&mut self) -> Result<Value, Stop> {
+        let mut items = Vec::new();
+        loop {
+            let (text, last) = self.until(&[',', '}']);
+            let Some(last) = last else { return fault("list must terminate with '}'") };
+            items.push(self.typed(text));
+            if last == '}' {
+                self.rest = self.rest.strip_prefix(',').unwrap_or(self.rest);
+                return Ok(Value::Array(items));
+            }
+        }
+    }
+
+    fn index(&mut self) -> Result<usize, Stop> {
+        let (text, last) = self.until(&[']']);
+        if last.is_none() {
+            return fault("error parsing index: EOF");
+        }
+        match text.parse::<i64>() {
+            Err(_) => fault(format!("error parsing index: strconv.Atoi: parsing {text:?}: invalid syntax")),
+            Ok(index) if index < 0 => fault(format!("negative {index} index not allowed")),
+            Ok(index) => match usize::try_from(index) {
+                Ok(index) if index <= MAX_INDEX => Ok(index),
+                _ => fault(format!("index of {index} is greater than maximum supported index of {MAX_INDEX}")),
+            },
+        }
+    }
+
+    fn item(&mut self, list: &mut Vec<Value>, index: usize, level: usize) -> Result<(), Stop> {
+        let (text, last) = self.until(&['[', '.', '=']);
+        if !text.is_empty() {
+            return fault(format!("unexpected data at end of array index: {text:?}"));
+        }
+        match last {
+            None => Err(Stop::End),
+            Some('=') => {
+                let (value, _) = self.value()?;
+                put(list, index, value);
+                Ok(())
+            }
+            Some('[') => {
+                let inner_index = self.index()?;
+                let mut inner = match list.get_mut(index).map(Value::take) {
+                    None | Some(Value::Null) => Vec::new(),
+                    Some(Value::Array(inner)) => inner,
+                    Some(other) => {
+                        return fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not []interface {{}}", go_type(&other)));
+                    }
+                };
+                self.item(&mut inner, inner_index, level)?;
+                put(list, index, Value::Array(inner));
+                Ok(())
+            }
+            Some(_) => {
+                let mut inner = match list.get_mut(index).map(Value::take) {
+                    Some(Value::Object(inner)) => inner,
+                    _ => Map::new(),
+                };
+                let result = self.key(&mut inner, level);
+                put(list, index, Value::Object(inner));
+                result
+            }
+        }
+    }
+
+    fn typed(&self, text: String) -> Value {
+        if self.kind == Kind::Text {
+            return Value::String(text);
+        }
+        match text.to_lowercase().as_str() {
+            "true" => return Value::Bool(true),
+            "false" => return Value::Bool(false),
+            "null" => return Value::Null,
+            "0" => return Value::from(0),
+            _ => {}
+        }
+        // What starts with a zero stays text: it may be a phone number or an octal mode.
+        match text.parse::<i64>() {
+            Ok(number) if !text.starts_with('0') => Value::from(number),
+            _ => Value::String(text),
+        }
+    }
+}
+
+fn put(list: &mut Vec<Value>, index: usize, value: Value) {
+    if list.len() <= index {
+        list.resize(index + 1, Value::Null);
+    }
+    list[index] = value;
+}
+
+fn set(data: &mut Map<String, Value>, key: String, value: Value) {
+    if !key.is_empty() {
+        data.insert(key, value);
+    }
+}
+
+fn floats(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().and_then(serde_json::Number::from_f64) {
+                *number = float;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(floats),
+        Value::Object(map) => map.values_mut().for_each(floats),
+        _ => {}
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nil",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(kind: Kind, text: &str) -> Result<Value, String> {
+        let mut values = Map::new();
+        parse_into(&mut values, kind, text).map(|()| Value::Object(values)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn set_reads_as_strvals() {
+        let rows = [
+            ("name1=value1,name2=value2", json!({"name1": "value1", "name2": "value2"})),
+            ("name1=value1,", json!({"name1": "value1"})),
+            ("leading_zeros=00009", json!({"leading_zeros": "00009"})),
+            ("zero_int=0,long_int=1234567890,boolean=TRUE,n=null", json!({"zero_int": 0, "long_int": 1_234_567_890, "boolean": true, "n": null})),
+            ("name1=one\\,two,name2=three\\,four", json!({"name1": "one,two", "name2": "three,four"})),
+            ("outer.inner=value,outer.other=x", json!({"outer": {"inner": "value", "other": "x"}})),
+            ("name1={1021,902}", json!({"name1": [1021, 902]})),
+            ("name1.name2={v1,v2}", json!({"name1": {"name2": ["v1", "v2"]}})),
+            ("list[0]=foo,list[3]=bar", json!({"list": ["foo", null, null, "bar"]})),
+            ("list[0].foo=bar,list[0].hello=world", json!({"list": [{"foo": "bar", "hello": "world"}]})),
+            ("nested[1][1]=1", json!({"nested": [null, [null, 1]]})),
+            ("a=,b=1", json!({"a": "", "b": 1})),
+            ("a=1.5", json!({"a": "1.5"})),
+            ("a\\.b=c", json!({"a.b": "c"})),
+        ];
+        for (text, want) in rows {
+            assert_eq!(parse(Kind::Typed, text), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_helms() {
+        for (text, want) in [
+            ("name1=value1,name2", "key \"name2\" has no value"),
+            ("name1,name2=", "key \"name1\" has no value (cannot end with ,)"),
+            ("name1={a", "list must terminate with '}'"),
+            ("a[-1]=1", "negative -1 index not allowed"),
+            ("a[x]=1", "error parsing index: strconv.Atoi: parsing \"x\": invalid syntax"),
+            ("a=1,a.b=2", "unable to parse key: interface conversion: interface {} is int64, not map[string]interface {}"),
+        ] {
+            assert_eq!(parse(Kind::Typed, text), Err(want.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_kinds() {
+        assert_eq!(parse(Kind::Text, "a=1,b=true"), Ok(json!({"a": "1", "b": "true"})));
+        assert_eq!(parse(Kind::Json, "a={\"b\":[1,2]},c=\"x\",d="), Ok(json!({"a": {"b": [1.0, 2.0]}, "c": "x", "d": null})));
+        assert_eq!(parse(Kind::Literal, "a.b=c,d={e}\\"), Ok(json!({"a": {"b": "c,d={e}\\"}})));
+    }
+}

@@ -1,0 +1,68 @@
+//! Groups of flags that several commands share.
+
+use std::path::PathBuf;
+
+use crate::{cluster::ConnectOptions, context::Context, ops::verify::TrustOptions, redact::Secret, report::Format};
+
+/// How data is printed.
+#[derive(Debug, clap::Args)]
+pub(super) struct FormatArgs {
+    /// How to print the outcome
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) format: Format,
+}
+
+/// Whom to trust.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrustArgs {
+    /// Public key that must have signed the archive
+    #[arg(long, value_name = "PUB")]
+    key: Vec<PathBuf>,
+    /// Accept an archive that nobody signed, or whose signer is not known; what was accepted is printed and recorded
+    #[arg(long, conflicts_with = "key")]
+    allow_unsigned: bool,
+}
+
+impl TrustArgs {
+    pub(super) fn resolve(self) -> TrustOptions {
+        TrustOptions { keys: self.key, allow_unsigned: self.allow_unsigned }
+    }
+}
+
+/// Which cluster, as kubectl is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClusterArgs {
+    /// Path to the kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Name of the kubeconfig context
+    #[arg(long, visible_alias = "kube-context", value_name = "NAME")]
+    context: Option<String>,
+    /// Name of the kubeconfig cluster
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Name of the kubeconfig user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
+impl ClusterArgs {
+    pub(super) fn resolve(self, context: &Context) -> ConnectOptions {
+        ConnectOptions {
+            kubeconfigs: self.kubeconfig.map_or_else(|| context.kubeconfig(), |file| vec![file]),
+            context: self.context.or_else(|| context.helm_context.clone()),
+            cluster: self.cluster,
+            user: self.user,
+            in_cluster: context.in_cluster,
+            https_proxy: context.proxy.https.clone(),
+            http_proxy: context.proxy.http.clone(),
+            no_proxy: context.proxy.none.clone(),
+            ..ConnectOptions::default()
+        }
+    }
+}
+
+/// The password for a private key, where the environment has one.
+pub(super) fn key_password(context: &Context) -> Option<Secret<String>> {
+    context.key_password().map(|password| Secret::new(password.to_owned()))
+}

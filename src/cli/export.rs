@@ -1,0 +1,67 @@
+//! `export`: makes the archive.
+
+use std::path::PathBuf;
+
+use super::args::FormatArgs;
+use crate::{
+    context::Context,
+    failure::{Failure, Kind},
+    oci::Platform,
+    ops,
+    report::{Printer, text},
+};
+
+/// Render the charts, find and pull the images, write one signed archive
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArgs {
+    /// The delivery
+    #[arg(long, short, default_value = "delivery.yaml", value_name = "FILE")]
+    file: PathBuf,
+    /// The archive; left out: NAME-VERSION.offline.tar
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Private key to sign with; its password is read from `COSIGN_PASSWORD`
+    #[arg(long, value_name = "KEY")]
+    key: Option<PathBuf>,
+    /// Write an archive that nobody signed
+    #[arg(long, conflicts_with = "key")]
+    allow_unsigned: bool,
+    /// Platform to take instead of the delivery's; may be given more than once
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Vec<Platform>,
+    /// Resolve everything and tell what would be written, but write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl ExportArgs {
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        if self.key.is_none() && !self.allow_unsigned && !self.dry_run {
+            return Err(Failure::new(Kind::Usage, "an archive is signed: wanted --key KEY")
+                .hint("`kubectl offline keygen` makes a key pair")
+                .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
+        }
+        let delivery = ops::read_delivery(&self.file)?;
+        let signer = self.key.as_deref().map(|key| ops::read_private_key(key, context.key_password())).transpose()?;
+        let options = ops::ExportOptions {
+            delivery,
+            output: self.output,
+            signer,
+            platforms: (!self.platform.is_empty()).then_some(self.platform),
+            docker_config: context.docker_config(),
+            agents: crate::cluster::nodes::embedded(),
+            dry_run: self.dry_run,
+        };
+        let outcome = super::block_on(ops::export(options, printer.reporter()))?;
+        printer.outcome(self.format.format, &outcome, |o| {
+            let signature = if o.signed { "signed" } else { "NOT signed" };
+            let what = format!("{} apps, {} images, {}, {signature}", o.apps.len(), o.images.len(), text::bytes(o.size));
+            match &o.path {
+                Some(path) => format!("{}: {what}\n", path.display()),
+                None => format!("nothing written (--dry-run): {what}\n"),
+            }
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! `images`: every image, with where it came from.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use super::args::{FormatArgs, TrustArgs};
+use crate::{context::Context, failure::Failure, ops, report::Printer};
+
+/// List every image of a delivery or of an archive, and who named it
+#[derive(Debug, clap::Args)]
+pub(super) struct ImagesArgs {
+    /// An archive; left out, the delivery is rendered
+    archive: Option<PathBuf>,
+    /// The delivery
+    #[arg(long, short, default_value = "delivery.yaml", value_name = "FILE", conflicts_with = "archive")]
+    file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl ImagesArgs {
+    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
+        let outcome = match self.archive {
+            Some(archive) => {
+                let archive = ops::open_verified(&archive, &self.trust.policy()?, &printer.reporter())?;
+                ops::images_of_archive(&archive)
+            }
+            None => ops::images_of_delivery(&ops::read_delivery(&self.file)?)?,
+        };
+        printer.outcome(self.format.format, &outcome, |o| {
+            let mut out = String::new();
+            for image in &o.images {
+                let _ = writeln!(out, "{}", image.reference);
+                for origin in &image.origins {
+                    let parts = [&origin.app, &origin.profile, &origin.template, &origin.object];
+                    let place: Vec<&str> = parts.into_iter().filter_map(Option::as_deref).collect();
+                    let _ = writeln!(out, "    {} {}", place.join(" "), origin.path);
+                }
+            }
+            out
+        })
+    }
+}

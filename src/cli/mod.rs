@@ -1,0 +1,149 @@
+//! The command line: one file a command. A command turns its arguments into options, runs an operation and hands the outcome to the
+//! printer.
+
+mod args;
+mod completion;
+mod export;
+mod images;
+mod inspect;
+mod install;
+mod keygen;
+mod list;
+mod schema;
+mod sign;
+mod status;
+mod template;
+mod verify;
+mod version;
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    context::Context,
+    failure::{Failure, Kind},
+    report::Printer,
+};
+
+/// Carry applications into Kubernetes clusters that cannot reach the internet
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-offline", bin_name = "kubectl offline", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct GlobalArgs {
+    /// Say nothing but data and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Log what happens inside, to standard error
+    #[arg(long, global = true)]
+    debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completion(completion::CompletionArgs),
+    Export(export::ExportArgs),
+    Images(images::ImagesArgs),
+    Inspect(inspect::InspectArgs),
+    Install(install::InstallArgs),
+    Keygen(keygen::KeygenArgs),
+    List(list::ListArgs),
+    Schema(schema::SchemaArgs),
+    Sign(sign::SignArgs),
+    Status(status::StatusArgs),
+    Template(template::TemplateArgs),
+    Verify(verify::VerifyArgs),
+    Version(version::VersionArgs),
+}
+
+/// Runs the command line of this process and tells its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for and no failure; clap knows which stream each belongs to.
+            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let context = Context::from_env();
+    let printer = Printer::new(context.no_color, cli.global.quiet);
+    if cli.global.debug {
+        let filter = tracing_subscriber::EnvFilter::new("offline=debug,warn");
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+    match cli.command.run(&context, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+impl Command {
+    fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        match self {
+            Self::Completion(args) => args.run(printer),
+            Self::Export(args) => args.run(context, printer),
+            Self::Images(args) => args.run(context, printer),
+            Self::Inspect(args) => args.run(context, printer),
+            Self::Install(args) => args.run(context, printer),
+            Self::Keygen(args) => args.run(context, printer),
+            Self::List(args) => args.run(context, printer),
+            Self::Schema(args) => args.run(printer),
+            Self::Sign(args) => args.run(context, printer),
+            Self::Status(args) => args.run(context, printer),
+            Self::Template(args) => args.run(context, printer),
+            Self::Verify(args) => args.run(context, printer),
+            Self::Version(args) => args.run(printer),
+        }
+    }
+}
+
+/// Runs an operation that talks to the network. Ctrl-C or SIGTERM drops it: what it holds is cleaned up by its own guards.
+fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| Failure::new(Kind::Other, e))?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = operation => result,
+            () = interrupted() => Err(Failure::new(Kind::Other, "interrupted")),
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    result
+}
+
+/// Ends when the process is asked to stop.
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    // Where no handler can be set the process is simply ended by the system.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,33 @@
+//! `verify`: is the archive whole, and signed by whom it should be?
+
+use std::path::PathBuf;
+
+use super::args::{FormatArgs, TrustArgs};
+use crate::{
+    context::Context,
+    failure::Failure,
+    ops::verify,
+    report::{Printer, text},
+};
+
+/// Check an archive's signature and every byte in it, without a cluster and without a network
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    /// The archive
+    archive: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl VerifyArgs {
+    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
+        let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve() };
+        let outcome = verify::run(&options, &*printer.reporter())?;
+        printer.outcome(self.format.format, &outcome, |o| {
+            let what = format!("{} apps, {} images, {}", o.apps, o.images, text::bytes(o.size));
+            format!("{}: {} {}, whole, {}\n{what}\n", o.archive.display(), o.name, o.version, text::standing(&o.signature))
+        })
+    }
+}

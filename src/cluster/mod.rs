@@ -1,0 +1,30 @@
+//! The cluster's side: connecting as kubectl does, knowing its kinds, images into its nodes, applying objects, running hooks, waiting,
+//! keeping releases as Helm does.
+//!
+//! Nothing here decides what is to be installed; that is the work of `ops`. Objects arrive as JSON values.
+
+pub mod apply;
+mod connect;
+pub mod deploy;
+mod diagnosis;
+mod discovery;
+mod error;
+mod hooks;
+mod managed_fields;
+pub mod nodes;
+mod object;
+mod proxy;
+mod readiness;
+pub mod release;
+mod rights;
+mod wait;
+
+pub use connect::{Cluster, ConnectOptions};
+pub use diagnosis::{Placement, PodTrouble};
+pub use discovery::Catalog;
+pub use error::ClusterError;
+pub use hooks::{HookRun, run_hooks};
+pub use object::flatten;
+pub use object::{Object, ObjectKey};
+pub use rights::{Right, missing_rights};
+pub use wait::{WaitOptions, placements, wait_ready};

@@ -1,0 +1,231 @@
+//! Images into the nodes of a cluster, over nothing but its API.
+//!
+//! For each node a one-shot Job starts our agent (`agent/`) in an image that the node already has. The agent talks to containerd; this side
+//! talks to the agent by `exec` streams. The steps: [`plan`] looks without touching anything; [`import`] starts the agents, asks what is missing,
+//! sends each blob once and lets the nodes pass it on, has it unpacked and named while more is on its way, has CRI prove every name,
+//! and leaves nothing behind but the images.
+
+mod bootstrap;
+mod control;
+mod embedded;
+mod error;
+mod exec;
+mod image;
+mod node;
+mod plan;
+mod schedule;
+mod upload;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+
+pub use embedded::embedded;
+pub use error::NodesError;
+pub use image::{Blobs, NodeImage, PlatformImage};
+pub use plan::{ImportPlan, NodePlan, NodeSelection};
+
+use crate::{oci::Platform, progress::SharedReporter};
+use bootstrap::Site;
+use node::{NodeRun, Run};
+use schedule::Schedule;
+
+/// The agent for one platform.
+#[derive(Clone)]
+pub struct AgentBinary {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The program that starts it.
+    pub loader: Bytes,
+    /// The agent itself.
+    pub agent: Bytes,
+}
+
+impl std::fmt::Debug for AgentBinary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AgentBinary({}, {} + {} bytes)", self.platform, self.loader.len(), self.agent.len())
+    }
+}
+
+/// How to import.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// Namespace for Jobs and Secrets; made if it is not there, and then deleted at the end.
+    pub namespace: String,
+    /// Which nodes.
+    pub nodes: NodeSelection,
+    /// Data streams to each node.
+    pub streams: usize,
+    /// Layers that a node unpacks at a time.
+    pub unpack: usize,
+    /// Nodes that are worked on at a time.
+    pub parallel: usize,
+    /// When to give up.
+    pub timeout: Duration,
+    /// The agents: [`embedded`], or those that travelled with the images.
+    pub agents: Vec<AgentBinary>,
+    /// Marks everything that this run makes; also the key for [`cleanup`].
+    pub run: String,
+    /// The image to start agents in, where looking for one would find the wrong one.
+    pub bootstrap_image: Option<String>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            namespace: "offline-system".to_owned(),
+            nodes: NodeSelection::All,
+            streams: 2,
+            unpack: 4,
+            parallel: 8,
+            timeout: Duration::from_hours(2),
+            agents: embedded(),
+            run: random(4),
+            bootstrap_image: None,
+        }
+    }
+}
+
+impl ImportOptions {
+    /// Where to go when the namespace is just being deleted.
+    fn fallback_namespace(&self) -> String {
+        format!("{}-{}", self.namespace, self.run)
+    }
+}
+
+/// What an import has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportOutcome {
+    /// Node by node, in the plan's order.
+    pub nodes: Vec<NodeOutcome>,
+}
+
+/// What an import has done on one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeOutcome {
+    /// The node.
+    pub node: String,
+    /// Its container runtime, as `containerd://2.1.0`.
+    pub runtime: String,
+    /// Bytes of blobs sent to it through the API server.
+    pub bytes_sent: u64,
+    /// Bytes of blobs that it took from other nodes.
+    pub bytes_from_peers: u64,
+    /// Blobs that it lacked.
+    pub blobs: usize,
+    /// Layers unpacked and names written. With nothing missing and nothing changed it is 0.
+    pub changes: u64,
+    /// Names that CRI has confirmed, which is all of them.
+    pub names_proven: usize,
+    /// Names that CRI reports as pinned: all from containerd 1.6.22 and 1.7.3 on, none before.
+    pub names_pinned: usize,
+    /// From the Job to the proof.
+    pub elapsed: Duration,
+}
+
+/// Random bytes in hexadecimal.
+fn random(bytes: usize) -> String {
+    let mut raw = vec![0; bytes];
+    getrandom::fill(&mut raw).expect("the operating system has random numbers");
+    raw.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Looks whether an import could work, and how, without touching anything.
+///
+/// Every node that is meant must be ready, run containerd on Linux, and have an agent and all images for its platform.
+pub async fn plan(client: &Client, images: &[NodeImage], options: &ImportOptions) -> Result<ImportPlan, NodesError> {
+    plan::plan(client, images, options).await
+}
+
+/// Imports images into nodes. Whether it succeeds or fails, no Job, pod or Secret of it stays.
+///
+/// Dropping the future stops the work but cannot delete anything: call [`cleanup`] then.
+pub async fn import(
+    client: &Client,
+    blobs: Arc<dyn Blobs>,
+    images: &[NodeImage],
+    options: &ImportOptions,
+    reporter: SharedReporter,
+) -> Result<ImportOutcome, NodesError> {
+    let plan = plan::plan(client, images, options).await?;
+    let result = run(client, blobs, plan, options, reporter).await;
+    let cleaned = cleanup(client, options).await;
+    let outcome = result?;
+    cleaned?;
+    Ok(outcome)
+}
+
+/// Deletes whatever a run has left in the cluster: its Jobs, pods and Secrets, and the namespace if it is ours and empty.
+pub async fn cleanup(client: &Client, options: &ImportOptions) -> Result<(), NodesError> {
+    Site::clean(client, &options.namespace, &options.run).await?;
+    Site::clean(client, &options.fallback_namespace(), &options.run).await
+}
+
+async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: &ImportOptions, reporter: SharedReporter) -> Result<ImportOutcome, NodesError> {
+    let site = Site::prepare(client, options, random(16)).await?;
+    let mut secrets = BTreeMap::new();
+    for agent in plan.nodes.iter().map(|n| n.agent) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = secrets.entry(agent) {
+            entry.insert(site.secrets(&options.agents[agent]).await?);
+        }
+    }
+    let expires = Timestamp::now().checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+    let run = Arc::new(Run {
+        client: client.clone(),
+        options: options.clone(),
+        site,
+        blobs,
+        reporter,
+        schedule: Schedule::default(),
+        peers: Mutex::new(HashMap::new()),
+        nodes: plan.nodes.len(),
+        expires: format!("{expires:.0}"),
+    });
+    let waiting: Arc<Mutex<Vec<String>>> = Arc::new(Mutex::new(plan.nodes.iter().map(|n| n.node.clone()).collect()));
+    let slots = Arc::new(Semaphore::new(options.parallel.max(1)));
+    let mut tasks = JoinSet::new();
+    for (index, plan) in plan.nodes.into_iter().enumerate() {
+        let (slots, waiting, secrets) = (Arc::clone(&slots), Arc::clone(&waiting), secrets[&plan.agent].clone());
+        let node = NodeRun::new(Arc::clone(&run), plan, index);
+        tasks.spawn(async move {
+            // Never closed, so this cannot fail.
+            let _slot = slots.acquire().await;
+            let name = node.plan.node.clone();
+            let outcome = node.import(secrets).await?;
+            waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|n| *n != name);
+            Ok((index, outcome))
+        });
+    }
+    match timeout(options.timeout, collect(tasks)).await {
+        Ok(nodes) => nodes.map(|nodes| ImportOutcome { nodes }),
+        Err(_) => Err(NodesError::Timeout { after: options.timeout, waiting: waiting.lock().unwrap_or_else(PoisonError::into_inner).join(", ") }),
+    }
+}
+
+/// Waits for all; the first failure stops the others.
+async fn collect(mut tasks: JoinSet<Result<(usize, NodeOutcome), NodesError>>) -> Result<Vec<NodeOutcome>, NodesError> {
+    let mut nodes = BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok(result) => {
+                let (index, outcome) = result?;
+                nodes.insert(index, outcome);
+            }
+            // A panic is a bug, and is told as one.
+            Err(e) => std::panic::resume_unwind(e.into_panic()),
+        }
+    }
+    Ok(nodes.into_values().collect())
+}

@@ -1,0 +1,157 @@
+//! Events of libyaml to nodes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use libyaml_safer::{Event, EventData, MappingStyle, Mark, Parser, ScalarStyle as LibStyle, SequenceStyle};
+
+use super::{Entries, Node, NodeKind, ScalarStyle, Span, YamlError};
+
+/// Nesting beyond this is refused. Go allows 10,000, but whatever walks the tree afterwards recurses.
+pub(super) const MAX_DEPTH: usize = 400;
+/// Texts beyond this are refused.
+const MAX_BYTES: usize = 64 << 20;
+
+/// The first document.
+pub(super) fn first(text: &str) -> Result<Node, YamlError> {
+    with_composer(text, |composer| {
+        let node = composer.document()?;
+        Ok(node.unwrap_or_else(empty))
+    })
+}
+
+/// All documents.
+pub(super) fn all(text: &str) -> Result<Vec<Node>, YamlError> {
+    with_composer(text, |composer| {
+        let mut nodes = Vec::new();
+        while let Some(node) = composer.document()? {
+            nodes.push(node);
+        }
+        Ok(nodes)
+    })
+}
+
+fn empty() -> Node {
+    let span = Span { line: 1, column: 1, ..Span::default() };
+    Node { kind: NodeKind::Scalar { text: String::new(), style: ScalarStyle::Plain }, span, tag: None, anchor: None }
+}
+
+fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Result<T, YamlError>) -> Result<T, YamlError> {
+    if text.len() > MAX_BYTES {
+        return Err(YamlError::plain(format!("text has {} bytes, more than {MAX_BYTES}", text.len())));
+    }
+    // The mark is not part of the text, but of the file: bytes are counted with it.
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut bytes = body.as_bytes();
+    let mut parser = Parser::new();
+    parser.set_input(&mut bytes);
+    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len() };
+    composer.next()?;
+    run(&mut composer)
+}
+
+struct Composer<'r, 'b> {
+    parser: Parser<&'r mut &'b [u8]>,
+    /// None while the node is still being read: an alias to it would make it endless.
+    anchors: HashMap<String, Option<Arc<Node>>>,
+    offset: usize,
+}
+
+impl Composer<'_, '_> {
+    fn next(&mut self) -> Result<Event, YamlError> {
+        self.parser.parse().map_err(|error| YamlError::from_parser(&error))
+    }
+
+    /// The next document; none at the end of the stream.
+    fn document(&mut self) -> Result<Option<Node>, YamlError> {
+        if matches!(self.next()?.data, EventData::StreamEnd) {
+            return Ok(None);
+        }
+        self.anchors.clear();
+        let event = self.next()?;
+        let node = self.node(event, 0)?;
+        self.next()?;
+        Ok(Some(Arc::try_unwrap(node).unwrap_or_else(|shared| (*shared).clone())))
+    }
+
+    fn span(&self, start: Mark, end: Mark) -> Span {
+        let at = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
+        Span { start: self.offset + at(start.index), end: self.offset + at(end.index), line: at(start.line) + 1, column: at(start.column) + 1 }
+    }
+
+    fn node(&mut self, event: Event, depth: usize) -> Result<Arc<Node>, YamlError> {
+        if depth > MAX_DEPTH {
+            return Err(YamlError::plain(format!("exceeded max depth of {MAX_DEPTH}")));
+        }
+        let (start, mut end) = (event.start_mark, event.end_mark);
+        let (kind, tag, anchor) = match event.data {
+            EventData::Alias { anchor } => (NodeKind::Alias(self.alias(&anchor)?), None, None),
+            EventData::Scalar { anchor, tag, value, style, .. } => (NodeKind::Scalar { text: value, style: style_of(style) }, tag, anchor),
+            EventData::SequenceStart { anchor, tag, style, .. } => {
+                self.open(anchor.as_ref());
+                let items = self.items(depth, &mut end)?;
+                (NodeKind::Sequence { items, flow: style == SequenceStyle::Flow }, tag, anchor)
+            }
+            EventData::MappingStart { anchor, tag, style, .. } => {
+                self.open(anchor.as_ref());
+                let entries = self.entries(depth, &mut end)?;
+                (NodeKind::Mapping { entries, flow: style == MappingStyle::Flow }, tag, anchor)
+            }
+            other => return Err(YamlError::plain(format!("unexpected event {other:?}"))),
+        };
+        let node = Arc::new(Node { kind, span: self.span(start, end), tag, anchor: anchor.clone() });
+        if let Some(name) = anchor {
+            self.anchors.insert(name, Some(Arc::clone(&node)));
+        }
+        Ok(node)
+    }
+
+    fn open(&mut self, anchor: Option<&String>) {
+        if let Some(name) = anchor {
+            self.anchors.insert(name.clone(), None);
+        }
+    }
+
+    fn alias(&self, name: &str) -> Result<Arc<Node>, YamlError> {
+        match self.anchors.get(name) {
+            Some(Some(node)) => Ok(Arc::clone(node)),
+            Some(None) => Err(YamlError::plain(format!("anchor '{name}' value contains itself"))),
+            None => Err(YamlError::plain(format!("unknown anchor '{name}' referenced"))),
+        }
+    }
+
+    fn items(&mut self, depth: usize, end: &mut Mark) -> Result<Vec<Arc<Node>>, YamlError> {
+        let mut items = Vec::new();
+        loop {
+            let event = self.next()?;
+            if matches!(event.data, EventData::SequenceEnd) {
+                *end = event.end_mark;
+                return Ok(items);
+            }
+            items.push(self.node(event, depth + 1)?);
+        }
+    }
+
+    fn entries(&mut self, depth: usize, end: &mut Mark) -> Result<Entries, YamlError> {
+        let mut entries = Vec::new();
+        loop {
+            let event = self.next()?;
+            if matches!(event.data, EventData::MappingEnd) {
+                *end = event.end_mark;
+                return Ok(entries);
+            }
+            let key = self.node(event, depth + 1)?;
+            let event = self.next()?;
+            entries.push((key, self.node(event, depth + 1)?));
+        }
+    }
+}
+
+fn style_of(style: LibStyle) -> ScalarStyle {
+    match style {
+        LibStyle::SingleQuoted => ScalarStyle::Single,
+        LibStyle::DoubleQuoted => ScalarStyle::Double,
+        LibStyle::Literal => ScalarStyle::Literal,
+        LibStyle::Folded => ScalarStyle::Folded,
+        _ => ScalarStyle::Plain,
+    }
+}

@@ -1,0 +1,82 @@
+//! Against what Go's sigs.k8s.io/yaml said about the same cases (tests/fixtures/yaml).
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn fixture(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn cases() -> (Value, Value) {
+    (fixture(include_str!("../../tests/fixtures/yaml/cases.json")), fixture(include_str!("../../tests/fixtures/yaml/expected.json")))
+}
+
+fn floats(mut value: Value) -> Value {
+    number::all_floats(&mut value);
+    value
+}
+
+#[test]
+fn parses_as_go_does() {
+    let (input, expected) = cases();
+    let mut wrong = Vec::new();
+    for (text, want) in input["Parse"].as_array().unwrap().iter().zip(expected["parse"].as_array().unwrap()) {
+        let (text, want) = (text.as_str().unwrap(), want.as_str().unwrap());
+        match (parse(text), want.strip_prefix("ERR ")) {
+            (Ok(value), None) if floats(value.clone()) == floats(fixture(want)) => {}
+            (Err(error), Some(want)) if error.to_string() == want => {}
+            (got, _) => wrong.push(format!("{text:?}: got {got:?}, want {want}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn emits_as_go_does() {
+    let (input, expected) = cases();
+    let mut wrong = Vec::new();
+    for (value, want) in input["Emit"].as_array().unwrap().iter().zip(expected["emit"].as_array().unwrap()) {
+        // The oracle read its cases into interface{}, where every number is a float.
+        let got = emit(&floats(value.clone())).unwrap();
+        if got != want.as_str().unwrap() {
+            wrong.push(format!("{value}: got {got:?}, want {want:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pretty_indents_lists() {
+    let value = json!({"b": [1, {"c": "y", "d": [1.5, 1_000_000.0]}], "a": "x\ty"});
+    assert_eq!(emit_pretty(&value).unwrap(), "a: \"x\\ty\"\nb:\n  - 1\n  - c: \"y\"\n    d:\n      - 1.5\n      - 1e+06\n");
+}
+
+#[test]
+fn spans_are_bytes_and_lines() {
+    let text = "\u{feff}é: 'x'\nlist:\n- {a: 1}\n- |\n  z\n";
+    let node = parse_nodes(text).unwrap();
+    let value = node.get("é").unwrap();
+    assert_eq!(&text[value.span.start..value.span.end], "'x'");
+    assert_eq!((value.span.line, value.span.column), (1, 4));
+    let inner = node.at("/list/0/a").unwrap();
+    assert_eq!((&text[inner.span.start..inner.span.end], inner.span.line, inner.span.column), ("1", 3, 7));
+    assert!(matches!(node.at("/list/1").unwrap().kind, NodeKind::Scalar { style: ScalarStyle::Literal, .. }));
+}
+
+#[test]
+fn bombs_are_refused() {
+    let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+    for level in 1..9 {
+        let alias = format!("*a{}", level - 1);
+        bomb += &format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(","));
+    }
+    assert_eq!(parse(&bomb).unwrap_err().to_string(), "yaml: document contains excessive aliasing");
+    let deep = "[".repeat(5000);
+    assert!(parse(&deep).is_err());
+}
+
+#[test]
+fn values_are_floats() {
+    assert_eq!(parse_values("a: 1\nb: [2]").unwrap(), json!({"a": 1.0, "b": [2.0]}));
+}

@@ -1,0 +1,14 @@
+//! Kubernetes documents: split, ordered, walked for images, edited in place.
+//!
+//! [`image_slots`] is the one walker: what it finds is what is carried, and what is rewritten.
+
+mod document;
+pub mod edit;
+mod order;
+mod split;
+mod walk;
+
+pub use document::{Document, Gvk, ObjectError, ObjectId, documents};
+pub use order::{install_rank, sort_for_install, sort_for_uninstall};
+pub use split::split;
+pub use walk::{ImageSlot, PolicySlot, SlotKind, image_slots, pull_policies};

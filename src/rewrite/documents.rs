@@ -1,0 +1,152 @@
+//! Rewriting the documents themselves, and proving that every image they name is in the archive.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Plan, RewriteError, Slot};
+use crate::{
+    goyaml,
+    objects::{self, edit},
+    oci::Reference,
+};
+
+/// Where a document comes from, for errors.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Its template.
+    pub template: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+impl Place<'_> {
+    fn object(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    fn unusable(&self, reason: impl ToString) -> RewriteError {
+        RewriteError::Document { object: self.object(), template: self.template.to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// The images that a document names, each with its place.
+pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
+    let value = goyaml::parse(text).map_err(|e| place.unusable(e))?;
+    let prefix = format!("{} {}", place.template, place.object());
+    Ok(objects::image_slots(&value).into_iter().map(|slot| Slot { place: format!("{prefix} {}", slot.pointer), image: slot.image }).collect())
+}
+
+/// Gives every image of a document its planned name, and every container that runs a packed image a pull policy that works without a
+/// registry. Fails on an image that did not travel. What needs no change stays byte for byte.
+pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, RewriteError> {
+    let mut value = goyaml::parse(text).map_err(|e| place.unusable(e))?;
+    let mut edits = BTreeMap::new();
+    let mut missing_policy = Vec::new();
+    for slot in objects::image_slots(&value) {
+        let name = new_name(plan, place, &slot.pointer, &slot.image)?;
+        if slot.image.parse().ok().as_ref() != Some(&name) {
+            edits.insert(slot.pointer.clone(), name.to_string());
+        }
+        let Some(container) = container_of(&slot.pointer) else { continue };
+        match value.pointer(&format!("{container}/imagePullPolicy")).and_then(Value::as_str) {
+            Some("Always") => {
+                edits.insert(format!("{container}/imagePullPolicy"), IF_NOT_PRESENT.to_owned());
+            }
+            None | Some("") if defaults_to_always(&name) => missing_policy.push(container.to_owned()),
+            _ => {}
+        }
+    }
+    if missing_policy.is_empty() {
+        return if edits.is_empty() { Ok(text.to_owned()) } else { edit::replace(text, &edits).map_err(|e| place.unusable(e)) };
+    }
+    // A key that is not there cannot be replaced: the document is written anew, as `toYaml` would.
+    for (pointer, new) in edits {
+        if let Some(slot) = value.pointer_mut(&pointer) {
+            *slot = Value::String(new);
+        }
+    }
+    for pointer in missing_policy {
+        if let Some(Value::Object(container)) = value.pointer_mut(&pointer) {
+            container.insert("imagePullPolicy".to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
+        }
+    }
+    goyaml::emit(&value).map_err(|e| place.unusable(e))
+}
+
+const IF_NOT_PRESENT: &str = "IfNotPresent";
+
+/// The planned name. A name of the other side stays: the chart itself moved it.
+fn new_name(plan: &Plan, place: Place<'_>, pointer: &str, image: &str) -> Result<Reference, RewriteError> {
+    let (object, template, pointer) = (place.object(), place.template.to_owned(), pointer.to_owned());
+    let reference: Reference = match image.parse() {
+        Ok(reference) => reference,
+        Err(source) => return Err(RewriteError::BadImage { object, template, pointer, source }),
+    };
+    if let Some(new) = plan.new_name(&reference) {
+        return Ok(new.clone());
+    }
+    if plan.is_new_name(&reference) { Ok(reference) } else { Err(RewriteError::NotPacked { object, template, pointer, image: image.to_owned() }) }
+}
+
+/// The container that an image slot belongs to; none for slots in other shapes.
+fn container_of(pointer: &str) -> Option<&str> {
+    let container = pointer.strip_suffix("/image")?;
+    let (list, index) = container.rsplit_once('/')?;
+    let in_list = matches!(list.rsplit('/').next(), Some("containers" | "initContainers" | "ephemeralContainers"));
+    (in_list && index.bytes().all(|b| b.is_ascii_digit())).then_some(container)
+}
+
+/// What the API server makes of an absent policy (Kubernetes, pkg/apis/core/v1/defaults.go, `SetDefaults_Container`).
+fn defaults_to_always(image: &Reference) -> bool {
+    image.digest().is_none() && image.tag().is_none_or(|tag| tag == "latest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::plan::tests::record, *};
+
+    const PLACE: Place<'static> = Place { template: "web/templates/web.yaml", kind: "Deployment", name: "web" };
+
+    fn pod(lines: &str) -> String {
+        format!("# kept\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: c\n{lines}")
+    }
+
+    fn plan(registry: Option<&str>) -> Plan {
+        Plan::new(&[record("nginx:1.27"), record("ghcr.io/acme/tool")], registry).unwrap()
+    }
+
+    #[test]
+    fn images_move_and_the_rest_stays() {
+        let text = pod("        image: nginx:1.27 # the web\n        imagePullPolicy: Always\n");
+        let moved = rewrite(&plan(Some("r.io/m")), PLACE, &text).unwrap();
+        assert_eq!(moved, text.replace("nginx:1.27", "r.io/m/library/nginx:1.27").replace("Always", "IfNotPresent"));
+        assert_eq!(rewrite(&plan(Some("r.io/m")), PLACE, &moved).unwrap(), moved);
+        let fine = pod("        image: nginx:1.27\n");
+        assert_eq!(rewrite(&plan(None), PLACE, &fine).unwrap(), fine);
+    }
+
+    #[test]
+    fn an_absent_policy_that_would_pull_is_set() {
+        for image in ["ghcr.io/acme/tool", "ghcr.io/acme/tool:latest"] {
+            let text = rewrite(&plan(None), PLACE, &pod(&format!("        image: {image}\n"))).unwrap();
+            let value = goyaml::parse(&text).unwrap();
+            assert_eq!(value.pointer("/spec/template/spec/containers/0/imagePullPolicy").unwrap(), "IfNotPresent", "{text}");
+            assert_eq!(value.pointer("/spec/template/spec/containers/0/image").unwrap(), image);
+        }
+        let never = pod("        image: ghcr.io/acme/tool\n        imagePullPolicy: Never\n");
+        assert_eq!(rewrite(&plan(None), PLACE, &never).unwrap(), never);
+    }
+
+    #[test]
+    fn an_image_that_did_not_travel_is_an_error() {
+        let error = rewrite(&plan(None), PLACE, &pod("        image: nginx:1.28\n")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Deployment/web (web/templates/web.yaml, /spec/template/spec/containers/0/image) needs the image nginx:1.28, which is not in the archive"
+        );
+        assert!(matches!(rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")), Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })));
+    }
+}
