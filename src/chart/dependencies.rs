@@ -3,7 +3,7 @@
 //! Helm works on pointers: two aliases of one chart share its subcharts and its list of dependencies, and what is done through one
 //! alias shows through the other (fixed in Helm 4). To give what Helm gives, charts and dependencies are indices into two lists here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -268,22 +268,6 @@ impl<'a> Graph<'a> {
     pub(super) fn path(&self, index: usize) -> String {
         let chart = &self.charts[index];
         chart.parent.map_or_else(|| chart.name.clone(), |parent| format!("{}/charts/{}", self.path(parent), chart.name))
-    }
-
-    /// Values of each chart, by its index, out of the coalesced values of the root.
-    pub(super) fn scoped(&self, values: &Map<String, Value>) -> BTreeMap<usize, Map<String, Value>> {
-        let mut scopes = BTreeMap::new();
-        self.scope(0, values, &mut scopes);
-        scopes
-    }
-
-    fn scope(&self, index: usize, values: &Map<String, Value>, scopes: &mut BTreeMap<usize, Map<String, Value>>) {
-        scopes.insert(index, values.clone());
-        let empty = Map::new();
-        for child in &self.charts[index].children {
-            let own = values.get(&self.charts[*child].name).and_then(Value::as_object).unwrap_or(&empty);
-            self.scope(*child, own, scopes);
-        }
     }
 }
 

@@ -3,19 +3,25 @@
 //! Nothing here does I/O: charts come as [`crate::tree::FileTree`] or as the bytes of a .tgz. What Helm v3.22 does is the
 //! specification, faults that charts rely on included; real `helm template` is the judge (tests/fixtures/conformance).
 
+mod capabilities;
 mod dependencies;
 mod error;
 mod ignore;
 mod load;
+mod manifests;
 mod metadata;
 mod model;
 mod package;
+mod prepare;
 pub mod semver;
 pub mod values;
 
+pub use capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, parse_kube_version};
 pub use dependencies::DependencyError;
 pub use error::ChartError;
 pub use load::from_manifests;
+pub use manifests::{Hook, HookEvent, Manifest, ManifestError};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use model::{Chart, ChartFile, CrdFile};
 pub use package::package;
+pub use prepare::PrepareError;

@@ -1,0 +1,131 @@
+//! From a chart and values to what the engine runs: sources in the order in which Helm parses them, a scope for each chart.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::{Chart, CrdFile, DependencyError, Metadata, dependencies::Graph, model::own_crds, values};
+
+/// What a rendering needs besides templates.
+pub(super) struct Prepared {
+    /// Templates, in the order of their parsing and execution.
+    pub(super) sources: Vec<PreparedSource>,
+    /// A scope for each chart, the root's first.
+    pub(super) scopes: Vec<PreparedScope>,
+    /// Custom resource definitions.
+    pub(super) crds: Vec<CrdFile>,
+    /// The root's Chart.yaml after dependencies are processed.
+    pub(super) metadata: Metadata,
+    /// The root's defaults after dependencies are processed.
+    pub(super) defaults: Map<String, Value>,
+    /// What was odd.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A template.
+pub(super) struct PreparedSource {
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) scope: usize,
+    pub(super) execute: bool,
+}
+
+/// What a chart's templates see.
+pub(super) struct PreparedScope {
+    pub(super) values: Map<String, Value>,
+    pub(super) chart: Value,
+    pub(super) files: BTreeMap<String, Bytes>,
+    pub(super) subcharts: BTreeMap<String, usize>,
+    pub(super) base_path: String,
+}
+
+/// Why a chart cannot be rendered with these values.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Dependencies are missing or do not fit.
+    #[error(transparent)]
+    Dependencies(#[from] DependencyError),
+    /// Values do not fit a chart's schema.
+    #[error("values don't meet the specifications of the schema(s) in the following chart(s):\n{0}")]
+    Schema(String),
+}
+
+/// Processes dependencies, coalesces values, checks schemas, and lays templates out.
+pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: bool) -> Result<Prepared, PrepareError> {
+    let mut graph = Graph::process(chart, user)?;
+    let coalesced = graph.coalesce(0, user.clone(), false).map_err(DependencyError::from)?;
+    if check_schemas {
+        let mut report = String::new();
+        schemas(&graph, 0, &coalesced, &mut report);
+        if !report.is_empty() {
+            return Err(PrepareError::Schema(report));
+        }
+    }
+    let mut layout = Layout { graph: &graph, templates: BTreeMap::new(), scopes: Vec::new(), crds: Vec::new() };
+    layout.chart(0, &coalesced);
+    let Layout { templates, scopes, crds, .. } = layout;
+    let mut sources: Vec<PreparedSource> = templates.into_values().collect();
+    // Deepest first, then backwards by name (`sortTemplates`): what is parsed later redefines what came before.
+    sources.sort_by_cached_key(|source| Reverse((source.name.matches('/').count(), source.name.clone())));
+    let metadata = graph.metadata(0);
+    let defaults = graph.charts[0].values.clone();
+    let mut warnings = chart.warnings.clone();
+    warnings.append(&mut graph.warnings.clone());
+    Ok(Prepared { sources, scopes, crds, metadata, defaults, warnings })
+}
+
+/// `ValidateAgainstSchema`: a chart and those below it, each with its own values.
+fn schemas(graph: &Graph<'_>, index: usize, own: &Map<String, Value>, report: &mut String) {
+    let chart = &graph.charts[index];
+    if let Some(schema) = &chart.source.schema {
+        values::check_schema(report, &chart.name, schema, &Value::Object(own.clone()));
+    }
+    for child in &chart.children {
+        if let Some(Value::Object(own)) = own.get(&graph.charts[*child].name) {
+            schemas(graph, *child, own, report);
+        }
+    }
+}
+
+struct Layout<'g, 'a> {
+    graph: &'g Graph<'a>,
+    /// By path: of two charts at one path, which aliases can bring about, the later one counts.
+    templates: BTreeMap<String, PreparedSource>,
+    scopes: Vec<PreparedScope>,
+    crds: Vec<CrdFile>,
+}
+
+impl Layout<'_, '_> {
+    fn chart(&mut self, index: usize, values: &Map<String, Value>) -> usize {
+        let chart = &self.graph.charts[index];
+        let path = self.graph.path(index);
+        let scope = self.scopes.len();
+        self.crds.extend(own_crds(&path, &chart.source.files));
+        self.scopes.push(PreparedScope {
+            values: values.clone(),
+            chart: self.graph.metadata(index).go_value(index == 0),
+            files: chart.source.files.iter().map(|file| (file.name.clone(), file.data.clone())).collect(),
+            subcharts: BTreeMap::new(),
+            base_path: format!("{path}/templates"),
+        });
+        let empty = Map::new();
+        let mut subcharts = BTreeMap::new();
+        for child in &chart.children {
+            let name = &self.graph.charts[*child].name;
+            let own = values.get(name).and_then(Value::as_object).unwrap_or(&empty);
+            subcharts.insert(name.clone(), self.chart(*child, own));
+        }
+        self.scopes[scope].subcharts = subcharts;
+        for file in &chart.source.templates {
+            let hidden = file.name.rsplit('/').next().is_some_and(|name| name.starts_with('_'));
+            if chart.source.metadata.is_library() && !hidden {
+                continue;
+            }
+            let name = format!("{path}/{}", file.name);
+            let source = PreparedSource { name: name.clone(), text: String::from_utf8_lossy(&file.data).into_owned(), scope, execute: !hidden };
+            self.templates.insert(name, source);
+        }
+        scope
+    }
+}
