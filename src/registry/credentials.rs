@@ -99,8 +99,11 @@ mod tests {
     fn reads_auths_and_hides_passwords() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        std::fs::write(&path, r#"{"auths":{"localhost:5000":{"auth":"bWU6c2VjcmV0"},"https://index.docker.io/v1/":{"auth":"aHViOng="},"id.dev":{"identitytoken":"t"}}}"#)
-            .unwrap();
+        std::fs::write(
+            &path,
+            r#"{"auths":{"localhost:5000":{"auth":"bWU6c2VjcmV0"},"https://index.docker.io/v1/":{"auth":"aHViOng="},"id.dev":{"identitytoken":"t"}}}"#,
+        )
+        .unwrap();
         let found = Credentials::look_up(Some(&path), "localhost:5000").unwrap();
         assert_eq!(found.user(), Some("me"));
         assert!(!format!("{found:?}").contains("secret"));

@@ -149,8 +149,7 @@ async fn take_manifest<D: Documents>(manifest: &Manifest, said: Option<&Platform
     within("layers", manifest.layers.len(), LAYERS_MAX)?;
     small(&manifest.config)?;
     let config = source.document(&manifest.config).await?;
-    let parsed: ImageConfig =
-        serde_json::from_slice(&config).map_err(|source| ImageError::Config { digest: manifest.config.digest.to_string(), source })?;
+    let parsed: ImageConfig = serde_json::from_slice(&config).map_err(|source| ImageError::Config { digest: manifest.config.digest.to_string(), source })?;
     let own = Platform { architecture: parsed.architecture, os: parsed.os, variant: parsed.variant, os_version: None };
     found.platforms.push(said.cloned().unwrap_or(own));
     found.documents.push((manifest.config.clone(), config));
