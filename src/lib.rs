@@ -1,9 +1,10 @@
 //! Carries applications into Kubernetes clusters that cannot reach the internet.
 //!
-//! The modules in the order of their layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
+//! The modules are layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
 
 pub mod archive;
 pub mod chart;
+pub mod cli;
 pub mod cluster;
 pub mod context;
 pub mod delivery;
@@ -21,4 +22,7 @@ pub mod report;
 pub mod rewrite;
 pub mod signing;
 pub mod source;
+pub mod report;
+pub mod rewrite;
+pub mod signing;
 pub mod tree;

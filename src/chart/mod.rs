@@ -5,23 +5,26 @@
 
 mod capabilities;
 mod dependencies;
-mod error;
+
 mod ignore;
 mod load;
+mod load_error;
 mod manifests;
 mod metadata;
 mod model;
 mod package;
 mod prepare;
+mod rendered;
 pub mod semver;
 pub mod values;
 
 pub use capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, parse_kube_version};
 pub use dependencies::DependencyError;
-pub use error::ChartError;
 pub use load::from_manifests;
+pub use load_error::ChartError;
 pub use manifests::{Hook, HookEvent, Manifest, ManifestError};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use model::{Chart, ChartFile, CrdFile};
 pub use package::package;
 pub use prepare::PrepareError;
+pub use rendered::{Rendered, TemplateText};

@@ -2,9 +2,10 @@
 
 use super::args::{ClusterArgs, FormatArgs};
 use crate::{
+    cluster::Cluster,
     context::Context,
     failure::Failure,
-    ops::list,
+    ops::{install, list},
     report::{Printer, text},
 };
 
@@ -24,7 +25,10 @@ impl ListArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let options = list::ListOptions { namespace: self.namespace };
         let connect = self.cluster.resolve(context);
-        let outcome = super::block_on(list::run(&connect, &options))?;
+        let outcome = super::block_on(async {
+            let cluster = Cluster::connect(&connect).await.map_err(install::cluster_failure)?;
+            list::list(&cluster, &options).await
+        })?;
         printer.outcome(self.format.format, &outcome, |o| {
             let row = |d: &list::DeliveryEntry, a: &list::AppEntry| {
                 vec![d.name.clone(), a.delivery_version.clone(), a.name.clone(), a.namespace.clone(), a.revision.to_string(), a.status.clone(), a.chart.clone(), a.updated.clone()]

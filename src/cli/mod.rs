@@ -3,22 +3,19 @@
 
 mod args;
 mod completion;
-mod export;
-mod images;
 mod inspect;
-mod install;
 mod keygen;
 mod list;
 mod schema;
 mod sign;
 mod status;
-mod template;
 mod verify;
 mod version;
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tokio::sync::watch;
 
 use crate::{
     context::Context,
@@ -49,16 +46,12 @@ struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completion(completion::CompletionArgs),
-    Export(export::ExportArgs),
-    Images(images::ImagesArgs),
     Inspect(inspect::InspectArgs),
-    Install(install::InstallArgs),
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
-    Template(template::TemplateArgs),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
 }
@@ -93,16 +86,12 @@ impl Command {
     fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         match self {
             Self::Completion(args) => args.run(printer),
-            Self::Export(args) => args.run(context, printer),
-            Self::Images(args) => args.run(context, printer),
             Self::Inspect(args) => args.run(context, printer),
-            Self::Install(args) => args.run(context, printer),
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
-            Self::Template(args) => args.run(context, printer),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
         }
@@ -111,7 +100,7 @@ impl Command {
 
 /// Runs an operation that talks to the network. Ctrl-C or SIGTERM drops it: what it holds is cleaned up by its own guards.
 fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| Failure::new(Kind::Other, e))?;
+    let runtime = runtime()?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = operation => result,
@@ -120,6 +109,29 @@ fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T,
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result
+}
+
+/// Runs an operation that can take back what it has done: Ctrl-C or SIGTERM asks it to, and it is waited for.
+fn run_to_end<T, F: Future<Output = Result<T, Failure>>>(operation: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<T, Failure> {
+    let (stop, asked) = watch::channel(false);
+    let operation = operation(asked);
+    runtime()?.block_on(async {
+        let mut operation = std::pin::pin!(operation);
+        tokio::select! {
+            result = &mut operation => return result,
+            () = interrupted() => {}
+        }
+        // Nobody listens only where the operation has just ended.
+        let _ = stop.send(true);
+        tokio::select! {
+            result = operation => result,
+            () = interrupted() => Err(Failure::new(Kind::Partial, "interrupted twice: what was being taken back may still be there")),
+        }
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| Failure::new(Kind::Other, e))
 }
 
 /// Ends when the process is asked to stop.

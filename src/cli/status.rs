@@ -2,9 +2,10 @@
 
 use super::args::{ClusterArgs, FormatArgs};
 use crate::{
+    cluster::Cluster,
     context::Context,
     failure::Failure,
-    ops::status,
+    ops::{install, status},
     report::{Printer, text},
 };
 
@@ -26,7 +27,10 @@ impl StatusArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let options = status::StatusOptions { delivery: self.delivery, namespace: self.namespace };
         let connect = self.cluster.resolve(context);
-        let outcome = super::block_on(status::run(&connect, &options))?;
+        let outcome = super::block_on(async {
+            let cluster = Cluster::connect(&connect).await.map_err(install::cluster_failure)?;
+            status::status(&cluster, &options).await
+        })?;
         printer.outcome(self.format.format, &outcome, |o| {
             let mut out = format!("{} {}\n", o.name, o.version);
             for app in &o.apps {

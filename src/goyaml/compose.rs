@@ -1,6 +1,10 @@
 //! Events of libyaml to nodes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use libyaml_safer::{Event, EventData, MappingStyle, Mark, Parser, ScalarStyle as LibStyle, SequenceStyle};
 
@@ -41,12 +45,20 @@ fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Resul
     }
     // The mark is not part of the text, but of the file: bytes are counted with it.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut bytes = body.as_bytes();
+    // libyaml-safer 0.3.0 panics at a block scalar whose last line has no break; it gets one, which is taken off again.
+    let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
+    let closed = (!last_line.trim_matches(' ').is_empty()).then(|| format!("{body}\n"));
+    let mut bytes = closed.as_deref().unwrap_or(body).as_bytes();
     let mut parser = Parser::new();
     parser.set_input(&mut bytes);
-    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len() };
-    composer.next()?;
-    run(&mut composer)
+    let open_end = closed.is_some().then_some(body.len());
+    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end };
+    // Its scanner has assertions left that crafted input might reach; such input is refused like any other.
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        composer.next()?;
+        run(&mut composer)
+    }));
+    result.unwrap_or_else(|_| Err(YamlError::plain("the scanner gave up on this text")))
 }
 
 struct Composer<'r, 'b> {
@@ -54,6 +66,10 @@ struct Composer<'r, 'b> {
     /// None while the node is still being read: an alias to it would make it endless.
     anchors: HashMap<String, Option<Arc<Node>>>,
     offset: usize,
+    /// Bytes of the text without the mark.
+    end: usize,
+    /// The same, if a line break was added there.
+    open_end: Option<usize>,
 }
 
 impl Composer<'_, '_> {
@@ -75,7 +91,12 @@ impl Composer<'_, '_> {
 
     fn span(&self, start: Mark, end: Mark) -> Span {
         let at = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
-        Span { start: self.offset + at(start.index), end: self.offset + at(end.index), line: at(start.line) + 1, column: at(start.column) + 1 }
+        Span {
+            start: self.offset + at(start.index).min(self.end),
+            end: self.offset + at(end.index).min(self.end),
+            line: at(start.line) + 1,
+            column: at(start.column) + 1,
+        }
     }
 
     fn node(&mut self, event: Event, depth: usize) -> Result<Arc<Node>, YamlError> {
@@ -85,7 +106,11 @@ impl Composer<'_, '_> {
         let (start, mut end) = (event.start_mark, event.end_mark);
         let (kind, tag, anchor) = match event.data {
             EventData::Alias { anchor } => (NodeKind::Alias(self.alias(&anchor)?), None, None),
-            EventData::Scalar { anchor, tag, value, style, .. } => (NodeKind::Scalar { text: value, style: style_of(style) }, tag, anchor),
+            EventData::Scalar { anchor, tag, mut value, style, .. } => {
+                let style = style_of(style);
+                self.reopen(&mut value, style, end);
+                (NodeKind::Scalar { text: value, style }, tag, anchor)
+            }
             EventData::SequenceStart { anchor, tag, style, .. } => {
                 self.open(anchor.as_ref());
                 let items = self.items(depth, &mut end)?;
@@ -103,6 +128,15 @@ impl Composer<'_, '_> {
             self.anchors.insert(name, Some(Arc::clone(&node)));
         }
         Ok(node)
+    }
+
+    /// Takes the line break that was added off a block scalar at the end.
+    fn reopen(&self, value: &mut String, style: ScalarStyle, end: Mark) {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let last = self.open_end.is_some_and(|length| usize::try_from(end.index).is_ok_and(|end| end >= length));
+        if block && last && value.ends_with('\n') {
+            value.pop();
+        }
     }
 
     fn open(&mut self, anchor: Option<&String>) {

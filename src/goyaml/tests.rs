@@ -80,3 +80,12 @@ fn bombs_are_refused() {
 fn values_are_floats() {
     assert_eq!(parse_values("a: 1\nb: [2]").unwrap(), json!({"a": 1.0, "b": [2.0]}));
 }
+
+#[test]
+fn block_scalars_may_end_the_text() {
+    for (text, want) in
+        [("a: |\n  x", "x"), ("a: |\n  x\n", "x\n"), ("a: |-\n  x", "x"), ("a: |+\n  x\n\n  y", "x\n\ny"), ("a: >\n  x\n  y", "x y"), ("a: |\n  x\n ", "x\n")]
+    {
+        assert_eq!(parse(text), Ok(json!({"a": want})), "{text:?}");
+    }
+}

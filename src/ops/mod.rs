@@ -1,5 +1,6 @@
-//! Use cases: options in, an outcome out. Nothing here prints; outcomes are data that `report` shows or writes as JSON.
+//! One file per use case: options in, an outcome out. Nothing here prints; outcomes are data that `report` shows or writes as JSON.
 
+mod inputs;
 pub mod inspect;
 pub mod install;
 pub mod keygen;
@@ -7,3 +8,5 @@ pub mod list;
 pub mod sign;
 pub mod status;
 pub mod verify;
+
+pub use inputs::{read_delivery, read_values};

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use crate::{archive::Standing, cluster::Placement};
+use crate::{
+    archive::Standing,
+    cluster::{Placement, deploy::Change},
+};
 
 /// Bytes in decimal units, as registries and `docker images` count: `325.0 MB`.
 pub fn bytes(n: u64) -> String {
@@ -62,6 +65,15 @@ pub fn standing(standing: &Standing) -> String {
         Standing::Signed { by, .. } => format!("signed by {}", by.fingerprint),
         Standing::Unchecked => "signature NOT checked".to_owned(),
         Standing::Unsigned => "NOT signed".to_owned(),
+    }
+}
+
+/// What was done with an app, in words.
+pub fn change(change: Change) -> &'static str {
+    match change {
+        Change::Unchanged => "unchanged",
+        Change::Installed => "installed",
+        Change::Upgraded => "upgraded",
     }
 }
 
