@@ -22,7 +22,4 @@ pub mod report;
 pub mod rewrite;
 pub mod signing;
 pub mod source;
-pub mod report;
-pub mod rewrite;
-pub mod signing;
 pub mod tree;
