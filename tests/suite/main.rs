@@ -2,4 +2,6 @@
 
 mod delivery;
 mod nodes;
+mod registry;
 mod release;
+mod support;
