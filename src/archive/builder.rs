@@ -114,7 +114,7 @@ impl Builder {
         check_size(names::INDEX, &index, limits.document)?;
         check_size(names::DOCKER_LIST, &docker, limits.docker_list)?;
         let mut layout = Layout { index: index.clone(), entries: Vec::new(), end: 0, name: String::new() };
-        layout.name = roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().to_owned();
+        roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().clone_into(&mut layout.name);
         layout.push(names::LAYOUT.into(), Fill::Bytes(Bytes::from_static(names::LAYOUT_CONTENT)));
         layout.push(names::INDEX.into(), Fill::Bytes(index));
         layout.push(names::SIGNATURE.into(), Fill::Signature);
@@ -296,4 +296,102 @@ pub(crate) fn padded_signature(bundle: Option<&str>, room: usize) -> Result<Vec<
     bytes.resize(room - 1, b' ');
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archive::{Writer, content},
+        delivery::record::{self, Record},
+    };
+
+    fn delivery(files: &[(String, Bytes)]) -> Artifact {
+        let record = Record {
+            format: record::FORMAT,
+            name: "x".into(),
+            version: "1".into(),
+            platforms: Vec::new(),
+            registry: None,
+            apps: Vec::new(),
+            images: Vec::new(),
+            files: Vec::new(),
+        };
+        content::delivery_artifact(&record, files)
+    }
+
+    fn lay_out(fill: impl FnOnce(&mut Builder)) -> Result<Layout, ArchiveError> {
+        let mut builder = Builder::new();
+        builder.add_artifact(delivery(&[])).unwrap();
+        fill(&mut builder);
+        builder.lay_out()
+    }
+
+    /// A document under a media type, as an image.
+    fn put(builder: &mut Builder, media_type: &str, text: &str, name: &str) -> Descriptor {
+        let bytes = Bytes::from(text.to_owned());
+        let descriptor = Descriptor::of(media_type, &bytes);
+        builder.add_document(&descriptor, bytes).unwrap();
+        builder.name(content::image_root(&descriptor, &name.parse().unwrap()));
+        descriptor
+    }
+
+    #[test]
+    fn what_no_reader_would_take_is_not_laid_out() {
+        lay_out(|_| ()).unwrap();
+        let manifest = format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":CONFIG,"layers":[]}}"#, media_type::OCI_MANIFEST);
+        let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+        let manifest = manifest.replace("CONFIG", &serde_json::to_string(&config).unwrap());
+        let says = |what: &str, fill: &dyn Fn(&mut Builder), wanted: &str| {
+            let error = lay_out(fill).expect_err(what).to_string();
+            assert!(error.contains(wanted), "{what}: {error}");
+        };
+        let stray = Descriptor::of(media_type::OCI_LAYER, b"x");
+        says("a stray layer", &|b| b.add_layer(&stray).unwrap(), "nothing in index.json leads to it");
+        says("no config", &|b| drop(put(b, media_type::OCI_MANIFEST, &manifest, "a")), &names::blob(&config.digest));
+        says("another type", &|b| drop(put(b, media_type::DOCKER_MANIFEST, &manifest, "a")), "it is called");
+        says("no JSON", &|b| drop(put(b, media_type::OCI_MANIFEST, "x", "a")), "no image manifest");
+        let index = r#"{"schemaVersion":2,"manifests":[]}"#;
+        says("no child", &|b| drop(put(b, media_type::OCI_INDEX, index, "a")), "none of the manifests");
+        says("no name", &|b| b.name(stray.clone()), "needs the two names");
+        let twice = |b: &mut Builder| {
+            b.name(content::image_root(&stray, &"a".parse().unwrap()));
+            b.name(content::image_root(&config, &"a".parse().unwrap()));
+        };
+        says("one name for two", &twice, "`docker.io/library/a:latest` names both");
+        let no_delivery = Builder::new().lay_out().unwrap_err().to_string();
+        assert!(no_delivery.contains("does not begin with the delivery"), "{no_delivery}");
+    }
+
+    #[test]
+    fn bytes_are_held_against_their_descriptor() {
+        let mut builder = Builder::new();
+        let descriptor = Descriptor::of(media_type::OCI_LAYER, b"x");
+        assert!(matches!(builder.add_document(&descriptor, Bytes::from_static(b"y")), Err(BuildError::NotTheBytes { .. })));
+        builder.add_layer(&descriptor).unwrap();
+        let longer = Descriptor::new(media_type::OCI_LAYER, descriptor.digest.clone(), 2);
+        assert!(matches!(builder.add_layer(&longer), Err(BuildError::TwoSizes { first: 1, second: 2, .. })));
+        builder.add_layer_bytes(&descriptor, Bytes::from_static(b"x")).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_is_noticed_before_the_first_byte() {
+        let mut builder = Builder::new();
+        let mut made = delivery(&[("huge".to_owned(), Bytes::from_static(b"x"))]);
+        // The manifest claims a file of an exbibyte; only its size matters here.
+        let size = 1 << 60;
+        let manifest = String::from_utf8(made.blobs[0].1.to_vec()).unwrap().replace(r#""size":1,"#, &format!(r#""size":{size},"#));
+        made.blobs[0] = (Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes()), manifest.into());
+        (made.root.digest, made.root.size) = (made.blobs[0].0.digest.clone(), made.blobs[0].0.size);
+        for (descriptor, bytes) in &made.blobs[..2] {
+            builder.add_document(descriptor, bytes.clone()).unwrap();
+        }
+        builder.add_layer(&Descriptor::new(media_type::DELIVERY_FILE, made.blobs[2].0.digest.clone(), size)).unwrap();
+        builder.name(made.root);
+        let layout = builder.lay_out().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let error = Writer::create(&folder.path().join("a.tar"), &layout, None).unwrap_err();
+        assert!(matches!(error, ArchiveError::NoSpace { wanted, .. } if wanted > size), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

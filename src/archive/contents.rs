@@ -173,7 +173,7 @@ impl Contents {
     /// The platforms for which an image's manifests are in the archive.
     pub fn platforms(&self, image: &Descriptor) -> Vec<Platform> {
         let mut found = Vec::new();
-        self.each_manifest(image, &mut Vec::new(), &mut |_, manifest| found.extend(self.platform(manifest)));
+        self.each_manifest(image, &mut Vec::new(), &mut |_, manifest| found.extend(self.graph.platform(manifest).cloned()));
         found.sort();
         found.dedup();
         found
@@ -185,7 +185,7 @@ impl Contents {
     pub fn children(&self, image: &Descriptor, platform: &Platform) -> Option<ImageContent> {
         let mut found: Option<(bool, Vec<Descriptor>, Descriptor)> = None;
         self.each_manifest(image, &mut Vec::new(), &mut |indexes, manifest| {
-            let Some(own) = self.platform(manifest).filter(|own| own.serves(platform)) else { return };
+            let Some(own) = self.graph.platform(manifest).filter(|own| own.serves(platform)) else { return };
             let exact = own.variant == platform.variant;
             if found.as_ref().is_none_or(|(was_exact, ..)| exact && !was_exact) {
                 found = Some((exact, indexes.to_vec(), manifest.clone()));
@@ -196,11 +196,6 @@ impl Contents {
         Some(ImageContent { indexes, config: parsed.config.clone(), layers: parsed.layers.clone(), manifest })
     }
 
-    /// What a manifest runs on: what its index says, else its config.
-    fn platform(&self, manifest: &Descriptor) -> Option<Platform> {
-        manifest.platform.clone().or_else(|| self.graph.platforms.get(&manifest.digest).cloned())
-    }
-
     /// Calls back for each image manifest that is in the archive, with the indexes above it. Depth is bounded by the walk that built the graph.
     fn each_manifest(&self, at: &Descriptor, above: &mut Vec<Descriptor>, found: &mut dyn FnMut(&[Descriptor], &Descriptor)) {
         if let Some(index) = self.graph.indexes.get(&at.digest) {
@@ -209,7 +204,7 @@ impl Contents {
                 self.each_manifest(child, above, found);
             }
             above.pop();
-        } else if self.graph.platforms.contains_key(&at.digest) {
+        } else if self.graph.manifests.contains_key(&at.digest) {
             found(above, at);
         }
     }
@@ -226,6 +221,12 @@ impl Contents {
     }
 }
 
+/// The part of a record that every version has.
+#[derive(serde::Deserialize)]
+struct Version {
+    format: u32,
+}
+
 /// The delivery artifact: the one of its type, and first.
 fn delivery(roots: &[Descriptor], graph: &Graph, blobs: &dyn Blobs) -> Result<(Record, Vec<(String, Descriptor)>), Flaw> {
     let is_delivery = |root: &&Descriptor| root.artifact_type.as_deref() == Some(media_type::DELIVERY);
@@ -237,10 +238,6 @@ fn delivery(roots: &[Descriptor], graph: &Graph, blobs: &dyn Blobs) -> Result<(R
     let manifest = graph.manifests.get(&root.digest).ok_or_else(|| wrong("the delivery is not a manifest"))?;
     let flaw = |fault| Flaw::new(names::blob(&manifest.config.digest), fault);
     let bytes = blobs.read(&manifest.config.digest).map_err(flaw)?;
-    #[derive(serde::Deserialize)]
-    struct Version {
-        format: u32,
-    }
     // The version first: what a newer program wrote may look quite different.
     let Version { format } = serde_json::from_slice(&bytes).map_err(|e| flaw(Fault::Json(e)))?;
     if format > record::FORMAT {

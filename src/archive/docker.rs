@@ -46,5 +46,5 @@ fn first_manifest<'a>(descriptor: &'a Descriptor, graph: &'a Graph) -> Option<&'
         return graph.manifests.contains_key(&descriptor.digest).then_some(&descriptor.digest);
     }
     let index = graph.indexes.get(&descriptor.digest)?;
-    index.manifests.iter().filter(|child| graph.platforms.contains_key(&child.digest)).find_map(|child| first_manifest(child, graph))
+    index.manifests.iter().filter(|child| graph.platform(child).is_some()).find_map(|child| first_manifest(child, graph))
 }

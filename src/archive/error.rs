@@ -251,8 +251,11 @@ pub enum Fault {
     #[error("nothing in index.json leads to it")]
     Unreferenced,
     /// None of an index's manifests is there.
-    #[error("none of the manifests that it lists is in the archive")]
-    NoChild,
+    #[error("none of the manifests that it lists is in the archive: {}", listed.join(", "))]
+    NoChild {
+        /// The entries that they would be.
+        listed: Vec<String>,
+    },
     /// Indexes within indexes, too deep.
     #[error("indexes are nested deeper than {0}")]
     Depth(usize),

@@ -24,7 +24,7 @@ pub(crate) struct Graph {
     /// The manifests that are in the archive.
     pub(crate) manifests: BTreeMap<Digest, Manifest>,
     /// What a manifest's config says it runs on.
-    pub(crate) platforms: BTreeMap<Digest, Platform>,
+    platforms: BTreeMap<Digest, Platform>,
     documents: BTreeMap<Digest, u64>,
     layers: BTreeMap<Digest, u64>,
     media_types: BTreeMap<Digest, String>,
@@ -48,6 +48,14 @@ impl Graph {
         let mut layers: Vec<_> = self.layers.iter().map(|(d, &s)| (d, s)).collect();
         layers.sort_by_key(|&(digest, size)| (Reverse(size), digest));
         self.documents.iter().map(|(d, &s)| (d, s)).chain(layers).collect()
+    }
+
+    /// What a manifest that is in the archive runs on: what its index says, else its config. Nothing for artifacts, and for
+    /// attestations, which buildkit marks as `unknown/unknown` (buildkit, docs/attestations/attestation-storage.md).
+    pub(crate) fn platform<'a>(&'a self, manifest: &'a Descriptor) -> Option<&'a Platform> {
+        let parsed = self.manifests.get(&manifest.digest)?;
+        let platform = manifest.platform.as_ref().or_else(|| self.platforms.get(&manifest.digest));
+        platform.filter(|platform| is_image_config(&parsed.config.media_type) && platform.os != "unknown")
     }
 
     /// Whether it is an index, a manifest or a config.
@@ -94,7 +102,8 @@ impl Graph {
             self.document(child, &entry, blobs, below)?;
         }
         if !found {
-            return Err(Flaw::new(entry, Fault::NoChild));
+            let listed = index.manifests.iter().take(8).map(|child| names::blob(&child.digest)).collect();
+            return Err(Flaw::new(entry, Fault::NoChild { listed }));
         }
         self.indexes.insert(digest.clone(), index);
         Ok(())

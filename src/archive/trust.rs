@@ -19,7 +19,7 @@ pub trait Verifier: Send + Sync {
 /// Which trusted key made a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SignedBy {
-    /// SHA-256 of the public key (DER, SubjectPublicKeyInfo), as `sha256:…`.
+    /// SHA-256 of the public key (DER, `SubjectPublicKeyInfo`), as `sha256:…`.
     pub fingerprint: String,
 }
 

@@ -238,13 +238,11 @@ impl Unverified {
                 scope.spawn(|| hashing.work(&task, reporter));
             }
         });
-        match hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(flaw) => Err(flaw),
-            None => {
-                reporter.event(Event::Finished { task, note: format!("{} layers, {total} bytes", layers.len()) });
-                Ok(())
-            }
+        if let Some(flaw) = hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(flaw);
         }
+        reporter.event(Event::Finished { task, note: format!("{} layers, {total} bytes", layers.len()) });
+        Ok(())
     }
 }
 

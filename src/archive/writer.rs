@@ -66,9 +66,11 @@ impl Writer {
         self.order.iter().filter(|d| missing.contains(d)).map(|d| (d.clone(), self.layers[d].1)).collect()
     }
 
-    /// Opens a layer's place for writing. Several may be open at a time, in several threads.
+    /// Opens a layer's place for writing. Several layers may be open at a time, in several threads; each of them once.
     pub fn layer(&self, digest: &Digest) -> Result<LayerWriter, ArchiveError> {
-        let &(offset, size) = self.layers.get(digest).ok_or_else(|| BuildError::NotPending(digest.clone()))?;
+        let pending = self.missing.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
+        let place = self.layers.get(digest).filter(|_| pending);
+        let &(offset, size) = place.ok_or_else(|| BuildError::NotPending(digest.clone()))?;
         Ok(LayerWriter {
             file: self.new.file().clone(),
             path: self.new.part().into(),

@@ -1,4 +1,4 @@
-//! Sigstore bundles, version 0.3, with one message signature by a key (sigstore/protobuf-specs, sigstore_bundle.proto).
+//! Sigstore bundles, version 0.3, with one message signature by a key (sigstore/protobuf-specs, `sigstore_bundle.proto`).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -31,8 +31,10 @@ struct Material {
     #[serde(default, skip_serializing)]
     x509_certificate_chain: Option<IgnoredAny>,
     #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "known so that it is not refused as unknown")]
     tlog_entries: Option<IgnoredAny>,
     #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "known so that it is not refused as unknown")]
     timestamp_verification_data: Option<IgnoredAny>,
 }
 

@@ -149,7 +149,7 @@ mod tests {
         let pem = encrypted::armour("PRIVATE KEY", ed.to_pkcs8_der().unwrap().as_bytes());
         let ed = PrivateKey::from_pem(&pem, None).unwrap();
         let p256 = p256::SecretKey::random(&mut OsRng);
-        let sec1 = PrivateKey::from_pem(&p256.to_sec1_pem(Default::default()).unwrap(), None).unwrap();
+        let sec1 = PrivateKey::from_pem(&p256.to_sec1_pem(p256::pkcs8::LineEnding::LF).unwrap(), None).unwrap();
         let pkcs8 = PrivateKey::from_pem(&encrypted::armour("PRIVATE KEY", p256.to_pkcs8_der().unwrap().as_bytes()), None).unwrap();
         assert_eq!(sec1.public(), pkcs8.public());
         for key in [ed, sec1] {

@@ -23,7 +23,7 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     kind: Kind,
-    /// SubjectPublicKeyInfo, from which both names of the key follow.
+    /// `SubjectPublicKeyInfo`, from which both names of the key follow.
     der: Vec<u8>,
 }
 

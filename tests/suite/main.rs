@@ -1,7 +1,11 @@
 //! Integration tests: the commands, the engines against their oracles, the cluster.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it should do")]
 
 mod delivery;
+mod hostile;
+mod interop;
 mod nodes;
 mod registry;
 mod release;
 mod support;
+mod sample;

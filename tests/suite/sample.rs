@@ -1,0 +1,152 @@
+//! A small archive with everything in it: images (one for two platforms of which one is left out, two that share a layer),
+//! a chart, manifests, an agent, files.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use offline::{
+    archive::{Builder, Layout, Signer, Writer, content},
+    delivery::record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
+    oci::{Descriptor, Digest, Platform, media_type},
+};
+use serde_json::json;
+
+/// What was built.
+pub(crate) struct Sample {
+    pub(crate) layout: Layout,
+    /// Content of the layers that come later.
+    pub(crate) layers: Vec<(Digest, Bytes)>,
+}
+
+/// A gzip'd tar with one file.
+pub(crate) fn layer(path: &str, content: &[u8]) -> Bytes {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut header = tar::Header::new_ustar();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o755);
+    header.set_cksum();
+    let mut header = header.clone();
+    tar.append_data(&mut header, path, content).unwrap();
+    tar.into_inner().unwrap().finish().unwrap().into()
+}
+
+fn diff_id(gz: &Bytes) -> Digest {
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&gz[..]), &mut plain).unwrap();
+    Digest::of(&plain)
+}
+
+struct Image {
+    descriptor: Descriptor,
+    documents: Vec<(Descriptor, Bytes)>,
+}
+
+fn image(arch: &str, layers: &[&Bytes]) -> Image {
+    let config = json!({"architecture": arch, "os": "linux", "config": {"Cmd": ["/hello"]},
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| diff_id(l)).collect::<Vec<_>>()}});
+    let config = Bytes::from(config.to_string());
+    let config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &config);
+    let layers: Vec<_> = layers.iter().map(|l| Descriptor::of(media_type::OCI_LAYER_GZIP, l)).collect();
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config_descriptor, "layers": layers});
+    let manifest = Bytes::from(manifest.to_string());
+    let mut descriptor = Descriptor::of(media_type::OCI_MANIFEST, &manifest);
+    descriptor.platform = Some(format!("linux/{arch}").parse().unwrap());
+    Image { documents: vec![(descriptor.clone(), manifest), (config_descriptor, config)], descriptor }
+}
+
+pub(crate) fn chart() -> (Bytes, Bytes) {
+    let metadata = json!({"apiVersion": "v2", "name": "web", "version": "1.2.3"});
+    (metadata.to_string().into(), layer("web/Chart.yaml", b"apiVersion: v2\nname: web\nversion: 1.2.3\n"))
+}
+
+/// Builds it; `version` makes different ones.
+pub(crate) fn build(version: &str) -> Sample {
+    build_with(version, true)
+}
+
+/// Builds one in which no platform of any image is left out.
+pub(crate) fn build_whole(version: &str) -> Sample {
+    build_with(version, false)
+}
+
+fn build_with(version: &str, left_out: bool) -> Sample {
+    let mut builder = Builder::new();
+    let base = layer("etc/base", &vec![b'b'; 5000]);
+    let big: Vec<u8> = (0..40_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let (first, second) = (layer("hello", &big), layer("hello", b"second"));
+    let (a, b, foreign) = (image("amd64", &[&base, &first]), image("amd64", &[&base, &second]), image("arm64", &[&base]));
+    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": if left_out { vec![&foreign.descriptor, &b.descriptor] } else { vec![&b.descriptor] }});
+    let index = Bytes::from(index.to_string());
+    let index_descriptor = Descriptor::of(media_type::OCI_INDEX, &index);
+    for (descriptor, bytes) in a.documents.iter().chain(&b.documents).chain([&(index_descriptor.clone(), index)]) {
+        builder.add_document(descriptor, bytes.clone()).unwrap();
+    }
+    let layers: Vec<_> = [base, first, second].into_iter().map(|l| (Digest::of(&l), l)).collect();
+    for (_, bytes) in &layers {
+        builder.add_layer(&Descriptor::of(media_type::OCI_LAYER_GZIP, bytes)).unwrap();
+    }
+    let mut images = Vec::new();
+    for (name, descriptor) in [("registry.dev:5000/team/one:1.0", &a.descriptor), ("two", &index_descriptor), ("ghcr.io/x/two:2", &index_descriptor)] {
+        let reference = name.parse().unwrap();
+        builder.name(content::image_root(descriptor, &reference));
+        images.push(ImageRecord { reference, digest: descriptor.digest.clone(), origins: Vec::new() });
+    }
+    images.sort_by(|a, b| a.reference.cmp(&b.reference));
+    let (metadata, package) = chart();
+    let manifests = layer("manifests/a.yaml", b"kind: ConfigMap\n");
+    let files = vec![("delivery.yaml".to_owned(), Bytes::from_static(b"kind: Delivery\n")), ("docs/runbook.txt".to_owned(), Bytes::from_static(b"run\n"))];
+    let record = record(version, images, Digest::of(&package), Digest::of(&manifests), &files[1]);
+    for artifact in [
+        content::agent_artifact(&Platform::linux_amd64(), Bytes::from_static(b"loader"), Bytes::from_static(b"agent")),
+        content::manifests_artifact("glue", manifests),
+        content::chart_artifact("web", "1.2.3", metadata, package),
+        content::delivery_artifact(&record, &files),
+    ] {
+        builder.add_artifact(artifact).unwrap();
+    }
+    Sample { layout: builder.lay_out().unwrap(), layers }
+}
+
+fn record(version: &str, images: Vec<ImageRecord>, chart: Digest, manifests: Digest, file: &(String, Bytes)) -> Record {
+    let app = |name: &str, source| AppRecord {
+        name: name.into(),
+        namespace: "shop".into(),
+        depends_on: Vec::new(),
+        source,
+        values: serde_json::Map::new(),
+        registry_keys: None,
+    };
+    Record {
+        format: FORMAT,
+        name: "sample".into(),
+        version: version.into(),
+        platforms: vec![Platform::linux_amd64()],
+        registry: None,
+        apps: vec![
+            app("web", AppSource::Chart { name: "web".into(), version: "1.2.3".into(), digest: chart }),
+            app("glue", AppSource::Manifests { digest: manifests }),
+        ],
+        images,
+        files: vec![FileRecord { path: file.0.clone(), digest: Digest::of(&file.1), size: file.1.len() as u64 }],
+    }
+}
+
+impl Sample {
+    /// Writes the archive, its layers in parallel and in small pieces.
+    pub(crate) fn write(&self, path: &Path, signer: Option<&dyn Signer>) {
+        let signature = signer.map(|signer| self.layout.sign(signer).unwrap());
+        let writer = Writer::create(path, &self.layout, signature.as_deref()).unwrap();
+        assert_eq!(writer.pending().len(), self.layers.len());
+        std::thread::scope(|scope| {
+            for (digest, bytes) in &self.layers {
+                let mut place = writer.layer(digest).unwrap();
+                scope.spawn(move || {
+                    bytes.chunks(1000).for_each(|chunk| place.write(chunk).unwrap());
+                    place.finish().unwrap();
+                });
+            }
+        });
+        writer.finish().unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().len(), self.layout.size());
+    }
+}
