@@ -23,7 +23,7 @@ pub struct RegistryError {
     pub host: String,
     /// What went wrong.
     #[source]
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// What can go wrong with a registry.
@@ -132,7 +132,7 @@ pub enum Problem {
 /// Why TLS failed, where it did.
 enum Tls {
     Untrusted,
-    NotTls,
+    Plain,
     Other(String),
 }
 
@@ -155,7 +155,7 @@ impl Problem {
     fn of_connection(error: OciDistributionError, stall: u64) -> Self {
         match find_tls(&error) {
             Some(Tls::Untrusted) => return Self::UntrustedCertificate(error),
-            Some(Tls::NotTls) => return Self::NotTls,
+            Some(Tls::Plain) => return Self::NotTls,
             Some(Tls::Other(reason)) => return Self::Certificate(reason),
             None => {}
         }
@@ -243,7 +243,7 @@ fn find_tls(error: &OciDistributionError) -> Option<Tls> {
     use rustls::{CertificateError, Error as TlsError};
     causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()).map(|error| match error {
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)) => Tls::Untrusted,
-        TlsError::InvalidMessage(_) => Tls::NotTls,
+        TlsError::InvalidMessage(_) => Tls::Plain,
         other => Tls::Other(other.to_string()),
     })
 }

@@ -21,7 +21,7 @@ use super::{
 use crate::io::read_capped_text;
 
 /// No byte for so long, and a transfer counts as stalled.
-pub(super) const STALL: Duration = Duration::from_secs(60);
+pub(super) const STALL: Duration = Duration::from_mins(1);
 const CONNECT: Duration = Duration::from_secs(15);
 /// Requests to one host at a time; registries limit connections per address.
 const PER_HOST: usize = 6;

@@ -24,7 +24,7 @@ const OVERALL: usize = 8;
 /// Attempts for a document.
 const ATTEMPTS: u32 = 4;
 /// The longest that a document may take, however slowly it drips.
-const DOCUMENT_TIME: Duration = Duration::from_secs(120);
+const DOCUMENT_TIME: Duration = Duration::from_mins(2);
 const ACCEPTED: [&str; 4] = [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST_LIST, media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
 
 /// Registries, each with options and a client of its own.
@@ -98,7 +98,7 @@ impl Registries {
             action,
             subject: image.to_string(),
             host: image.registry().to_owned(),
-            problem,
+            problem: Box::new(problem),
         })?;
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.
@@ -153,7 +153,7 @@ impl Target<'_> {
             Some(digest) => format!("{digest} of {}", self.image),
             None => self.image.to_string(),
         };
-        RegistryError { action, subject, host: self.endpoint.host.clone(), problem }
+        RegistryError { action, subject, host: self.endpoint.host.clone(), problem: Box::new(problem) }
     }
 }
 

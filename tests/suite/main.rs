@@ -7,5 +7,5 @@ mod interop;
 mod nodes;
 mod registry;
 mod release;
-mod support;
 mod sample;
+mod support;

@@ -143,19 +143,19 @@ async fn failures_are_told_apart() {
     registry.push(layout.path(), "app", "app:1");
     let image = format!("{}/app:1", registry.host);
     let error = fails(&registries(&[], None), &image).await;
-    assert!(matches!(error.problem, Problem::NoCredentials), "{error:?}");
+    assert!(matches!(*error.problem, Problem::NoCredentials), "{error:?}");
     let error = fails(&registries(&[], Some(registry.docker_config("wrong"))), &image).await;
-    assert!(matches!(&error.problem, Problem::Refused { user, .. } if user == "me"), "{error:?}");
+    assert!(matches!(&*error.problem, Problem::Refused { user, .. } if user == "me"), "{error:?}");
     assert!(!error.to_string().contains("`wrong`") && error.hint().unwrap().contains("docker login"), "{error}");
     let good = registries(&[], Some(registry.docker_config(PASSWORD)));
     let error = fails(&good, &format!("{}/app:none", registry.host)).await;
-    assert!(matches!(error.problem, Problem::NotFound(_)), "{error:?}");
+    assert!(matches!(*error.problem, Problem::NotFound(_)), "{error:?}");
     assert!(error.to_string().contains("app:none"), "{error}");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = fails(&good, &format!("{free}/app:1")).await;
-    assert!(matches!(error.problem, Problem::ConnectionRefused(_)), "{error:?}");
+    assert!(matches!(*error.problem, Problem::ConnectionRefused(_)), "{error:?}");
     let error = fails(&good, "registry.invalid:5000/app:1").await;
-    assert!(matches!(error.problem, Problem::Dns(_)), "{error:?}");
+    assert!(matches!(*error.problem, Problem::Dns(_)), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,14 +164,14 @@ async fn an_unknown_authority_is_refused_until_it_is_named() {
     registry.push(layout.path(), "app", "app:1");
     let image = format!("{}/app:1", registry.host);
     let error = fails(&registries(&[], None), &image).await;
-    assert!(matches!(error.problem, Problem::UntrustedCertificate(_)), "{error:?}");
+    assert!(matches!(*error.problem, Problem::UntrustedCertificate(_)), "{error:?}");
     assert!(error.hint().unwrap().contains("caFile"));
     let named = HostOptions { ca_file: Some(registry.ca_file()), ..HostOptions::default() };
     let (root, _) = registries(&[(&registry.host, named)], None).resolve(&reference(&image)).await.unwrap();
     assert_eq!(root.digest, layout.index);
     let wrong = registry.ca_file().with_file_name("config.yml");
     let error = fails(&registries(&[(&registry.host, HostOptions { ca_file: Some(wrong), ..HostOptions::default() })], None), &image).await;
-    assert!(matches!(error.problem, Problem::CaFile { .. }), "{error:?}");
+    assert!(matches!(*error.problem, Problem::CaFile { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,4 +267,38 @@ async fn a_failed_export_leaves_no_file_and_tells_all() {
     let failure = ops::export(no_agent, Arc::new(Silent)).await.unwrap_err();
     assert!(failure.to_string().contains("linux/arm64"), "{failure}");
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+/// What `docker save` would write for an image with one layer.
+fn docker_archive(path: &Path, name: &str) {
+    let layer = vec![7; 2_000_000];
+    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]}}).to_string();
+    let list = serde_json::json!([{"Config": "c.json", "RepoTags": [name], "Layers": ["l/layer.tar"]}]).to_string();
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast()));
+    for (name, bytes) in [("c.json", config.as_bytes()), ("l/layer.tar", &layer), ("manifest.json", list.as_bytes())] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, bytes).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_archive_needs_no_registry() {
+    provider();
+    let folder = tempfile::tempdir().unwrap();
+    docker_archive(&folder.path().join("tool.tar.gz"), "registry.invalid/tool:1");
+    let path = folder.path().join("delivery.yaml");
+    fs::write(&path, "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: tools, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n  images:\n  - {archive: tool.tar.gz}\n  - {ref: 'registry.invalid/tool:1'}\n").unwrap();
+    let delivery = ops::read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
+    let output = folder.path().join("out.tar");
+    let mut dry = options(delivery.clone(), &output);
+    dry.dry_run = true;
+    let planned = ops::export(dry, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(planned.path.is_none() && !output.exists());
+    let outcome = ops::export(options(delivery, &output), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((outcome.size, &outcome.digest, outcome.images.len()), (planned.size, &planned.digest, 1));
+    let opened = offline::archive::open(&output).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &Silent).unwrap();
+    assert_eq!(opened.record().images[0].origins.len(), 2);
 }

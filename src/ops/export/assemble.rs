@@ -140,8 +140,11 @@ fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
     Ok(artifacts)
 }
 
+/// A file's path in delivery.yaml and its content.
+type NamedFile = (String, Bytes);
+
 /// delivery.yaml, the values files and `spec.files`, by their paths; and the record of the latter.
-fn files(delivery: &Delivery) -> Result<(Vec<(String, Bytes)>, Vec<FileRecord>), Failure> {
+fn files(delivery: &Delivery) -> Result<(Vec<NamedFile>, Vec<FileRecord>), Failure> {
     let mut found = BTreeMap::from([("delivery.yaml".to_owned(), Bytes::from(delivery.text.clone()))]);
     let mut room = FILES_MAX;
     let mut take = |path: &std::path::Path| -> Result<(String, Bytes), Failure> {

@@ -1,3 +1,3 @@
 //! What tests start and stop.
 
-pub mod registry;
+pub(crate) mod registry;

@@ -1,6 +1,7 @@
 //! A real registry on loopback (distribution's, as Debian packages it), stopped when dropped.
 
 use std::{
+    fmt::Write as _,
     fs,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -13,32 +14,32 @@ use offline::oci::Digest;
 use tempfile::TempDir;
 
 /// The one user of a registry with passwords.
-pub const USER: &str = "me";
+pub(crate) const USER: &str = "me";
 /// The user's password.
-pub const PASSWORD: &str = "a-password";
+pub(crate) const PASSWORD: &str = "a-password";
 /// bcrypt of [`PASSWORD`], as `htpasswd -B` writes it.
 const HTPASSWD: &str = "me:$2b$05$abcdefghijklmnopqrstuubsRD.Ffj/ka0r3BpAjv57rF8oK.y5YW\n";
 
 /// How a registry is set up.
 #[derive(Clone, Copy, Default)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Wants the user's password.
-    pub auth: bool,
+    pub(crate) auth: bool,
     /// Speaks TLS with a certificate of an authority that nobody knows.
-    pub tls: bool,
+    pub(crate) tls: bool,
 }
 
 /// A running registry.
-pub struct Registry {
+pub(crate) struct Registry {
     process: Child,
     folder: TempDir,
     setup: Setup,
     /// Host and port.
-    pub host: String,
+    pub(crate) host: String,
 }
 
 impl Registry {
-    pub fn start(setup: Setup) -> Self {
+    pub(crate) fn start(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -48,11 +49,11 @@ impl Registry {
         );
         if setup.tls {
             certificates(folder.path());
-            config += &format!("  tls: {{certificate: {}, key: {}}}\n", at("server.pem"), at("server.key"));
+            writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key")).unwrap();
         }
         if setup.auth {
             fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
-            config += &format!("auth:\n  htpasswd: {{realm: lab, path: {}}}\n", at("htpasswd"));
+            writeln!(config, "auth:\n  htpasswd: {{realm: lab, path: {}}}", at("htpasswd")).unwrap();
         }
         fs::write(folder.path().join("config.yml"), config).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
@@ -71,12 +72,12 @@ impl Registry {
     }
 
     /// The certificate of the authority that signed the registry's.
-    pub fn ca_file(&self) -> PathBuf {
+    pub(crate) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     /// A docker config with a password for the registry.
-    pub fn docker_config(&self, password: &str) -> PathBuf {
+    pub(crate) fn docker_config(&self, password: &str) -> PathBuf {
         use base64::Engine as _;
         let auth = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{password}"));
         let path = self.folder.path().join(format!("config-{password}.json"));
@@ -85,7 +86,7 @@ impl Registry {
     }
 
     /// Pushes the image called `tag` of an OCI layout, with all platforms and its digests unchanged.
-    pub fn push(&self, layout: &Path, tag: &str, name: &str) {
+    pub(crate) fn push(&self, layout: &Path, tag: &str, name: &str) {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"]);
         if self.setup.auth {
@@ -97,7 +98,7 @@ impl Registry {
     }
 
     /// The file in which the registry keeps a blob.
-    pub fn blob(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         self.folder.path().join("data/docker/registry/v2/blobs/sha256").join(&digest.hex()[..2]).join(digest.hex()).join("data")
     }
 }
