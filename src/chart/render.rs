@@ -35,7 +35,7 @@ impl RenderOptions {
     pub fn new(name: &str, namespace: &str) -> Self {
         let release = ReleaseInfo { name: name.to_owned(), namespace: namespace.to_owned(), revision: 1, is_install: true, is_upgrade: false };
         let capabilities = Capabilities {
-            kube_version: kube_version(DEFAULT_KUBE_VERSION).expect("the default is a version"),
+            kube_version: KubeVersion { version: DEFAULT_KUBE_VERSION.to_owned(), major: "1".to_owned(), minor: "37".to_owned() },
             api_versions: DEFAULT_API_VERSIONS.iter().map(|version| (*version).to_owned()).collect(),
             helm_version: HELM_VERSION.to_owned(),
         };
@@ -137,4 +137,34 @@ fn take_notes(files: &mut BTreeMap<String, String>, chart: &str) -> String {
     let notes = files.get(&format!("{chart}/templates/NOTES.txt")).cloned().unwrap_or_default();
     files.retain(|path, _| !path.ends_with("NOTES.txt"));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        chart::{TemplateText, from_manifests},
+        tree::FileTree,
+    };
+
+    #[test]
+    fn the_default_is_a_version() {
+        let parsed = kube_version(DEFAULT_KUBE_VERSION).map(|version| (version.version, version.major, version.minor));
+        let default = RenderOptions::new("r", "n").capabilities.kube_version;
+        assert_eq!(parsed, Some((default.version, default.major, default.minor)));
+    }
+
+    #[test]
+    fn plain_manifests_go_the_way_of_charts() {
+        let mut tree = FileTree::new();
+        let text = "kind: Deployment\nx: '{{ kept }}'\n---\nkind: Namespace\n---\nkind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: test}}\n";
+        tree.insert("k/a.yaml".parse().unwrap(), text.into());
+        let rendered = render(&from_manifests("glue", "0.1.0", &tree).unwrap(), &Map::new(), &RenderOptions::new("r", "n")).unwrap();
+        let path = "# Source: glue/templates/k/a.yaml";
+        let manifests = format!("---\n{path}\nkind: Namespace\n---\n{path}\nkind: Deployment\nx: '{{{{ kept }}}}'\n");
+        assert_eq!(rendered.manifest_text(), manifests);
+        let hook = format!("---\n{path}\nkind: Job\nmetadata: {{name: h, annotations: {{helm.sh/hook: test}}}}\n");
+        assert_eq!(rendered.template_text(TemplateText::default()), format!("{manifests}{hook}"));
+        assert_eq!(rendered.template_text(TemplateText { skip_tests: true, ..TemplateText::default() }), manifests);
+    }
 }

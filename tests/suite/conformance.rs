@@ -1,5 +1,7 @@
 //! Small charts against what real `helm template` printed for them (tests/fixtures/conformance).
 
+#![expect(clippy::unwrap_used, reason = "what cannot be read is a failed test")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,5 +1,7 @@
 //! Images into real nodes: run with `OFFLINE_LAB=1` and `KUBECONFIG` of a lab (tests/lab) whose nodes hold only the pause image.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test that cannot go on panics, and tells what it measured")]
+
 use std::{
     collections::HashMap,
     fs, io,
@@ -265,12 +267,14 @@ fn kill_data_streams(run: &str) -> usize {
     killed
 }
 
+/// Bytes of the layer during which a stream is killed.
+const SIZE: usize = 40 << 20;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_go_on_where_a_killed_stream_stopped() {
     if !lab("cluster_nodes_go_on_where_a_killed_stream_stopped") {
         return;
     }
-    const SIZE: usize = 40 << 20;
     let client = client().await;
     let salt = salt();
     let mut memory = Memory::default();
@@ -305,7 +309,7 @@ async fn cluster_nodes_failures_name_their_subject_and_leave_nothing() {
     let salt = salt();
     let image = |hook: Option<Hook>| {
         let mut memory = Memory::default();
-        let layer = (media_type::OCI_LAYER, tar(&[("data", &noise(salt ^ 77, 300_000), 0o644)]));
+        let layer = (media_type::OCI_LAYER, tar(&[("data", &noise(salt + 77, 300_000), 0o644)]));
         let images = vec![memory.image(&format!("registry.invalid/f{salt}/x:1"), &[layer], false)];
         memory.hook = hook;
         (Arc::new(memory), images)
@@ -389,6 +393,7 @@ impl Blobs for Layout {
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_measure_a_product() {
     let Some(folder) = std::env::var_os("OFFLINE_PRODUCT").map(PathBuf::from).filter(|_| lab("cluster_nodes_measure_a_product")) else { return };
+    tracing_subscriber::fmt().with_env_filter("offline=debug").init();
     let client = client().await;
     let index: offline::oci::Index = serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
     let images: Vec<NodeImage> = index

@@ -17,6 +17,10 @@ use std::{
     env::var,
     io::{Write as _, stderr},
     process::exit,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,6 +38,9 @@ use crate::{
 
 /// Should the pod not say: long enough for any import, and still an end.
 const LIFETIME: u64 = 6 * 60 * 60;
+
+/// After so long without a stream and without another node that asks for blobs, whoever started the pod is gone.
+const ABANDONED: Duration = Duration::from_mins(5);
 
 fn main() {
     // Otherwise `ps` shows the number of a file descriptor. Only a name: if it cannot be set, so be it.
@@ -65,22 +72,45 @@ async fn idle(socket: &str) -> Result<()> {
     let mut stop = signal(SignalKind::terminate()).map_err(|e| Error::unusable(format!("cannot wait for signals: {e}")))?;
     let lifetime = var(env::LIFETIME).ok().and_then(|s| s.parse().ok()).unwrap_or(LIFETIME);
     let containerd = Containerd::connect(socket).await?;
+    let served = Arc::new(AtomicU64::new(0));
     let serve = async {
         match var(env::TOKEN) {
-            Ok(token) if !token.is_empty() => peer::serve(containerd, token, PEER_PORT).await,
+            Ok(token) if !token.is_empty() => peer::serve(containerd, token, PEER_PORT, Arc::clone(&served)).await,
             _ => std::future::pending().await,
         }
     };
     tokio::select! {
         _ = stop.recv() => Ok(()),
         () = sleep(Duration::from_secs(lifetime)) => Ok(()),
+        () = abandoned(&served) => Ok(()),
         // Without the server the other nodes' blobs take the longer way; the agent is of use all the same.
         failed = serve => {
             if let Err(e) = failed {
                 let _ = writeln!(stderr(), "offline-agent: {e}");
             }
-            stop.recv().await;
-            Ok(())
+            tokio::select! {
+                _ = stop.recv() => Ok(()),
+                () = abandoned(&served) => Ok(()),
+            }
         }
     }
+}
+
+/// Ends when nobody has needed this agent for a while. The pod then ends, and the cluster deletes its Job.
+async fn abandoned(served: &AtomicU64) {
+    let mut quiet = Duration::ZERO;
+    let mut last = 0;
+    let every = Duration::from_secs(15);
+    while quiet < ABANDONED {
+        sleep(every).await;
+        let now = served.load(Ordering::Relaxed);
+        quiet = if now == last && !has_streams() { quiet + every } else { Duration::ZERO };
+        last = now;
+    }
+}
+
+/// Whether there are other processes in this pod: each stream is one.
+fn has_streams() -> bool {
+    let number = |name: &std::ffi::OsStr| name.to_str().and_then(|n| n.parse::<u32>().ok());
+    std::fs::read_dir("/proc").is_ok_and(|entries| entries.flatten().filter_map(|e| number(&e.file_name())).any(|pid| pid != std::process::id()))
 }

@@ -3,7 +3,13 @@
 //! What arrives is checked by its digest, so the worst that a stranger in between can do is to make it fail, and then the blob comes
 //! by the API server instead.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use offline_agent::Blob;
 use tokio::{
@@ -25,8 +31,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const HEAD_MAX: u64 = 8 << 10;
 const PIECE: usize = 1 << 20;
 
-/// Serves the store's blobs until the process ends.
-pub(crate) async fn serve(containerd: Containerd, token: String, port: u16) -> Result<()> {
+/// Serves the store's blobs until the process ends, and counts the pieces that it has sent.
+pub(crate) async fn serve(containerd: Containerd, token: String, port: u16, served: Arc<AtomicU64>) -> Result<()> {
     let listener = TcpListener::bind(("::", port)).await;
     let listener = match listener {
         Ok(listener) => listener,
@@ -36,10 +42,10 @@ pub(crate) async fn serve(containerd: Containerd, token: String, port: u16) -> R
     loop {
         // A connection that failed before it was taken is the other side's business.
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (containerd, token) = (containerd.clone(), token.clone());
+        let (containerd, token, served) = (containerd.clone(), token.clone(), Arc::clone(&served));
         tokio::spawn(async move {
             // Whoever asked sees a connection that ends too early, and goes another way.
-            let _ = answer(&containerd, &token, stream).await;
+            let _ = answer(&containerd, &token, stream, &served).await;
         });
     }
 }
@@ -89,7 +95,7 @@ async fn head(reader: &mut BufReader<OwnedReadHalf>) -> Result<Vec<String>> {
     }
 }
 
-async fn answer(containerd: &Containerd, token: &str, stream: TcpStream) -> Result<()> {
+async fn answer(containerd: &Containerd, token: &str, stream: TcpStream, served: &AtomicU64) -> Result<()> {
     let lost = |e: std::io::Error| Error::peer(e.to_string());
     stream.set_nodelay(true).map_err(lost)?;
     let (reader, mut writer) = stream.into_split();
@@ -106,6 +112,7 @@ async fn answer(containerd: &Containerd, token: &str, stream: TcpStream) -> Resu
         let mut pieces = containerd.read(&asked.digest, asked.offset).await?;
         while let Some(piece) = pieces.next().await? {
             writer.write_all(&piece).await.map_err(lost)?;
+            served.fetch_add(1, Ordering::Relaxed);
         }
     }
     writer.shutdown().await.map_err(lost)

@@ -227,11 +227,11 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, list: &mut Vec<Value>, index: usize, level: usize) -> Result<(), Stop> {
-        let (junk, last) = self.until(&['[', '.', '=']);
+        let (junk, end) = self.until(&['[', '.', '=']);
         if !junk.is_empty() {
             return fault(format!("unexpected data at end of array index: {junk:?}"));
         }
-        match last {
+        match end {
             None => Err(Stop::End),
             Some('=') => {
                 let (value, _) = self.value()?;

@@ -1,7 +1,12 @@
 //! The agent gets onto a node: a namespace, the agent as Secrets, a Job in an image that the node has. And all of it away again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use k8s_openapi::{
     ByteString,
     api::{
@@ -46,10 +51,26 @@ pub(super) struct Site {
 }
 
 /// The Secrets that hold one agent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct AgentSecrets {
     names: Vec<String>,
     sha256: String,
+    owned: AtomicBool,
+}
+
+/// An agent as it goes into Secrets.
+pub(super) struct Packed {
+    loader: Bytes,
+    deflated: Vec<u8>,
+    digest: Digest,
+}
+
+impl Packed {
+    /// Takes a tenth of a second; a higher level takes five of them, to save one part in fifty.
+    pub(super) fn new(binary: &AgentBinary) -> Self {
+        let deflated = miniz_oxide::deflate::compress_to_vec(&binary.agent, 6);
+        Self { loader: binary.loader.clone(), deflated, digest: Digest::of(&binary.agent) }
+    }
 }
 
 /// A pod that runs.
@@ -138,11 +159,11 @@ impl Site {
 
     /// Stores an agent as Secrets. They are immutable and named by what is in them: the kubelet refreshes mounted Secrets in running pods,
     /// and a mixture of two versions is no agent.
-    pub(super) async fn secrets(&self, binary: &AgentBinary) -> Result<AgentSecrets, NodesError> {
-        let digest = Digest::of(&binary.agent);
+    pub(super) async fn secrets(&self, packed: &Packed) -> Result<AgentSecrets, NodesError> {
+        let digest = &packed.digest;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut names = Vec::new();
-        let mut parts = parts(&binary.loader, &miniz_oxide::deflate::compress_to_vec(&binary.agent, 10));
+        let mut parts = parts(&packed.loader, &packed.deflated);
         if let Some(first) = parts.first_mut() {
             first.insert("token".to_owned(), ByteString(self.token.clone().into_bytes()));
         }
@@ -157,7 +178,23 @@ impl Site {
             }
             names.push(name);
         }
-        Ok(AgentSecrets { names, sha256: digest.hex().to_owned() })
+        Ok(AgentSecrets { names, sha256: digest.hex().to_owned(), owned: AtomicBool::new(false) })
+    }
+
+    /// Makes a Job the owner of the Secrets that its agent came from: should this program die, they go when the Job goes.
+    ///
+    /// Only the first, and only once its pod runs: a Job that is given up for another bootstrap image must not take them along.
+    async fn give(&self, secrets: &AgentSecrets, job: &Job) {
+        let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) else { return };
+        if secrets.owned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let patch = Patch::Merge(json!({"metadata": {"ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}]}}));
+        for secret in &secrets.names {
+            // Without an owner they are deleted by us at the end, as they are with one.
+            let _ = api.patch_metadata(secret, &PatchParams::default(), &patch).await;
+        }
     }
 
     /// Starts the agent on a node and waits until it runs, trying one bootstrap image after another.
@@ -168,9 +205,12 @@ impl Site {
             let name = format!("offline-{}-{index}-{attempt}", self.run);
             let job = self.job(&name, plan, secrets, image);
             let made = api.create(&PostParams::default(), &job).await;
-            made.map_err(NodesError::api(format!("making Job {}/{name} for node {}", self.namespace, plan.node)))?;
+            let made = made.map_err(NodesError::api(format!("making Job {}/{name} for node {}", self.namespace, plan.node)))?;
             match self.wait(&name, &plan.node).await? {
-                Ok(pod) => return Ok(pod),
+                Ok(pod) => {
+                    self.give(secrets, &made).await;
+                    return Ok(pod);
+                }
                 Err((pod, reason)) => last = (pod, reason),
             }
             let _ = api.delete(&name, &DeleteParams::background().grace_period(0)).await;

@@ -17,7 +17,7 @@ mod schedule;
 mod upload;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -27,6 +27,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tracing::debug;
 
 pub use embedded::embedded;
 pub use error::NodesError;
@@ -34,7 +35,7 @@ pub use image::{Blobs, NodeImage, PlatformImage};
 pub use plan::{ImportPlan, NodePlan, NodeSelection};
 
 use crate::{oci::Platform, progress::SharedReporter};
-use bootstrap::Site;
+use bootstrap::{Packed, Site};
 use node::{NodeRun, Run};
 use schedule::Schedule;
 
@@ -160,8 +161,10 @@ pub async fn import(
     reporter: SharedReporter,
 ) -> Result<ImportOutcome, NodesError> {
     let plan = plan::plan(client, images, options).await?;
+    debug!(nodes = plan.nodes.len(), run = options.run, "planned");
     let result = run(client, blobs, plan, options, reporter).await;
     let cleaned = cleanup(client, options).await;
+    debug!(run = options.run, "cleaned up");
     let outcome = result?;
     cleaned?;
     Ok(outcome)
@@ -174,13 +177,17 @@ pub async fn cleanup(client: &Client, options: &ImportOptions) -> Result<(), Nod
 }
 
 async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: &ImportOptions, reporter: SharedReporter) -> Result<ImportOutcome, NodesError> {
+    let used: BTreeSet<usize> = plan.nodes.iter().map(|n| n.agent).collect();
+    let binaries: Vec<(usize, AgentBinary)> = used.into_iter().map(|agent| (agent, options.agents[agent].clone())).collect();
+    let packing = tokio::task::spawn_blocking(move || binaries.into_iter().map(|(agent, binary)| (agent, Packed::new(&binary))).collect::<Vec<_>>());
     let site = Site::prepare(client, options, random(16)).await?;
+    debug!(namespace = site.namespace(), "namespace is there");
+    let packed = packing.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
     let mut secrets = BTreeMap::new();
-    for agent in plan.nodes.iter().map(|n| n.agent) {
-        if let std::collections::btree_map::Entry::Vacant(entry) = secrets.entry(agent) {
-            entry.insert(site.secrets(&options.agents[agent]).await?);
-        }
+    for (agent, packed) in packed {
+        secrets.insert(agent, Arc::new(site.secrets(&packed).await?));
     }
+    debug!(namespace = site.namespace(), "Secrets are there");
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     let run = Arc::new(Run {
         client: client.clone(),
@@ -197,13 +204,13 @@ async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: 
     let slots = Arc::new(Semaphore::new(options.parallel.max(1)));
     let mut tasks = JoinSet::new();
     for (index, plan) in plan.nodes.into_iter().enumerate() {
-        let (slots, waiting, secrets) = (Arc::clone(&slots), Arc::clone(&waiting), secrets[&plan.agent].clone());
+        let (slots, waiting, secrets) = (Arc::clone(&slots), Arc::clone(&waiting), Arc::clone(&secrets[&plan.agent]));
         let node = NodeRun::new(Arc::clone(&run), plan, index);
         tasks.spawn(async move {
             // Never closed, so this cannot fail.
             let _slot = slots.acquire().await;
             let name = node.plan.node.clone();
-            let outcome = node.import(secrets).await?;
+            let outcome = node.import(&secrets).await?;
             waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|n| *n != name);
             Ok((index, outcome))
         });

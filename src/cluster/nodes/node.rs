@@ -17,6 +17,7 @@ use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::sleep,
 };
+use tracing::debug;
 
 use super::{
     Blobs, ImportOptions, NodeOutcome, NodesError,
@@ -75,13 +76,14 @@ impl NodeRun {
     }
 
     /// Does all of it.
-    pub(super) async fn import(self, secrets: AgentSecrets) -> Result<NodeOutcome, NodesError> {
+    pub(super) async fn import(self, secrets: &AgentSecrets) -> Result<NodeOutcome, NodesError> {
         let started = Instant::now();
-        let pod = self.run.site.start(self.index, &self.plan, &secrets).await?;
+        let pod = self.run.site.start(self.index, &self.plan, secrets).await?;
         if let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) {
             let address = std::net::SocketAddr::new(ip, PEER_PORT).to_string();
             self.run.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, address);
         }
+        debug!(node = self.plan.node, pod = pod.name, "the agent runs");
         let mut attempt = 1;
         let done = loop {
             match self.session(&pod).await {
@@ -126,9 +128,11 @@ impl NodeRun {
     async fn session(&self, pod: &RunningPod) -> Result<Done, Trouble> {
         let place = Place { node: self.plan.node.clone(), namespace: self.run.site.namespace().to_owned(), pod: pod.name.clone() };
         let control = Control::open(&self.run.client, place.clone()).await?;
+        debug!(node = self.plan.node, "connected");
         control.call(Task::Begin { lease: self.lease(), expires: self.run.expires.clone() }).await?;
         let missing = self.missing(&control).await?;
         let blobs = missing.len();
+        debug!(node = self.plan.node, blobs, "missing");
         let (small, large): (Vec<Descriptor>, Vec<Descriptor>) = missing.into_iter().partition(|b| b.size <= SMALL);
         let present = self.plan.work.blobs.iter().filter(|b| !large.contains(b) && !small.contains(b)).cloned().collect::<Vec<_>>();
         self.run.schedule.begin(self.index, &present, large.clone());
@@ -142,7 +146,9 @@ impl NodeRun {
             }
         };
         let (changes, ()) = tokio::try_join!(imported, self.transfer(&control, &small, large.is_empty()))?;
+        debug!(node = self.plan.node, changes, "imported");
         let pinned = self.prove(&control).await?;
+        debug!(node = self.plan.node, pinned, "proven");
         // Last: until here nothing else may hold what was imported.
         control.call(Task::End { lease: self.lease() }).await?;
         Ok(Done { blobs, changes, pinned })
