@@ -7,5 +7,7 @@ mod interop;
 mod nodes;
 //! suite
 mod install;
+mod registry;
 mod release;
 mod sample;
+mod support;

@@ -1,0 +1,172 @@
+//! The record and the layout of an archive: every byte but the layers', and a place for those.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::resolve::Resolved;
+use crate::{
+    archive::{
+        ArchiveError, BuildError, Builder, Layout,
+        content::{self, Artifact},
+    },
+    cluster::nodes::AgentBinary,
+    delivery::{
+        Delivery,
+        record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
+    },
+    failure::{Failure, Kind},
+    io::{self, FileError},
+    oci::{Digest, Platform},
+    ops::{
+        prepare::{Package, Prepared, PreparedApp},
+        verify::archive_failure,
+    },
+};
+
+/// All files of a delivery together; they are held in memory, large content belongs into images.
+const FILES_MAX: u64 = 32 << 20;
+
+/// Why an archive cannot be put together.
+#[derive(Debug, thiserror::Error)]
+enum AssembleError {
+    #[error("this program was built without the agent for {0}, so nodes of that platform could not import the images")]
+    NoAgent(Platform),
+    #[error("spec.files and values files have more than {FILES_MAX} bytes together")]
+    Files,
+    #[error("two apps use different charts that are both called {0}")]
+    Charts(String),
+}
+
+/// The agents for the wanted platforms; every one must be there.
+pub(super) fn agents_for(platforms: &[Platform], agents: &[AgentBinary]) -> Result<Vec<AgentBinary>, Failure> {
+    let mut chosen: Vec<AgentBinary> = Vec::new();
+    for platform in platforms {
+        let Some(agent) = agents.iter().find(|agent| agent.platform.serves(platform)) else {
+            let known: Vec<String> = agents.iter().map(|agent| agent.platform.to_string()).collect();
+            let hint = format!("it has agents for: {}; name those with --platform", if known.is_empty() { "none".to_owned() } else { known.join(", ") });
+            return Err(Failure::new(Kind::Usage, AssembleError::NoAgent(platform.clone())).hint(hint));
+        };
+        if !chosen.iter().any(|other| other.platform == agent.platform) {
+            chosen.push(agent.clone());
+        }
+    }
+    Ok(chosen)
+}
+
+/// Lays the archive out.
+pub(super) fn assemble(
+    delivery: &Delivery,
+    prepared: &Prepared,
+    resolved: &Resolved,
+    platforms: &[Platform],
+    agents: &[AgentBinary],
+) -> Result<Layout, Failure> {
+    let (files, file_records) = files(delivery)?;
+    let record = Record {
+        format: FORMAT,
+        name: delivery.name.clone(),
+        version: delivery.version.clone(),
+        platforms: platforms.to_vec(),
+        registry: delivery.spec.registry.clone(),
+        apps: prepared.apps.iter().map(app_record).collect(),
+        images: resolved
+            .images
+            .iter()
+            .map(|(reference, (image, origins))| ImageRecord { reference: reference.clone(), digest: image.root.digest.clone(), origins: origins.clone() })
+            .collect(),
+        files: file_records,
+    };
+    let mut builder = Builder::new();
+    let mut artifacts = vec![content::delivery_artifact(&record, &files)];
+    artifacts.extend(packages(prepared)?);
+    artifacts.extend(agents.iter().map(|agent| content::agent_artifact(&agent.platform, agent.loader.clone(), agent.agent.clone())));
+    for artifact in artifacts {
+        builder.add_artifact(artifact).map_err(build_failure)?;
+    }
+    for (reference, (image, _)) in &resolved.images {
+        for (descriptor, bytes) in &image.documents {
+            builder.add_document(descriptor, bytes.clone()).map_err(build_failure)?;
+        }
+        for layer in &image.layers {
+            builder.add_layer(layer).map_err(build_failure)?;
+        }
+        builder.name(content::image_root(&image.root, reference));
+    }
+    builder.lay_out().map_err(archive_failure)
+}
+
+fn build_failure(error: BuildError) -> Failure {
+    archive_failure(ArchiveError::from(error))
+}
+
+fn app_record(prepared: &PreparedApp) -> AppRecord {
+    let app = &prepared.app;
+    let source = match &prepared.package {
+        Package::Chart { name, version, tgz, .. } => AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(tgz) },
+        Package::Manifests { tgz } => AppSource::Manifests { digest: Digest::of(tgz) },
+    };
+    AppRecord {
+        name: app.name.clone(),
+        namespace: app.namespace.clone(),
+        depends_on: app.depends_on.clone(),
+        source,
+        values: prepared.values.clone(),
+        registry_keys: app.registry_keys.clone(),
+    }
+}
+
+/// Charts and manifests; a chart that several apps use travels once.
+fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
+    let mut charts: BTreeMap<String, Digest> = BTreeMap::new();
+    let mut artifacts = Vec::new();
+    for app in &prepared.apps {
+        match &app.package {
+            Package::Manifests { tgz } => artifacts.push(content::manifests_artifact(&app.app.name, tgz.clone())),
+            Package::Chart { name, version, metadata, tgz } => {
+                let digest = Digest::of(tgz);
+                let called = format!("{name}-{version}");
+                match charts.get(&called) {
+                    Some(other) if *other != digest => return Err(Failure::new(Kind::Usage, AssembleError::Charts(called))),
+                    Some(_) => {}
+                    None => {
+                        artifacts.push(content::chart_artifact(name, version, metadata.clone(), tgz.clone()));
+                        charts.insert(called, digest);
+                    }
+                }
+            }
+        }
+    }
+    Ok(artifacts)
+}
+
+/// A file's path in delivery.yaml and its content.
+type NamedFile = (String, Bytes);
+
+/// delivery.yaml, the values files and `spec.files`, by their paths; and the record of the latter.
+fn files(delivery: &Delivery) -> Result<(Vec<NamedFile>, Vec<FileRecord>), Failure> {
+    let mut found = BTreeMap::from([("delivery.yaml".to_owned(), Bytes::from(delivery.text.clone()))]);
+    let mut room = FILES_MAX;
+    let mut take = |path: &std::path::Path| -> Result<(String, Bytes), Failure> {
+        let bytes = match io::read_capped(&delivery.resolve(path), room) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(FileError::TooLarge { .. }) => return Err(Failure::new(Kind::Usage, AssembleError::Files)),
+            Err(error) => return Err(Failure::new(Kind::Usage, error)),
+        };
+        room -= bytes.len() as u64;
+        Ok((path.to_string_lossy().replace('\\', "/"), bytes))
+    };
+    for app in &delivery.spec.apps {
+        for path in app.values.iter().chain(app.profiles.iter().flat_map(|profile| &profile.values)) {
+            let (name, bytes) = take(path)?;
+            found.insert(name, bytes);
+        }
+    }
+    let mut records = Vec::new();
+    for path in &delivery.spec.files {
+        let (name, bytes) = take(path)?;
+        records.push(FileRecord { path: name.clone(), digest: Digest::of(&bytes), size: bytes.len() as u64 });
+        found.insert(name, bytes);
+    }
+    Ok((found.into_iter().collect(), records))
+}

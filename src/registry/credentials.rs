@@ -1,0 +1,117 @@
+//! Credentials from docker's config.json: `auths`, `credHelpers`, `credsStore` (docker/cli, cli/config/configfile/file.go).
+
+use std::path::{Path, PathBuf};
+
+use docker_credential::{CredentialRetrievalError, DockerCredential};
+use oci_client::secrets::RegistryAuth;
+
+use crate::{
+    io::{FileError, read_capped},
+    redact::Secret,
+};
+
+/// The largest config.json that is read.
+const CONFIG_MAX: u64 = 1 << 20;
+/// The name under which docker keeps the credentials of docker.io (docker/cli, cli/registry, `IndexServer`).
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// Why credentials cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// config.json cannot be read.
+    #[error(transparent)]
+    File(FileError),
+    /// config.json, or its helper, gives no usable credentials.
+    #[error("cannot get the credentials for {host} that `{}` points to: {reason}", path.display())]
+    Config {
+        /// Docker's config.
+        path: PathBuf,
+        /// For which registry.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A kind of credential that cannot be used.
+    #[error("`{}` has an identity token for {host}, which cannot be used here; log in with a user name and a password or an access token", path.display())]
+    IdentityToken {
+        /// Docker's config.
+        path: PathBuf,
+        /// For which registry.
+        host: String,
+    },
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Credentials {
+    account: Option<(String, Secret<String>)>,
+}
+
+impl Credentials {
+    /// Looks a registry up; may run a credential helper, so it blocks.
+    pub(super) fn look_up(config: Option<&Path>, host: &str) -> Result<Self, CredentialError> {
+        let Some(path) = config else { return Ok(Self::default()) };
+        let text = match read_capped(path, CONFIG_MAX) {
+            Ok(text) => text,
+            Err(error) if error.is_not_found() => return Ok(Self::default()),
+            Err(error) => return Err(CredentialError::File(error)),
+        };
+        let server = if host == "docker.io" { DOCKER_HUB } else { host };
+        match docker_credential::get_credential_from_reader(text.as_slice(), server) {
+            // Helpers say so when they do not know the host (docker-credential-helpers, credentials/error.go).
+            Err(CredentialRetrievalError::HelperFailure { ref stdout, .. }) if stdout.contains("credentials not found") => Ok(Self::default()),
+            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(Self::default()),
+            // An empty entry `{}` stands for a store that holds the rest, or for nobody.
+            Ok(DockerCredential::UsernamePassword(user, _)) if user.is_empty() => Ok(Self::default()),
+            Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Self { account: Some((user, password.into())) }),
+            Ok(DockerCredential::IdentityToken(_)) => Err(CredentialError::IdentityToken { path: path.into(), host: host.to_owned() }),
+            Err(error) => Err(CredentialError::Config { path: path.into(), host: host.to_owned(), reason: describe(&error) }),
+        }
+    }
+
+    /// Name of who asks.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.account.as_ref().map(|(user, _)| user.as_str())
+    }
+
+    /// In the form of the client.
+    pub(super) fn auth(&self) -> RegistryAuth {
+        match &self.account {
+            Some((user, password)) => RegistryAuth::Basic(user.clone(), password.expose().clone()),
+            None => RegistryAuth::Anonymous,
+        }
+    }
+}
+
+/// A helper's standard output may hold the secret; only its errors are shown.
+fn describe(error: &CredentialRetrievalError) -> String {
+    match error {
+        CredentialRetrievalError::HelperFailure { helper, stderr, .. } => format!("`{helper}` failed: {}", stderr.trim()),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_auths_and_hides_passwords() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(
+            &path,
+            r#"{"auths":{"localhost:5000":{"auth":"bWU6c2VjcmV0"},"https://index.docker.io/v1/":{"auth":"aHViOng="},"id.dev":{"identitytoken":"t"}}}"#,
+        )
+        .unwrap();
+        let found = Credentials::look_up(Some(&path), "localhost:5000").unwrap();
+        assert_eq!(found.user(), Some("me"));
+        assert!(!format!("{found:?}").contains("secret"));
+        assert_eq!(Credentials::look_up(Some(&path), "docker.io").unwrap().user(), Some("hub"));
+        assert_eq!(Credentials::look_up(Some(&path), "other.dev").unwrap().user(), None);
+        assert_eq!(Credentials::look_up(Some(&folder.path().join("none")), "other.dev").unwrap().user(), None);
+        assert!(matches!(Credentials::look_up(Some(&path), "id.dev"), Err(CredentialError::IdentityToken { .. })));
+        std::fs::write(&path, "{").unwrap();
+        assert!(matches!(Credentials::look_up(Some(&path), "x.dev"), Err(CredentialError::Config { .. })));
+    }
+}

@@ -1,0 +1,18 @@
+//! Registries: credentials, resolving references, pulling manifests and layers.
+//!
+//! The protocol is `oci-client`'s; around it stand what it leaves out: several hosts with options of their own, mirrors, typed failures,
+//! retries that go on where a transfer broke, and bounds on how much is asked at a time.
+
+mod blob;
+mod credentials;
+mod endpoint;
+mod error;
+mod host;
+mod image;
+mod pool;
+
+pub use blob::BlobSink;
+pub use endpoint::HostOptions;
+pub use error::{Problem, RegistryError};
+pub use image::{Documents, Image, ImageError, gather};
+pub use pool::{Registries, RemoteImage};

@@ -1,0 +1,181 @@
+//! All registries of a run.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::{
+    BlobSink, Documents, HostOptions, Image, Problem, RegistryError,
+    blob::{self, Memory},
+    endpoint::Endpoint,
+    gather,
+    host::Host,
+};
+use crate::oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type};
+
+/// Requests at a time over all hosts.
+const OVERALL: usize = 8;
+/// Attempts for a document.
+const ATTEMPTS: u32 = 4;
+/// The longest that a document may take, however slowly it drips.
+const DOCUMENT_TIME: Duration = Duration::from_mins(2);
+const ACCEPTED: [&str; 4] = [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST_LIST, media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
+
+/// Registries, each with options and a client of its own.
+pub struct Registries {
+    options: BTreeMap<String, HostOptions>,
+    docker_config: Option<PathBuf>,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    overall: Semaphore,
+}
+
+impl std::fmt::Debug for Registries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registries").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// An image in a registry.
+#[derive(Debug, Clone)]
+pub struct RemoteImage {
+    /// The name by which it was asked for.
+    pub reference: Reference,
+    /// What it consists of.
+    pub content: Image,
+}
+
+/// A reference with the place where it is asked for.
+struct Target<'a> {
+    image: &'a Reference,
+    endpoint: Endpoint,
+    host: Arc<Host>,
+}
+
+impl Registries {
+    /// Registries that are reached as `options` say, by host; credentials come from docker's config.json, where it exists.
+    pub fn new(options: BTreeMap<String, HostOptions>, docker_config: Option<PathBuf>) -> Self {
+        Self { options, docker_config, hosts: Mutex::default(), overall: Semaphore::new(OVERALL) }
+    }
+
+    /// Resolves a reference: the descriptor and the very bytes of its index or manifest.
+    pub async fn resolve(&self, image: &Reference) -> Result<(Descriptor, Bytes), RegistryError> {
+        let target = self.target(image, "resolve")?;
+        let bytes = self.manifest(&target, None).await.map_err(|problem| target.error("resolve", None, problem))?;
+        let kind = ManifestKind::parse(&bytes, None).map_err(|source| {
+            let problem = super::ImageError::Manifest { digest: Digest::of(&bytes).to_string(), source };
+            target.error("resolve", None, problem.into())
+        })?;
+        let (said, default) = match &kind {
+            ManifestKind::Manifest(manifest) => (manifest.media_type.as_deref(), media_type::OCI_MANIFEST),
+            ManifestKind::Index(index) => (index.media_type.as_deref(), media_type::OCI_INDEX),
+        };
+        Ok((Descriptor::of(said.unwrap_or(default), &bytes), bytes))
+    }
+
+    /// Resolves a reference, and gets the documents of all wanted platforms; every one of them must be there.
+    pub async fn image(&self, image: &Reference, wanted: &[Platform]) -> Result<RemoteImage, RegistryError> {
+        let (root, bytes) = self.resolve(image).await?;
+        let target = self.target(image, "read")?;
+        let source = Remote { registries: self, target: &target };
+        let content = gather(root, bytes, wanted, &source).await.map_err(|problem| target.error("read", None, problem))?;
+        Ok(RemoteImage { reference: image.clone(), content })
+    }
+
+    /// Streams a layer into a sink, from where the sink stands. The sink's owner checks the digest.
+    pub async fn layer(&self, image: &Reference, layer: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), RegistryError> {
+        let target = self.target(image, "pull")?;
+        self.blob(&target, layer, sink).await.map_err(|problem| target.error("pull", Some(&layer.digest), problem))
+    }
+
+    fn target<'a>(&self, image: &'a Reference, action: &'static str) -> Result<Target<'a>, RegistryError> {
+        let endpoint = Endpoint::of(image, &self.options).map_err(|problem| RegistryError {
+            action,
+            subject: image.to_string(),
+            host: image.registry().to_owned(),
+            problem: Box::new(problem),
+        })?;
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        // A mirror that stands for two registries may have two sets of options; they get a client each.
+        let key = format!("{} {:?}", endpoint.host, endpoint.options);
+        let host = hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.docker_config.clone()))).clone();
+        Ok(Target { image, endpoint, host })
+    }
+
+    /// The bytes of a manifest or an index. `oci-client` reads the answer whole before its size can be looked at; the time is bounded.
+    async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
+        let name = target.endpoint.name(target.image, digest);
+        let mut attempt = 0;
+        let bytes = loop {
+            attempt += 1;
+            let asked = tokio::time::timeout(DOCUMENT_TIME, self.manifest_once(target, &name)).await;
+            match asked.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
+                Err(problem) if problem.is_transient() && attempt < ATTEMPTS => tokio::time::sleep(blob::backoff(attempt)).await,
+                answer => break answer?,
+            }
+        };
+        if bytes.len() as u64 > MANIFEST_MAX {
+            return Err(Problem::TooLarge { size: bytes.len() as u64, max: MANIFEST_MAX });
+        }
+        match digest.or(target.image.digest()) {
+            Some(wanted) if Digest::of(&bytes) != *wanted => Err(Problem::Digest { wanted: wanted.clone(), found: Digest::of(&bytes) }),
+            _ => Ok(bytes),
+        }
+    }
+
+    async fn manifest_once(&self, target: &Target<'_>, name: &oci_client::Reference) -> Result<Bytes, Problem> {
+        let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
+        let _slot = target.host.slots.acquire().await.expect("the semaphore is never closed");
+        let session = target.host.admitted(name).await?;
+        let (bytes, _) = session.client.pull_manifest_raw(name, &session.credentials.auth(), &ACCEPTED).await.map_err(|e| session.problem(e))?;
+        Ok(bytes)
+    }
+
+    async fn blob(&self, target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
+        let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
+        let _slot = target.host.slots.acquire().await.expect("the semaphore is never closed");
+        let name = target.endpoint.name(target.image, Some(&blob.digest));
+        let session = target.host.admitted(&name).await?;
+        // Streams do not take credentials themselves.
+        session.client.store_auth_if_needed(name.resolve_registry(), &session.credentials.auth()).await;
+        blob::pull(session, &name, blob, sink).await
+    }
+}
+
+impl Target<'_> {
+    fn error(&self, action: &'static str, part: Option<&Digest>, problem: Problem) -> RegistryError {
+        let subject = match part {
+            Some(digest) => format!("{digest} of {}", self.image),
+            None => self.image.to_string(),
+        };
+        RegistryError { action, subject, host: self.endpoint.host.clone(), problem: Box::new(problem) }
+    }
+}
+
+/// The documents of one image in a registry.
+struct Remote<'a> {
+    registries: &'a Registries,
+    target: &'a Target<'a>,
+}
+
+impl Documents for Remote<'_> {
+    type Error = Problem;
+
+    async fn document(&self, descriptor: &Descriptor) -> Result<Bytes, Problem> {
+        if media_type::is_index(&descriptor.media_type) || media_type::is_manifest(&descriptor.media_type) {
+            return self.registries.manifest(self.target, Some(&descriptor.digest)).await;
+        }
+        let mut memory = Memory::default();
+        self.registries.blob(self.target, descriptor, &mut memory).await?;
+        let found = Digest::of(&memory.0);
+        if found != descriptor.digest {
+            return Err(Problem::Digest { wanted: descriptor.digest.clone(), found });
+        }
+        Ok(memory.0.into())
+    }
+}
