@@ -1,1 +1,3 @@
-//! suite
+//! One integration binary; each file is one subject.
+
+mod conformance;
