@@ -11,3 +11,6 @@ mod registry;
 mod release;
 mod sample;
 mod support;
+//! One integration binary; each file is one subject.
+
+mod conformance;
