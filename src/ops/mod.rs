@@ -1,7 +1,7 @@
 //! One file per use case: options in, an outcome out. Nothing here prints; outcomes are data that `report` shows or writes as JSON.
 
-mod export;
-mod images;
+pub mod export;
+pub mod images;
 mod inputs;
 pub mod inspect;
 pub mod install;
@@ -13,6 +13,4 @@ pub mod sign;
 pub mod status;
 pub mod verify;
 
-pub use export::{ExportOptions, ExportOutcome, ExportedImage, run as export};
-pub use images::{ImageLine, ImagesOutcome, images_of_archive, images_of_delivery};
 pub use inputs::{read_delivery, read_values};
