@@ -35,8 +35,6 @@ pub(crate) enum Kind {
     Int,
     /// `bool`.
     Bool,
-    /// `[]interface{}`.
-    List,
     /// `map[string]interface{}`.
     Dict,
 }
@@ -50,7 +48,6 @@ impl Kind {
             | (Kind::Str, Go::Str(_) | Go::Bytes(_))
             | (Kind::Bool, Go::Bool(_))
             | (Kind::Int, Go::Int(_, IntKind::Int))
-            | (Kind::List, Go::List(_) | Go::Nil)
             | (Kind::Dict, Go::Map(_) | Go::Nil) => true,
             (Kind::Int, Go::Float(f)) => literal && f.fract() == 0.0,
             _ => false,
@@ -63,7 +60,6 @@ impl Kind {
             Kind::Str => "string",
             Kind::Int => "int",
             Kind::Bool => "bool",
-            Kind::List => "[]interface {}",
             Kind::Dict => "map[string]interface {}",
         }
     }
@@ -74,7 +70,7 @@ impl Kind {
             Kind::Str => format!("expected string; found {text}"),
             Kind::Int => format!("expected integer; found {text}"),
             Kind::Bool => format!("expected bool; found {text}"),
-            Kind::Any | Kind::List | Kind::Dict => format!("can't handle {text} for arg of type {}", self.type_name()),
+            Kind::Any | Kind::Dict => format!("can't handle {text} for arg of type {}", self.type_name()),
         }
     }
 }

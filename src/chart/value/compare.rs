@@ -42,10 +42,10 @@ pub(crate) fn equal(a: &Go, b: &Go) -> Result<bool, String> {
     match (basic(a), basic(b)) {
         (Some(_), Some(_)) => Err(describe(a, b)),
         (None, _) if matches!(a, Go::Map(_) | Go::List(_) | Go::Bytes(_)) => {
-            Err(format!("non-comparable type {}: {}", super::sprint(&[a.clone()]), a.type_name()))
+            Err(format!("non-comparable type {}: {}", super::sprint(std::slice::from_ref(a)), a.type_name()))
         }
         (_, None) if matches!(b, Go::Map(_) | Go::List(_) | Go::Bytes(_)) => {
-            Err(format!("non-comparable type {}: {}", super::sprint(&[b.clone()]), b.type_name()))
+            Err(format!("non-comparable type {}: {}", super::sprint(std::slice::from_ref(b)), b.type_name()))
         }
         _ => Ok(false),
     }

@@ -21,8 +21,6 @@ pub(crate) enum IntKind {
     Int64,
     /// `uint8`: a byte of a string.
     Uint8,
-    /// `int32`: a rune.
-    Int32,
 }
 
 /// A Go value. Maps are shared: whoever holds one sees what `set` does to it.
@@ -174,7 +172,6 @@ impl Go {
             Go::Int(_, IntKind::Int) => "int",
             Go::Int(_, IntKind::Int64) => "int64",
             Go::Int(_, IntKind::Uint8) => "uint8",
-            Go::Int(_, IntKind::Int32) => "int32",
             Go::Float(_) => "float64",
             Go::Str(_) => "string",
             Go::Bytes(_) => "[]uint8",
