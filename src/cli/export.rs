@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::args::FormatArgs;
+use super::args::{self, FormatArgs};
 use crate::{
     context::Context,
     failure::{Failure, Kind},
     oci::Platform,
-    ops,
+    ops::{export, read_delivery, sign},
     report::{Printer, text},
 };
 
@@ -43,9 +43,10 @@ impl ExportArgs {
                 .hint("`kubectl offline keygen` makes a key pair")
                 .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
         }
-        let delivery = ops::read_delivery(&self.file)?;
-        let signer = self.key.as_deref().map(|key| ops::read_private_key(key, context.key_password())).transpose()?;
-        let options = ops::ExportOptions {
+        let delivery = read_delivery(&self.file)?;
+        let password = args::key_password(context);
+        let signer = self.key.as_deref().map(|key| sign::private_key(key, password.as_ref())).transpose()?;
+        let options = export::ExportOptions {
             delivery,
             output: self.output,
             signer,
@@ -54,7 +55,7 @@ impl ExportArgs {
             agents: crate::cluster::nodes::embedded(),
             dry_run: self.dry_run,
         };
-        let outcome = super::block_on(ops::export(options, printer.reporter()))?;
+        let outcome = super::block_on(export::run(options, printer.reporter()))?;
         printer.outcome(self.format.format, &outcome, |o| {
             let signature = if o.signed { "signed" } else { "NOT signed" };
             let what = format!("{} apps, {} images, {}, {signature}", o.apps.len(), o.images.len(), text::bytes(o.size));

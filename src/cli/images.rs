@@ -3,7 +3,12 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use super::args::{FormatArgs, TrustArgs};
-use crate::{context::Context, failure::Failure, ops, report::Printer};
+use crate::{
+    context::Context,
+    failure::Failure,
+    ops::{images, read_delivery, verify},
+    report::Printer,
+};
 
 /// List every image of a delivery or of an archive, and who named it
 #[derive(Debug, clap::Args)]
@@ -23,10 +28,10 @@ impl ImagesArgs {
     pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
         let outcome = match self.archive {
             Some(archive) => {
-                let archive = ops::open_verified(&archive, &self.trust.policy()?, &printer.reporter())?;
-                ops::images_of_archive(&archive)
+                let archive = verify::open(&archive, &self.trust.resolve(), &*printer.reporter())?;
+                images::images_of_archive(&archive)
             }
-            None => ops::images_of_delivery(&ops::read_delivery(&self.file)?)?,
+            None => images::images_of_delivery(&read_delivery(&self.file)?)?,
         };
         printer.outcome(self.format.format, &outcome, |o| {
             let mut out = String::new();

@@ -3,12 +3,16 @@
 
 mod args;
 mod completion;
+mod export;
+mod images;
 mod inspect;
+mod install;
 mod keygen;
 mod list;
 mod schema;
 mod sign;
 mod status;
+mod template;
 mod verify;
 mod version;
 
@@ -46,12 +50,16 @@ struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completion(completion::CompletionArgs),
+    Export(export::ExportArgs),
+    Images(images::ImagesArgs),
     Inspect(inspect::InspectArgs),
+    Install(install::InstallArgs),
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
+    Template(template::TemplateArgs),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
 }
@@ -86,12 +94,16 @@ impl Command {
     fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         match self {
             Self::Completion(args) => args.run(printer),
+            Self::Export(args) => args.run(context, printer),
+            Self::Images(args) => args.run(context, printer),
             Self::Inspect(args) => args.run(context, printer),
+            Self::Install(args) => args.run(context, printer),
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
+            Self::Template(args) => args.run(context, printer),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
         }

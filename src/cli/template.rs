@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::{context::Context, failure::Failure, ops, report::Printer};
+use crate::{
+    chart::values::Kind,
+    context::Context,
+    failure::Failure,
+    ops::template::{self, TemplateOptions},
+    report::Printer,
+};
 
 /// Render a chart and print the result, as `helm template` does
 #[derive(Debug, clap::Args)]
@@ -56,15 +62,13 @@ impl TemplateArgs {
         // clap has checked that there are one or two.
         let chart = self.name_and_chart.pop().unwrap_or_default();
         let name = self.name_and_chart.pop().unwrap_or_else(|| "release-name".to_owned());
-        let options = ops::TemplateOptions {
+        let flags = [(Kind::Json, self.set_json), (Kind::Typed, self.set), (Kind::Text, self.set_string), (Kind::Literal, self.set_literal)];
+        let options = TemplateOptions {
             chart: chart.into(),
             name,
             namespace: self.namespace,
             values: self.values,
-            set: self.set,
-            set_string: self.set_string,
-            set_json: self.set_json,
-            set_literal: self.set_literal,
+            set: flags.into_iter().flat_map(|(kind, texts)| texts.into_iter().map(move |text| (kind, text))).collect(),
             kube_version: self.kube_version,
             api_versions: self.api_versions,
             is_upgrade: self.is_upgrade,
@@ -73,7 +77,7 @@ impl TemplateArgs {
             no_hooks: self.no_hooks,
             helm4: self.helm_version == "4",
         };
-        let outcome = ops::template(&options)?;
+        let outcome = template::run(&options)?;
         for warning in &outcome.warnings {
             printer.reporter().warn(warning);
         }

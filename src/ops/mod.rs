@@ -11,6 +11,7 @@ mod prepare;
 mod several;
 pub mod sign;
 pub mod status;
+pub mod template;
 pub mod verify;
 
 pub use inputs::{read_delivery, read_values};

@@ -11,7 +11,10 @@ use std::{
 use offline::{
     failure::Kind,
     oci::{Descriptor, Digest, Platform, Reference, media_type},
-    ops::{self, ExportOptions},
+    ops::{
+        export::{self, ExportOptions},
+        images::images_of_delivery,
+    },
     progress::Silent,
     registry::{BlobSink, HostOptions, Problem, Registries, RegistryError},
 };
@@ -224,12 +227,12 @@ async fn exports_the_same_bytes_twice_and_skopeo_reads_them() {
     let (registry, layout, folder) = (Registry::start(Setup::default()), Layout::new(), tempfile::tempdir().unwrap());
     registry.push(layout.path(), "app", "app:1");
     let delivery = delivery(folder.path(), &registry.host, &layout.index);
-    let listed = ops::images_of_delivery(&delivery).unwrap();
+    let listed = images_of_delivery(&delivery).unwrap();
     assert_eq!(listed.images.len(), 2);
     assert_eq!(listed.images[1].origins.len(), 2, "the manifest and spec.images");
     let (a, b) = (folder.path().join("a.tar"), folder.path().join("b.tar"));
-    let outcome = ops::export(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
-    ops::export(options(delivery, &b), Arc::new(Silent)).await.unwrap();
+    let outcome = export::run(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    export::run(options(delivery, &b), Arc::new(Silent)).await.unwrap();
     assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap(), "same in, same out");
     assert_eq!(outcome.size, fs::metadata(&a).unwrap().len());
     let opened = offline::archive::open(&a).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &Silent).unwrap();
@@ -250,7 +253,7 @@ async fn a_failed_export_leaves_no_file_and_tells_all() {
     for name in ["none", "nothing"] {
         broken.spec.images.push(offline::delivery::ImageEntry::Ref(reference(&format!("{}/{name}:1", registry.host))));
     }
-    let failure = ops::export(options(broken, &file), Arc::new(Silent)).await.unwrap_err();
+    let failure = export::run(options(broken, &file), Arc::new(Silent)).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Source);
     assert!(failure.to_string().contains("/none:1") && failure.to_string().contains("/nothing:1"), "{failure}");
     // A layer that cannot be pulled, after the file was begun.
@@ -260,11 +263,11 @@ async fn a_failed_export_leaves_no_file_and_tells_all() {
     let mut changed = fs::read(&blob).unwrap();
     changed[1000] ^= 1;
     fs::write(&blob, changed).unwrap();
-    let failure = ops::export(options(good.clone(), &file), Arc::new(Silent)).await.unwrap_err();
+    let failure = export::run(options(good.clone(), &file), Arc::new(Silent)).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Source, "{failure}");
     let mut no_agent = options(good, &file);
     no_agent.platforms = Some(platforms(&["linux/arm64"]));
-    let failure = ops::export(no_agent, Arc::new(Silent)).await.unwrap_err();
+    let failure = export::run(no_agent, Arc::new(Silent)).await.unwrap_err();
     assert!(failure.to_string().contains("linux/arm64"), "{failure}");
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }
@@ -295,9 +298,9 @@ async fn an_image_archive_needs_no_registry() {
     let output = folder.path().join("out.tar");
     let mut dry = options(delivery.clone(), &output);
     dry.dry_run = true;
-    let planned = ops::export(dry, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    let planned = export::run(dry, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(planned.path.is_none() && !output.exists());
-    let outcome = ops::export(options(delivery, &output), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    let outcome = export::run(options(delivery, &output), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((outcome.size, &outcome.digest, outcome.images.len()), (planned.size, &planned.digest, 1));
     let opened = offline::archive::open(&output).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &Silent).unwrap();
     assert_eq!(opened.record().images[0].origins.len(), 2);
