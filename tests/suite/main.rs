@@ -1,3 +1,5 @@
 //! suite
+#[cfg(test)]
 mod install;
+#[cfg(test)]
 mod release;
