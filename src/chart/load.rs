@@ -200,3 +200,102 @@ fn values(file: &ChartFile) -> Result<Map<String, Value>, ChartError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::package;
+
+    fn tree(files: &[(&str, &str)]) -> FileTree {
+        let mut tree = FileTree::new();
+        for (name, text) in files {
+            tree.insert(name.parse().unwrap(), Bytes::copy_from_slice(text.as_bytes()));
+        }
+        tree
+    }
+
+    const CHART: &str = "apiVersion: v2\nname: a\nversion: 1.0.0\nappVersion: 1.16\nunknown: x\n";
+
+    #[test]
+    fn files_go_into_their_buckets() {
+        let sub = tree(&[("Chart.yaml", "name: packed\nversion: '2'\n"), ("templates/x.yaml", "a: 1")]);
+        let packed = package("packed", &sub).unwrap();
+        let mut files = tree(&[
+            ("Chart.yaml", CHART),
+            ("values.yaml", "\u{feff}count: 1\ny: yes\n"),
+            ("templates/t.yaml", ""),
+            ("templates/.hidden", ""),
+            ("crds/c.yaml", "kind: X"),
+            ("README.md", ""),
+            ("charts/sub/Chart.yaml", "apiVersion: v1\nname: sub\nversion: 0.1.0\n"),
+            ("charts/sub/crds/d.YML", "kind: Y"),
+            ("charts/_off/Chart.yaml", ""),
+        ]);
+        files.insert("charts/packed-2.tgz".parse().unwrap(), packed.into());
+        let chart = Chart::load(&files).unwrap();
+        assert_eq!((chart.name(), chart.version(), chart.metadata().app_version.as_str()), ("a", "1.0.0", "1.16"));
+        assert_eq!(Value::Object(chart.values().clone()), serde_json::json!({"count": 1.0, "true": true}));
+        assert_eq!(chart.templates().iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["templates/t.yaml"]);
+        assert_eq!(chart.subcharts().iter().map(Chart::name).collect::<Vec<_>>(), ["packed", "sub"]);
+        assert_eq!(chart.crds().iter().map(|crd| crd.path.as_str()).collect::<Vec<_>>(), ["a/crds/c.yaml", "a/charts/sub/crds/d.YML"]);
+        let archive = chart.package().unwrap();
+        assert_eq!(archive, Chart::load(&files).unwrap().package().unwrap());
+        let again = Chart::from_tgz(&archive).unwrap();
+        assert_eq!((again.raw().len(), again.subcharts().len(), again.values() == chart.values()), (chart.raw().len(), 2, true));
+        let stored = chart.release_json();
+        assert_eq!(
+            (&stored["metadata"]["appVersion"], &stored["templates"][0]["data"], &stored["lock"]),
+            (&Value::from("1.16"), &Value::from(""), &Value::Null)
+        );
+    }
+
+    #[test]
+    fn faults_are_helms() {
+        let rows: [(&[(&str, &str)], &str); 8] = [
+            (&[("values.yaml", "")], "Chart.yaml file is missing"),
+            (&[("Chart.yaml", "name: a/b\nversion: 1.0.0")], "validation: chart.metadata.name \"a/b\" is invalid"),
+            (&[("Chart.yaml", "name: a\nversion: x")], "validation: chart.metadata.version \"x\" is invalid"),
+            (&[("Chart.yaml", "name: a\nversion: 1.0.0\ntype: no")], "validation: chart.metadata.type must be application or library"),
+            (
+                &[("Chart.yaml", "name: {}")],
+                "cannot load Chart.yaml: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal object into Go struct field Metadata.name of type string",
+            ),
+            (
+                &[("Chart.yaml", CHART), ("values.yaml", "- a")],
+                "cannot load values.yaml: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}",
+            ),
+            (&[("Chart.yaml", CHART), ("charts/README.md", "")], "error unpacking subchart README.md in a: Chart.yaml file is missing"),
+            (
+                &[("Chart.yaml", CHART), ("values.yaml", "a: b: c")],
+                "cannot load values.yaml: error converting YAML to JSON: yaml: mapping values are not allowed in this context",
+            ),
+        ];
+        for (files, want) in rows {
+            assert_eq!(Chart::load(&tree(files)).unwrap_err().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn archives_stay_inside() {
+        let evil = |name: &str| {
+            let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_size(0);
+            header.set_cksum();
+            tar.append(&header, std::io::empty()).unwrap();
+            tar.into_inner().unwrap().finish().unwrap()
+        };
+        for name in ["a/../../x", "/etc/x", "Chart.yaml", "a\\..\\x"] {
+            assert!(matches!(Chart::from_tgz(&evil(name)), Err(ChartError::Archive(_) | ChartError::Missing)), "{name}");
+        }
+        assert!(matches!(Chart::from_tgz(b"no gzip"), Err(ChartError::Unpack(_))));
+    }
+
+    #[test]
+    fn manifests_are_a_chart_too() {
+        let chart = from_manifests("glue", "0.0.0", &tree(&[("a.yaml", "kind: X\nx: '{{ no }}'"), ("readme.txt", "")])).unwrap();
+        assert_eq!((chart.templates()[0].name.as_str(), chart.templates().len(), chart.raw().len()), ("templates/a.yaml", 1, 2));
+        assert!(chart.verbatim);
+    }
+}

@@ -129,3 +129,45 @@ impl Layout<'_, '_> {
         scope
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::{goyaml, tree::FileTree};
+
+    fn fixture(name: &str) -> Chart {
+        fn read(root: &Path, folder: &Path, tree: &mut FileTree) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    read(root, &path, tree);
+                } else {
+                    tree.insert(path.strip_prefix(root).unwrap().to_str().unwrap().parse().unwrap(), fs::read(&path).unwrap().into());
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conformance/charts").join(name);
+        let mut tree = FileTree::new();
+        read(&root, &root, &mut tree);
+        Chart::load(&tree).unwrap()
+    }
+
+    #[test]
+    fn nulls_and_globals_as_helm() {
+        let prepared = prepare(&fixture("p02-nil-coalesce"), &Map::new(), true).unwrap();
+        let helm = include_str!("../../tests/fixtures/conformance/expected/p02-nil-coalesce.out");
+        let helm = helm.split_once("v: |\n").unwrap().1.lines().flat_map(|line| [&line[2..], "\n"]).collect::<String>();
+        assert_eq!(goyaml::emit(&Value::Object(prepared.scopes[0].values.clone())).unwrap(), helm);
+    }
+
+    #[test]
+    fn aliases_share_what_helms_pointers_share() {
+        let prepared = prepare(&fixture("p03-alias-grandchild"), &Map::new(), true).unwrap();
+        let names: Vec<&str> = prepared.sources.iter().map(|source| source.name.as_str()).collect();
+        let root = "p03-alias-grandchild";
+        let want = ["charts/b2/charts/u/", "charts/b2/charts/c/", "charts/b1/charts/cc/", "charts/b2/", "charts/b1/", ""];
+        assert_eq!(names, want.map(|part| format!("{root}/{part}templates/t.yaml")));
+    }
+}

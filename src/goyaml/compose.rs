@@ -47,7 +47,8 @@ fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Resul
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     // libyaml-safer 0.3.0 panics at a block scalar whose last line has no break; it gets one, which is taken off again.
     let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
-    let closed = (!last_line.trim_matches(' ').is_empty()).then(|| format!("{body}\n"));
+    let block = body.contains(['|', '>']) && !last_line.trim_matches(' ').is_empty();
+    let closed = block.then(|| format!("{body}\n"));
     let mut bytes = closed.as_deref().unwrap_or(body).as_bytes();
     let mut parser = Parser::new();
     parser.set_input(&mut bytes);
@@ -74,7 +75,7 @@ struct Composer<'r, 'b> {
 
 impl Composer<'_, '_> {
     fn next(&mut self) -> Result<Event, YamlError> {
-        self.parser.parse().map_err(|error| YamlError::from_parser(&error))
+        self.parser.parse().map_err(|error| YamlError::from_parser(&error, self.open_end))
     }
 
     /// The next document; none at the end of the stream.

@@ -1,6 +1,6 @@
 //! Why a YAML text could not be read or written, in Go's words.
 
-use libyaml_safer::{Error, ErrorKind};
+use libyaml_safer::{Error, ErrorKind, Mark};
 
 /// A YAML text that could not be read, or a value that could not be written. Reads as the same fault does in Go.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,9 +30,18 @@ impl YamlError {
     }
 
     /// A fault of libyaml's, with the line as go-yaml's `parser.fail` counts it.
-    pub(crate) fn from_parser(error: &Error) -> Self {
-        let problem = error.problem_mark();
-        let context = error.context_mark();
+    /// `end` is the length of the text if a line break was added to it, which must not count as a line.
+    pub(crate) fn from_parser(error: &Error, end: Option<usize>) -> Self {
+        let own = |mut mark: Mark| {
+            // At the end of the stream libyaml starts a new line itself; only inside a scalar it does not.
+            let in_scalar = error.problem() == "found unexpected end of stream";
+            if in_scalar && end.is_some_and(|end| usize::try_from(mark.index).is_ok_and(|index| index > end)) {
+                mark.line = mark.line.saturating_sub(1);
+            }
+            mark
+        };
+        let problem = error.problem_mark().map(own);
+        let context = error.context_mark().map(own);
         let line = match (problem.map_or(0, |mark| mark.line), context.map_or(0, |mark| mark.line)) {
             (0, 0) => None,
             (0, line) => Some(line),

@@ -3,3 +3,6 @@
 mod install;
 #[cfg(test)]
 mod release;
+//! One integration binary; each file is one subject.
+
+mod conformance;

@@ -227,11 +227,11 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, list: &mut Vec<Value>, index: usize, level: usize) -> Result<(), Stop> {
-        let (text, last) = self.until(&['[', '.', '=']);
-        if !text.is_empty() {
-            return fault(format!("unexpected data at end of array index: {text:?}"));
+        let (junk, end) = self.until(&['[', '.', '=']);
+        if !junk.is_empty() {
+            return fault(format!("unexpected data at end of array index: {junk:?}"));
         }
-        match last {
+        match end {
             None => Err(Stop::End),
             Some('=') => {
                 let (value, _) = self.value()?;

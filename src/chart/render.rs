@@ -1,0 +1,170 @@
+//! A chart and values to manifests: `helm template`, `helm install` up to the cluster.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    Chart, ManifestError, PrepareError, Rendered,
+    capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, parse_kube_version},
+    engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
+    manifests,
+    prepare::{Prepared, prepare},
+    semver,
+};
+
+/// How to render.
+#[derive(Clone)]
+pub struct RenderOptions {
+    /// Name, namespace and revision of the release.
+    pub release: ReleaseInfo,
+    /// What templates may know of the cluster.
+    pub capabilities: Capabilities,
+    /// Which Helm to be.
+    pub dialect: Dialect,
+    /// What `lookup` asks; nothing is found without.
+    pub lookup: Option<Arc<dyn Lookup>>,
+    /// What a chart may use up.
+    pub budget: Budget,
+    /// Not to hold values against schemas (`--skip-schema-validation`).
+    pub skip_schemas: bool,
+}
+
+impl RenderOptions {
+    /// A first install as Helm v3.22 sees it without a cluster.
+    pub fn new(name: &str, namespace: &str) -> Self {
+        let release = ReleaseInfo { name: name.to_owned(), namespace: namespace.to_owned(), revision: 1, is_install: true, is_upgrade: false };
+        let capabilities = Capabilities {
+            kube_version: KubeVersion { version: DEFAULT_KUBE_VERSION.to_owned(), major: "1".to_owned(), minor: "37".to_owned() },
+            api_versions: DEFAULT_API_VERSIONS.iter().map(|version| (*version).to_owned()).collect(),
+            helm_version: HELM_VERSION.to_owned(),
+        };
+        Self { release, capabilities, dialect: Dialect::default(), lookup: None, budget: Budget::default(), skip_schemas: false }
+    }
+}
+
+/// A Kubernetes version as templates see it; none if it is not one.
+pub fn kube_version(text: &str) -> Option<KubeVersion> {
+    let version = parse_kube_version(text)?;
+    let mut numbers = version[1..].split('.').map(ToOwned::to_owned);
+    let (major, minor) = (numbers.next()?, numbers.next()?);
+    Some(KubeVersion { version, major, minor })
+}
+
+impl std::fmt::Debug for RenderOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RenderOptions")
+            .field("release", &self.release)
+            .field("capabilities", &self.capabilities)
+            .field("dialect", &self.dialect)
+            .field("lookup", &self.lookup.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a chart could not be rendered, in Helm's words.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A library chart.
+    #[error("library charts are not installable")]
+    Library,
+    /// The chart is for another Kubernetes.
+    #[error("chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {found}")]
+    KubeVersion {
+        /// What Chart.yaml says.
+        wanted: String,
+        /// What the cluster is.
+        found: String,
+    },
+    /// Dependencies or values do not fit.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A template failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What came out is no manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// Renders a chart.
+pub fn render(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions) -> Result<Rendered, RenderError> {
+    let metadata = chart.metadata();
+    if metadata.is_library() {
+        return Err(RenderError::Library);
+    }
+    let found = &options.capabilities.kube_version.version;
+    if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
+        return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
+    }
+    let mut prepared = prepare(chart, user_values, !options.skip_schemas)?;
+    let mut warnings = std::mem::take(&mut prepared.warnings);
+    let stored = chart.stored(&prepared.metadata, &prepared.defaults);
+    let crds = std::mem::take(&mut prepared.crds);
+    let mut files = if chart.verbatim { verbatim(prepared) } else { execute(prepared, options)? };
+    let notes = take_notes(&mut files, chart.name());
+    let sorted = manifests::sort(&files, &mut warnings)?;
+    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings, chart: stored })
+}
+
+/// Manifests that are no templates.
+fn verbatim(prepared: Prepared) -> BTreeMap<String, String> {
+    prepared.sources.into_iter().map(|source| (source.name, source.text)).collect()
+}
+
+fn execute(prepared: Prepared, options: &RenderOptions) -> Result<BTreeMap<String, String>, EngineError> {
+    let sources = prepared.sources.into_iter().map(|source| Source { name: source.name, text: source.text, scope: source.scope, execute: source.execute });
+    let scopes = prepared.scopes.into_iter().map(|scope| Scope {
+        values: scope.values,
+        chart: scope.chart,
+        files: scope.files,
+        subcharts: scope.subcharts,
+        base_path: scope.base_path,
+    });
+    engine::run(Program {
+        sources: sources.collect(),
+        scopes: scopes.collect(),
+        release: options.release.clone(),
+        capabilities: options.capabilities.clone(),
+        dialect: options.dialect,
+        budget: options.budget,
+        lookup: options.lookup.clone(),
+    })
+}
+
+/// Notes are no manifests: the root's are kept, those of subcharts dropped.
+fn take_notes(files: &mut BTreeMap<String, String>, chart: &str) -> String {
+    let notes = files.get(&format!("{chart}/templates/NOTES.txt")).cloned().unwrap_or_default();
+    files.retain(|path, _| !path.ends_with("NOTES.txt"));
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        chart::{TemplateText, from_manifests},
+        tree::FileTree,
+    };
+
+    #[test]
+    fn the_default_is_a_version() {
+        let parsed = kube_version(DEFAULT_KUBE_VERSION).map(|version| (version.version, version.major, version.minor));
+        let default = RenderOptions::new("r", "n").capabilities.kube_version;
+        assert_eq!(parsed, Some((default.version, default.major, default.minor)));
+    }
+
+    #[test]
+    fn plain_manifests_go_the_way_of_charts() {
+        let mut tree = FileTree::new();
+        let text = "kind: Deployment\nx: '{{ kept }}'\n---\nkind: Namespace\n---\nkind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: test}}\n";
+        tree.insert("k/a.yaml".parse().unwrap(), text.into());
+        let rendered = render(&from_manifests("glue", "0.1.0", &tree).unwrap(), &Map::new(), &RenderOptions::new("r", "n")).unwrap();
+        let path = "# Source: glue/templates/k/a.yaml";
+        let manifests = format!("---\n{path}\nkind: Namespace\n---\n{path}\nkind: Deployment\nx: '{{{{ kept }}}}'\n");
+        assert_eq!(rendered.manifest_text(), manifests);
+        let hook = format!("---\n{path}\nkind: Job\nmetadata: {{name: h, annotations: {{helm.sh/hook: test}}}}\n");
+        assert_eq!(rendered.template_text(TemplateText::default()), format!("{manifests}{hook}"));
+        assert_eq!(rendered.template_text(TemplateText { skip_tests: true, ..TemplateText::default() }), manifests);
+    }
+}
