@@ -1,8 +1,7 @@
-//! suite
+//! One integration binary; each file is one subject.
+
+mod conformance;
 #[cfg(test)]
 mod install;
 #[cfg(test)]
 mod release;
-//! One integration binary; each file is one subject.
-
-mod conformance;
