@@ -5,11 +5,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use bytes::Bytes;
 use offline::{
     archive::{Archive, Builder, Trust, Writer, content, open},
-    chart::{self, Rendered},
     cluster::deploy::Change,
     delivery::record::{AppRecord, AppSource, ImageRecord, Record},
     failure::Kind,
-    objects::documents,
     oci::{Descriptor, Digest, Manifest, Platform, media_type},
     ops::{
         install::{InstallOptions, Renderer, install},
@@ -104,22 +102,6 @@ fn archive(folder: &Path, version: &str, namespace: &str, apps: &[(&str, String)
     Arc::new(open(&path).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap())
 }
 
-/// Plain manifests need no engine.
-fn plain() -> Renderer {
-    Renderer::new(|made, _, _| {
-        let mut manifests = Vec::new();
-        for template in made.templates() {
-            let path = format!("{}/{}", made.name(), template.name);
-            for document in documents(&path, std::str::from_utf8(&template.data)?)? {
-                let (gvk, id) = (document.gvk(), document.id());
-                let api_version = if gvk.group.is_empty() { gvk.version } else { format!("{}/{}", gvk.group, gvk.version) };
-                manifests.push(chart::Manifest { path: path.clone(), content: document.text, api_version, kind: id.kind, name: id.name });
-            }
-        }
-        Ok(Rendered { manifests, hooks: vec![], crds: vec![], notes: String::new(), warnings: vec![], chart: made.release_json() })
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_install_carries_a_delivery_over() {
     if !lab() {
@@ -133,7 +115,7 @@ async fn cluster_install_carries_a_delivery_over() {
     let first =
         archive(folder.path(), "1.0.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "1", "        imagePullPolicy: Always\n"))]);
 
-    let outcome = install(&cluster, &InstallOptions::new(Arc::clone(&first), plain()), &reporter).await.unwrap();
+    let outcome = install(&cluster, &InstallOptions::new(Arc::clone(&first), Renderer::engine()), &reporter).await.unwrap();
     assert!(outcome.bytes_sent > 0);
     assert_eq!(
         outcome.apps.iter().map(|app| (app.change, app.revision, app.pods.len())).collect::<Vec<_>>(),
@@ -155,13 +137,13 @@ async fn cluster_install_carries_a_delivery_over() {
         )
     };
     let before = versions();
-    let again = install(&cluster, &InstallOptions::new(first, plain()), &reporter).await.unwrap();
+    let again = install(&cluster, &InstallOptions::new(first, Renderer::engine()), &reporter).await.unwrap();
     assert_eq!(again.bytes_sent, 0);
     assert!(again.apps.iter().all(|app| app.change == Change::Unchanged && app.revision == 1 && app.pods.len() == 2));
     assert_eq!(versions(), before);
 
     let second = archive(folder.path(), "1.1.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "2", ""))]);
-    let upgraded = install(&cluster, &InstallOptions::new(second, plain()), &reporter).await.unwrap();
+    let upgraded = install(&cluster, &InstallOptions::new(second, Renderer::engine()), &reporter).await.unwrap();
     assert_eq!(upgraded.apps[1].change, Change::Upgraded);
     let shown = status(&cluster, &StatusOptions { delivery: Some("shop-test".into()), namespace: None }).await.unwrap();
     assert_eq!((shown.version.as_str(), shown.apps.len()), ("1.1.0", 2));
@@ -170,7 +152,7 @@ async fn cluster_install_carries_a_delivery_over() {
 
     // The first app comes up, the second does not: both go back.
     let third = archive(folder.path(), "1.2.0", namespace, &[("db", workload("db", "3", "")), ("web", workload("web", "3", "        command: [/nowhere]\n"))]);
-    let mut options = InstallOptions::new(third, plain());
+    let mut options = InstallOptions::new(third, Renderer::engine());
     options.timeout = std::time::Duration::from_secs(15);
     let failure = install(&cluster, &options, &reporter).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Cluster);
@@ -201,7 +183,7 @@ async fn cluster_install_without_rights_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let made = archive(folder.path(), "1.0.0", namespace, &[("db", workload("db", "1", ""))]);
     let reporter: SharedReporter = Arc::new(Silent);
-    let failure = install(&cluster, &InstallOptions::new(made, plain()), &reporter).await.unwrap_err();
+    let failure = install(&cluster, &InstallOptions::new(made, Renderer::engine()), &reporter).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Cluster, "{failure}");
     assert_eq!(run("kubectl", &["get", "secret,deployment", "-n", namespace, "-o", "name"]), "");
 }

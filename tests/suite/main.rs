@@ -11,3 +11,10 @@ mod registry;
 mod release;
 mod sample;
 mod support;
+//! One integration binary; each file is one subject.
+
+mod conformance;
+#[cfg(test)]
+mod install;
+#[cfg(test)]
+mod release;

@@ -63,7 +63,7 @@ impl Drop for Space {
 }
 
 /// An app of one chart, with a workload, a ConfigMap and a hook.
-fn app(namespace: &str, version: &str, data: Value) -> App {
+fn app(namespace: &str, version: &str, data: &Value) -> App {
     let workload = format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 1\n  selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata:\n      labels: {{app: web}}\n      annotations: {{version: \"{version}\"}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      containers:\n      - {{name: c, image: \"{PAUSE}\", imagePullPolicy: Never}}\n"
     );
@@ -141,9 +141,9 @@ async fn cluster_release_is_helms_to_take_over() {
     for (helm, namespace) in [("helm3", "rel-over3"), ("helm4", "rel-over4")] {
         let _space = Space::new(namespace);
         let cluster = connect().await;
-        assert_eq!(deploy(&cluster, app(namespace, "1.0", json!({"a": "1", "b": "1"}))).await.unwrap(), Change::Installed);
+        assert_eq!(deploy(&cluster, app(namespace, "1.0", &json!({"a": "1", "b": "1"}))).await.unwrap(), Change::Installed);
         let before = versions(namespace);
-        assert_eq!(deploy(&cluster, app(namespace, "1.0", json!({"a": "1", "b": "1"}))).await.unwrap(), Change::Unchanged);
+        assert_eq!(deploy(&cluster, app(namespace, "1.0", &json!({"a": "1", "b": "1"}))).await.unwrap(), Change::Unchanged);
         assert_eq!(versions(namespace), before);
 
         let listed = run(helm, &["list", "-n", namespace]);
@@ -152,7 +152,7 @@ async fn cluster_release_is_helms_to_take_over() {
         assert!(run(helm, &["get", "values", "web", "-n", namespace]).contains("version: \"1.0\""));
         assert!(run(helm, &["get", "notes", "web", "-n", namespace]).contains("It runs."));
 
-        assert_eq!(deploy(&cluster, app(namespace, "1.1", json!({"b": "2", "c": "2"}))).await.unwrap(), Change::Upgraded);
+        assert_eq!(deploy(&cluster, app(namespace, "1.1", &json!({"b": "2", "c": "2"}))).await.unwrap(), Change::Upgraded);
         assert_eq!(data(namespace), json!({"b": "2", "c": "2"}));
         let history = run(helm, &["history", "web", "-n", namespace]);
         assert!(history.contains("superseded") && history.contains("Upgrade complete"), "{history}");
@@ -160,7 +160,7 @@ async fn cluster_release_is_helms_to_take_over() {
         run(helm, &["rollback", "web", "1", "-n", namespace, "--wait", "--timeout", "60s"]);
         assert_eq!(data(namespace), json!({"a": "1", "b": "1"}), "{helm} rollback");
         // Helm wrote last; what it added must vanish with our next version.
-        assert_eq!(deploy(&cluster, app(namespace, "1.2", json!({"d": "3"}))).await.unwrap(), Change::Upgraded);
+        assert_eq!(deploy(&cluster, app(namespace, "1.2", &json!({"d": "3"}))).await.unwrap(), Change::Upgraded);
         assert_eq!(data(namespace), json!({"d": "3"}), "ours after {helm}");
         let label = run("kubectl", &["get", "secret", "-n", namespace, "-l", "owner=helm,version=4", "-o", "jsonpath={.items[*].metadata.labels.status}"]);
         assert_eq!(label, "deployed");
@@ -186,7 +186,7 @@ async fn cluster_release_of_helm_is_ours_to_take_over() {
         let _space = Space::new(namespace);
         run(helm, &["install", "web", &chart.path().to_string_lossy(), "-n", namespace, "--create-namespace"]);
         let cluster = connect().await;
-        assert_eq!(deploy(&cluster, app(namespace, "1.0", json!({"a": "1"}))).await.unwrap(), Change::Upgraded);
+        assert_eq!(deploy(&cluster, app(namespace, "1.0", &json!({"a": "1"}))).await.unwrap(), Change::Upgraded);
         assert_eq!(data(namespace), json!({"a": "1"}), "{helm}");
         assert_eq!(run("kubectl", &["get", "configmap", "-n", namespace, "gone", "--ignore-not-found", "-o", "name"]), "");
         run(helm, &["rollback", "web", "-n", namespace]);
@@ -204,7 +204,7 @@ async fn cluster_failed_app_leaves_nothing() {
     let _space = Space::new(namespace);
     let cluster = connect().await;
     let broken = |version: &str, data: Value| {
-        let mut app = app(namespace, version, data);
+        let mut app = app(namespace, version, &data);
         app.manifest = app.manifest.replace(PAUSE, "registry.example/none:1");
         app.documents = goyaml::parse_all(&app.manifest).unwrap();
         app
@@ -223,14 +223,14 @@ async fn cluster_failed_app_leaves_nothing() {
     }
     assert_eq!(run("kubectl", &["get", "namespace", namespace, "--ignore-not-found", "-o", "name"]), "");
 
-    deploy(&cluster, app(namespace, "1.0", json!({"a": "1"}))).await.unwrap();
+    deploy(&cluster, app(namespace, "1.0", &json!({"a": "1"}))).await.unwrap();
     let (_, left) = deploy(&cluster, broken("1.1", json!({"b": "1"}))).await.unwrap_err();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(data(namespace), json!({"a": "1"}));
     assert!(run("kubectl", &["get", "deployment", "web", "-n", namespace, "-o", "yaml"]).contains(PAUSE));
     let history = run("helm3", &["history", "web", "-n", namespace]);
     assert!(history.contains("deployed") && !history.contains("failed") && !history.contains("superseded"), "{history}");
-    assert_eq!(deploy(&cluster, app(namespace, "1.0", json!({"a": "1"}))).await.unwrap(), Change::Unchanged);
+    assert_eq!(deploy(&cluster, app(namespace, "1.0", &json!({"a": "1"}))).await.unwrap(), Change::Unchanged);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +243,7 @@ async fn cluster_foreign_objects_and_pending_releases_are_left_alone() {
     run("kubectl", &["create", "namespace", namespace]);
     run("kubectl", &["create", "configmap", "web", "-n", namespace, "--from-literal=mine=yes"]);
     let cluster = connect().await;
-    let (error, _) = deploy(&cluster, app(namespace, "1.0", json!({"a": "1"}))).await.unwrap_err();
+    let (error, _) = deploy(&cluster, app(namespace, "1.0", &json!({"a": "1"}))).await.unwrap_err();
     assert!(matches!(error, ClusterError::Foreign { .. }), "{error}");
     assert_eq!(data(namespace), json!({"mine": "yes"}));
     run("kubectl", &["delete", "configmap", "web", "-n", namespace]);
@@ -254,7 +254,7 @@ async fn cluster_foreign_objects_and_pending_releases_are_left_alone() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), secret.to_string()).unwrap();
     run("kubectl", &["apply", "-f", &file.path().to_string_lossy()]);
-    let (error, _) = deploy(&cluster, app(namespace, "1.0", json!({"a": "1"}))).await.unwrap_err();
+    let (error, _) = deploy(&cluster, app(namespace, "1.0", &json!({"a": "1"}))).await.unwrap_err();
     assert!(matches!(error, ClusterError::Pending { .. }), "{error}");
 }
 
@@ -271,7 +271,7 @@ async fn cluster_hooks_that_fail_say_why() {
     let namespace = "rel-hook";
     let _space = Space::new(namespace);
     let cluster = connect().await;
-    let mut app = app(namespace, "1.0", json!({}));
+    let mut app = app(namespace, "1.0", &json!({}));
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": {"backoffLimit": 0, "template": {"spec": {
         "restartPolicy": "Never", "containers": [{"name": "c", "image": PAUSE, "imagePullPolicy": "Never", "command": ["/nothing-here"]}]}}}});
     let hook = Hook {

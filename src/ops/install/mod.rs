@@ -20,7 +20,7 @@ pub(crate) use error::{app_failure, cluster_failure};
 
 use crate::{
     archive::Archive,
-    chart::{Chart, Rendered, values::Kind as SetKind},
+    chart::{Chart, RenderOptions, Rendered, kube_version, render, values::Kind as SetKind},
     cluster::{
         Cluster, Placement, WaitOptions,
         deploy::Change,
@@ -96,6 +96,21 @@ impl Renderer {
     /// Wraps a way to render.
     pub fn new(render: impl Fn(&Chart, &Map<String, Value>, &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(render))
+    }
+
+    /// The engine with its own limits, as Helm 3, and without `lookup`.
+    pub fn engine() -> Self {
+        Self::new(|chart, values, request| {
+            let mut options = RenderOptions::new(&request.name, &request.namespace);
+            options.release.revision = request.revision.into();
+            options.release.is_install = !request.upgrade;
+            options.release.is_upgrade = request.upgrade;
+            if let Some(version) = kube_version(&request.kube_version) {
+                options.capabilities.kube_version = version;
+            }
+            options.capabilities.api_versions.clone_from(&request.api_versions);
+            Ok(render(chart, values, &options)?)
+        })
     }
 
     fn render(&self, chart: &Chart, values: &Map<String, Value>, request: &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> {
