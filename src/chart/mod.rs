@@ -5,17 +5,23 @@
 
 mod capabilities;
 mod dependencies;
-
+pub mod engine;
+pub mod error;
+mod funcs;
+mod gotmpl;
 mod ignore;
 mod load;
 mod load_error;
+mod lower;
 mod manifests;
 mod metadata;
 mod model;
 mod package;
 mod prepare;
+mod render;
 mod rendered;
 pub mod semver;
+mod value;
 pub mod values;
 
 pub use capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, parse_kube_version};
@@ -27,4 +33,5 @@ pub use metadata::{Dependency, Maintainer, Metadata};
 pub use model::{Chart, ChartFile, CrdFile};
 pub use package::package;
 pub use prepare::PrepareError;
+pub use render::{RenderError, RenderOptions, kube_version, render};
 pub use rendered::{Rendered, TemplateText};

@@ -1,0 +1,261 @@
+//! What templates see besides values: `.Files`, `.Capabilities`, `.Chart`, `.Release`, `.Subcharts`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Capabilities, Dialect, Program};
+use crate::chart::funcs;
+use crate::chart::value::{Go, Host, from_json};
+
+/// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
+pub(super) fn scopes(program: &Program) -> Vec<Go> {
+    let capabilities = Go::Host(Arc::new(CapabilitiesObject(program.capabilities.clone())));
+    let release = Go::dict([
+        ("Name", program.release.name.as_str().into()),
+        ("Namespace", program.release.namespace.as_str().into()),
+        ("IsUpgrade", program.release.is_upgrade.into()),
+        ("IsInstall", program.release.is_install.into()),
+        ("Revision", Go::int(program.release.revision)),
+        ("Service", "Helm".into()),
+    ]);
+    let scopes: Vec<Go> = program
+        .scopes
+        .iter()
+        .map(|scope| {
+            let values = Go::map(scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect());
+            let chart = Go::Host(Arc::new(ChartObject { fields: scope.chart.clone(), lenient: program.dialect == Dialect::Helm4 }));
+            Go::dict([
+                ("Values", values),
+                ("Chart", chart),
+                ("Release", release.clone()),
+                ("Capabilities", capabilities.clone()),
+                ("Files", Go::Host(Arc::new(Files(scope.files.clone())))),
+                ("Subcharts", Go::map(BTreeMap::new())),
+                ("Template", Go::dict([("BasePath", scope.base_path.as_str().into())])),
+            ])
+        })
+        .collect();
+    for (scope, dot) in program.scopes.iter().zip(&scopes) {
+        let Go::Map(root) = dot else { continue };
+        let Some(Go::Map(subcharts)) = root.get("Subcharts") else { continue };
+        for (name, index) in &scope.subcharts {
+            if let Some(sub) = scopes.get(*index) {
+                subcharts.lock().insert(Arc::from(name.as_str()), sub.clone());
+            }
+        }
+    }
+    scopes
+}
+
+#[derive(Debug)]
+struct ChartObject {
+    fields: Value,
+    lenient: bool,
+}
+
+impl Host for ChartObject {
+    fn type_name(&self) -> &'static str {
+        if self.lenient { "map[string]interface {}" } else { "struct { chart.Metadata; IsRoot bool }" }
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.lenient { "map" } else { "struct" }
+    }
+
+    fn field(&self, name: &str) -> Option<Go> {
+        self.fields.get(name).map(from_json)
+    }
+
+    fn text(&self) -> String {
+        crate::chart::value::sprint(&[from_json(&self.fields)])
+    }
+
+    fn json(&self) -> Value {
+        self.fields.clone()
+    }
+
+    fn entries(&self) -> Option<Go> {
+        Some(from_json(&self.fields))
+    }
+
+    fn missing_is_nil(&self) -> bool {
+        self.lenient
+    }
+}
+
+#[derive(Debug)]
+struct Files(BTreeMap<String, Bytes>);
+
+impl Files {
+    fn text(&self, name: &str) -> String {
+        self.0.get(name).map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default()
+    }
+
+    fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
+        if self.0.is_empty() {
+            return "".into();
+        }
+        let map: serde_json::Map<String, Value> =
+            self.0.iter().map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).to_owned(), Value::from(value(data)))).collect();
+        crate::goyaml::emit(&Value::Object(map)).map(|text| text.trim_end_matches('\n').to_owned()).unwrap_or_default().into()
+    }
+}
+
+impl Host for Files {
+    fn type_name(&self) -> &'static str {
+        "engine.files"
+    }
+
+    fn kind(&self) -> &'static str {
+        "map"
+    }
+
+    fn field(&self, name: &str) -> Option<Go> {
+        self.0.get(name).map(|data| Go::Bytes(Arc::from(&data[..])))
+    }
+
+    fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
+        let first = args.first().and_then(Go::as_str).unwrap_or_default();
+        Some(Ok(match name {
+            "Get" => self.0.get(first).map_or_else(|| "".into(), |data| Go::from_bytes(data.to_vec())),
+            "GetBytes" => Go::Bytes(self.0.get(first).map(|data| Arc::from(&data[..])).unwrap_or_default()),
+            "Glob" => {
+                let glob = funcs::Glob::new(first);
+                Go::Host(Arc::new(Files(self.0.iter().filter(|(name, _)| glob.matches(name)).map(|(n, d)| (n.clone(), d.clone())).collect())))
+            }
+            "AsConfig" => self.base_names(|data| String::from_utf8_lossy(data).into_owned()),
+            "AsSecrets" => self.base_names(|data| base64::engine::general_purpose::STANDARD.encode(data)),
+            "Lines" => {
+                let text = Files::text(self, first);
+                if !self.0.contains_key(first) {
+                    return Some(Ok(Go::list(Vec::new())));
+                }
+                Go::strings(text.strip_suffix('\n').unwrap_or(&text).split('\n'))
+            }
+            _ => return None,
+        }))
+    }
+
+    fn text(&self) -> String {
+        crate::chart::value::sprint(&[self.entries().unwrap_or(Go::Nil)])
+    }
+
+    fn json(&self) -> Value {
+        let encode = |data: &Bytes| Value::from(base64::engine::general_purpose::STANDARD.encode(data));
+        Value::Object(self.0.iter().map(|(name, data)| (name.clone(), encode(data))).collect())
+    }
+
+    fn entries(&self) -> Option<Go> {
+        Some(Go::map(self.0.iter().map(|(name, data)| (Arc::from(name.as_str()), Go::Bytes(Arc::from(&data[..])))).collect()))
+    }
+
+    fn missing_is_nil(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct CapabilitiesObject(Capabilities);
+
+impl Host for CapabilitiesObject {
+    fn type_name(&self) -> &'static str {
+        "*chartutil.Capabilities"
+    }
+
+    fn kind(&self) -> &'static str {
+        "ptr"
+    }
+
+    fn field(&self, name: &str) -> Option<Go> {
+        Some(match name {
+            "KubeVersion" => Go::Host(Arc::new(KubeVersionObject(self.0.clone()))),
+            "APIVersions" => Go::Host(Arc::new(ApiVersions(self.0.api_versions.clone()))),
+            "HelmVersion" => {
+                Go::dict([("Version", self.0.helm_version.as_str().into()), ("GitCommit", "".into()), ("GitTreeState", "".into()), ("GoVersion", "".into())])
+            }
+            _ => return None,
+        })
+    }
+
+    fn text(&self) -> String {
+        "&{}".to_owned()
+    }
+
+    fn json(&self) -> Value {
+        let kube = &self.0.kube_version;
+        serde_json::json!({
+            "KubeVersion": {"Version": kube.version, "Major": kube.major, "Minor": kube.minor},
+            "APIVersions": self.0.api_versions,
+            "HelmVersion": {"version": self.0.helm_version},
+        })
+    }
+}
+
+#[derive(Debug)]
+struct KubeVersionObject(Capabilities);
+
+impl Host for KubeVersionObject {
+    fn type_name(&self) -> &'static str {
+        "chartutil.KubeVersion"
+    }
+
+    fn field(&self, name: &str) -> Option<Go> {
+        let kube = &self.0.kube_version;
+        Some(match name {
+            "Version" => kube.version.as_str().into(),
+            "Major" => kube.major.as_str().into(),
+            "Minor" => kube.minor.as_str().into(),
+            _ => return None,
+        })
+    }
+
+    fn call(&self, name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
+        matches!(name, "GitVersion" | "String").then(|| Ok(self.0.kube_version.version.as_str().into()))
+    }
+
+    fn text(&self) -> String {
+        self.0.kube_version.version.clone()
+    }
+
+    fn json(&self) -> Value {
+        let kube = &self.0.kube_version;
+        serde_json::json!({"Version": kube.version, "Major": kube.major, "Minor": kube.minor})
+    }
+}
+
+#[derive(Debug)]
+struct ApiVersions(Vec<String>);
+
+impl Host for ApiVersions {
+    fn type_name(&self) -> &'static str {
+        "chartutil.VersionSet"
+    }
+
+    fn kind(&self) -> &'static str {
+        "slice"
+    }
+
+    fn field(&self, _name: &str) -> Option<Go> {
+        None
+    }
+
+    fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
+        (name == "Has").then(|| Ok(self.0.iter().any(|v| Some(v.as_str()) == args.first().and_then(Go::as_str)).into()))
+    }
+
+    fn text(&self) -> String {
+        format!("[{}]", self.0.join(" "))
+    }
+
+    fn json(&self) -> Value {
+        Value::from(self.0.clone())
+    }
+
+    fn entries(&self) -> Option<Go> {
+        Some(Go::strings(self.0.iter().map(String::as_str)))
+    }
+}

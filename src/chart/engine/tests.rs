@@ -1,0 +1,72 @@
+//! Expectations were recorded from Go's text/template (missingkey=zero) and from `helm template`.
+
+use super::*;
+
+fn render(text: &str) -> Result<String, String> {
+    let values = serde_json::json!({"i": 3.0, "f": 1.5, "big": 1_000_000.0, "s": "héllo", "l": [1.0, 2.0, 3.0], "m": {"b": 2.0, "a": 1.0}, "n": null, "e": ""});
+    let scope = Scope { values: values.as_object().cloned().unwrap_or_default(), base_path: "c/templates".into(), ..Scope::default() };
+    let source = Source { name: "c/templates/x.yaml".into(), text: text.into(), scope: 0, execute: true };
+    let program = Program {
+        sources: vec![source],
+        scopes: vec![scope],
+        release: ReleaseInfo { name: "rel".into(), namespace: "ns".into(), revision: 1, is_install: true, is_upgrade: false },
+        capabilities: Capabilities {
+            kube_version: KubeVersion { version: "v1.34.0".into(), major: "1".into(), minor: "34".into() },
+            api_versions: vec!["v1".into()],
+            helm_version: "v3.22.0".into(),
+        },
+        dialect: Dialect::Helm3,
+        budget: Budget::default(),
+        lookup: None,
+    };
+    run(program).map(|mut out| out.remove("c/templates/x.yaml").unwrap_or_default()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn output_is_gos() {
+    let cases = [
+        ("{{.Values.f}} {{.Values.i}} {{.Values.big}} {{.Values.m}} {{.Values.n}}|{{.Values.missing}}", "1.5 3 1e+06 map[a:1 b:2] |"),
+        ("{{$x := 1}}{{if true}}{{$x = 2}}{{$y := 5}}{{$x}}{{$y}}{{end}}{{$x}}", "252"),
+        ("{{range $i, $e := .Values.l}}{{if eq $i 1}}{{continue}}{{end}}{{$i}}={{$e}},{{else}}none{{end}}", "0=1,2=3,"),
+        ("{{range 3}}{{.}}{{end}}{{range $k, $v := .Values.m}}{{$k}}{{$v}}{{end}}", "012a1b2"),
+        ("{{with .Values.e}}a{{else with .Values.s}}{{.}}{{end}}", "héllo"),
+        ("{{define \"t\"}}<{{.}}>{{end}}{{template \"t\" 1}}{{include \"t\" \"x\" | upper}}", "<1><X>"),
+        ("{{- $d := dict \"a\" 1 -}}{{- $_ := set $d \"b\" 2 -}} {{ $d }} {{- /* c */ -}} z", "map[a:1 b:2]z"),
+        ("{{ printf \"%05.2f|%-6s|%+d|%q|%T\" 3.14159 \"ab\" 5 \"q\" .Values.i }}", "03.14|ab    |+5|\"q\"|float64"),
+        ("{{ tpl \"{{ .Release.Name }}-{{ .Values.i }}\" . }} {{ .Template.Name }}", "rel-3 c/templates/x.yaml"),
+        ("{{ and .Values.s .Values.i .Values.e }}|{{ or .Values.e 0 \"z\" }}|{{ .Values.e | default \"d\" | quote }}", "|z|\"d\""),
+        ("{{ if semverCompare \">=1.19-0\" .Capabilities.KubeVersion.Version }}y{{ end }}{{ .Capabilities.APIVersions.Has \"v1\" }}", "ytrue"),
+        ("{{ toYaml .Values.m | nindent 2 }}", "\n  a: 1\n  b: 2"),
+        ("{{ add 1 2 }} {{ typeOf (add 1 2) }} {{ len .Values.l }} {{ (.Values.m).a }}", "3 int64 3 1"),
+    ];
+    for (template, wanted) in cases {
+        assert_eq!(render(template).as_deref(), Ok(wanted), "{template}");
+    }
+}
+
+#[test]
+fn errors_are_gos() {
+    let cases = [
+        ("{{ if }}", "parse error at (c/templates/x.yaml:1): missing value for if"),
+        ("{{ foo }}", "parse error at (c/templates/x.yaml:1): function \"foo\" not defined"),
+        ("{{if true}}", "parse error at (c/templates/x.yaml:1): unexpected EOF"),
+        ("{{ .Values.zz.b }}", "template: c/templates/x.yaml:1:13: executing \"c/templates/x.yaml\" at <.Values.zz.b>: nil pointer evaluating interface {}.b"),
+        (
+            "a\n  {{ eq .Values.i 3 }}",
+            "template: c/templates/x.yaml:2:5: executing \"c/templates/x.yaml\" at <eq .Values.i 3>: error calling eq: incompatible types for comparison: float64 and int",
+        ),
+        ("a\n{{ required \"want it\" .Values.n }}", "execution error at (c/templates/x.yaml:2:3): want it"),
+        ("{{ fail \"no\" }}", "execution error at (c/templates/x.yaml:1:3): no"),
+    ];
+    for (template, wanted) in cases {
+        assert_eq!(render(template), Err(wanted.to_owned()), "{template}");
+    }
+}
+
+#[test]
+fn bombs_end() {
+    let include = render("{{define \"a\"}}{{include \"a\" .}}{{end}}{{include \"a\" .}}");
+    assert!(include.is_err_and(|e| e.contains("nested reference name")));
+    assert!(render("{{ repeat 2000000000 \"aaaa\" }}").is_err_and(|e| e.contains("bytes")));
+    assert!(render("{{ tpl .Values.s . }}{{ $t := \"{{ tpl . . }}\" }}{{ tpl $t $t }}").is_err());
+}

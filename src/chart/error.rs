@@ -1,0 +1,23 @@
+//! What rendering can fail with, in the words of `helm template`.
+
+/// A failed render.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A template that does not parse: `parse error at (chart/templates/x.yaml:1): …`.
+    #[error("{0}")]
+    Parse(String),
+    /// A template that failed while it ran; `required` and `fail` read `execution error at (…): …`.
+    #[error("{0}")]
+    Execution(String),
+    /// A limit on untrusted charts was reached.
+    #[error("rendering {template} was ended: {limit}")]
+    Budget {
+        /// The template that was being executed.
+        template: String,
+        /// Which limit, with its value.
+        limit: String,
+    },
+    /// The render thread could not be started, or died.
+    #[error("the render thread failed: {0}")]
+    Thread(String),
+}

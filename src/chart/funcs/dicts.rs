@@ -1,0 +1,107 @@
+//! Dictionaries: shared, mutable maps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Kind::{Any, Dict, Str};
+use super::{Call, Function, empty, fixed, text_of, variadic};
+use crate::chart::value::{Go, Map};
+
+/// Copies and merges deeper than this are refused.
+const MAX_DEPTH: usize = 200;
+
+pub(super) const ALL: &[Function] = &[
+    variadic("dict", &[Any], |c| {
+        let pairs = c.args.chunks(2).map(|p| (Arc::from(text_of(&p[0])), p.get(1).cloned().unwrap_or_else(|| "".into())));
+        Ok(Go::map(pairs.collect()))
+    }),
+    fixed("set", &[Dict, Str, Any], |c| {
+        c.map(0)?.lock().insert(c.str(1), c.any(2));
+        Ok(c.any(0))
+    }),
+    fixed("unset", &[Dict, Str], |c| {
+        c.map(0)?.lock().remove(&c.str(1));
+        Ok(c.any(0))
+    }),
+    fixed("get", &[Dict, Str], |c| Ok(c.map(0).ok().and_then(|m| m.get(&c.str(1))).unwrap_or_else(|| "".into()))),
+    fixed("hasKey", &[Dict, Str], |c| Ok(c.map(0).is_ok_and(|m| m.lock().contains_key(&c.str(1))).into())),
+    variadic("keys", &[Dict], |c| Ok(Go::list(maps(c).iter().flat_map(|m| m.snapshot().into_keys()).map(Go::Str).collect()))),
+    fixed("values", &[Dict], |c| Ok(Go::list(maps(c).iter().flat_map(|m| m.snapshot().into_values()).collect()))),
+    variadic("pick", &[Dict, Str], |c| Ok(filtered(c, true))),
+    variadic("omit", &[Dict, Str], |c| Ok(filtered(c, false))),
+    variadic("pluck", &[Str, Dict], |c| Ok(Go::list(maps(c).iter().filter_map(|m| m.get(&c.str(0))).collect()))),
+    variadic("dig", &[Any], dig),
+    variadic("merge", &[Dict, Dict], |c| merge_all(c, false)),
+    variadic("mustMerge", &[Dict, Dict], |c| merge_all(c, false)),
+    variadic("mergeOverwrite", &[Dict, Dict], |c| merge_all(c, true)),
+    variadic("mustMergeOverwrite", &[Dict, Dict], |c| merge_all(c, true)),
+    fixed("deepCopy", &[Any], |c| copy(&c.any(0), 0)),
+    fixed("mustDeepCopy", &[Any], |c| copy(&c.any(0), 0)),
+];
+
+fn maps(c: &Call<'_>) -> Vec<Arc<Map>> {
+    c.args.iter().filter_map(|a| if let Go::Map(m) = a { Some(Arc::clone(m)) } else { None }).collect()
+}
+
+fn filtered(c: &Call<'_>, keep: bool) -> Go {
+    let wanted: Vec<Arc<str>> = (1..c.args.len()).map(|i| c.str(i)).collect();
+    let all = c.map(0).map(|m| m.snapshot()).unwrap_or_default();
+    Go::map(all.into_iter().filter(|(k, _)| wanted.contains(k) == keep).collect::<BTreeMap<_, _>>())
+}
+
+fn dig(c: &mut Call<'_>) -> Result<Go, String> {
+    let n = c.args.len();
+    if n < 3 {
+        return Err("dig needs at least three arguments".to_owned());
+    }
+    let mut value = c.any(n - 1);
+    for key in &c.args[..n - 2] {
+        let Go::Map(map) = &value else { return Err(format!("interface conversion: interface {{}} is {}, not map[string]interface {{}}", value.type_name())) };
+        match map.get(&text_of(key)) {
+            Some(found) => value = found,
+            None => return Ok(c.any(n - 2)),
+        }
+    }
+    Ok(value)
+}
+
+fn merge_all(c: &mut Call<'_>, overwrite: bool) -> Result<Go, String> {
+    let target = c.map(0)?;
+    for source in maps(c).iter().skip(1) {
+        merge(&target, source, overwrite, 0)?;
+    }
+    Ok(c.any(0))
+}
+
+/// mergo's rules: `merge` fills what is empty, `mergeOverwrite` takes every key of the source; maps are merged either way.
+fn merge(target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, depth: usize) -> Result<(), String> {
+    if depth > MAX_DEPTH {
+        return Err("maps are nested too deeply".to_owned());
+    }
+    if Arc::ptr_eq(target, source) {
+        return Ok(());
+    }
+    for (key, new) in source.snapshot() {
+        let old = target.get(&key);
+        match (&old, &new) {
+            (Some(Go::Map(old)), Go::Map(new)) => merge(old, new, overwrite, depth + 1)?,
+            (Some(old), _) if !overwrite && !empty(old) => {}
+            _ => {
+                target.lock().insert(key, new);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A copy that shares nothing.
+fn copy(value: &Go, depth: usize) -> Result<Go, String> {
+    if depth > MAX_DEPTH {
+        return Err("values are nested too deeply".to_owned());
+    }
+    Ok(match value {
+        Go::Map(map) => Go::map(map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(&v, depth + 1)?))).collect::<Result<_, String>>()?),
+        Go::List(items) => Go::list(items.iter().map(|v| copy(v, depth + 1)).collect::<Result<_, _>>()?),
+        other => other.clone(),
+    })
+}

@@ -1,0 +1,130 @@
+//! Lists, and Go's `len`, `index` and `slice`.
+
+use super::Kind::{Any, Int};
+use super::convert::to_int;
+use super::{Call, Function, empty, fixed, variadic};
+use crate::chart::value::{Go, IntKind, deep_equal};
+
+pub(super) const ALL: &[Function] = &[
+    variadic("list", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
+    variadic("tuple", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
+    fixed("first", &[Any], |c| Ok(items(c, 0, "first")?.first().cloned().unwrap_or(Go::Nil))),
+    fixed("last", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
+    fixed("rest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
+    fixed("initial", &[Any], |c| {
+        let mut all = items(c, 0, "initial")?;
+        all.pop();
+        Ok(Go::list(all))
+    }),
+    fixed("append", &[Any, Any], append),
+    fixed("mustAppend", &[Any, Any], append),
+    fixed("push", &[Any, Any], append),
+    fixed("prepend", &[Any, Any], |c| {
+        let mut all = vec![c.any(1)];
+        all.extend(items(c, 0, "prepend")?);
+        Ok(Go::list(all))
+    }),
+    variadic("concat", &[Any], |c| {
+        let mut all = Vec::new();
+        for i in 0..c.args.len() {
+            all.extend(items(c, i, "concat")?);
+        }
+        Ok(Go::list(all))
+    }),
+    fixed("reverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
+    fixed("uniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)))),
+    fixed("compact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
+    variadic("without", &[Any, Any], |c| {
+        let all = items(c, 0, "without")?;
+        Ok(Go::list(all.into_iter().filter(|i| !c.args[1..].iter().any(|w| deep_equal(i, w))).collect()))
+    }),
+    fixed("has", &[Any, Any], |c| Ok(items(c, 1, "has")?.iter().any(|i| deep_equal(i, &c.args[0])).into())),
+    fixed("mustHas", &[Any, Any], |c| Ok(items(c, 1, "has")?.iter().any(|i| deep_equal(i, &c.args[0])).into())),
+    fixed("chunk", &[Int, Any], |c| {
+        let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
+        Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
+    }),
+    variadic("slice", &[Any, Any], slice),
+    fixed("len", &[Any], |c| match c.any(0) {
+        Go::Str(s) => Ok(Go::int(s.len())),
+        Go::Bytes(b) => Ok(Go::int(b.len())),
+        Go::List(l) => Ok(Go::int(l.len())),
+        Go::Map(m) => Ok(Go::int(m.len())),
+        Go::Nil => Err("len of nil pointer".to_owned()),
+        Go::Host(h) if h.entries().is_some() => {
+            c.args = vec![h.entries().unwrap_or(Go::Nil)];
+            (super::find("len").ok_or("no len")?.call)(c)
+        }
+        other => Err(format!("len of type {}", other.type_name())),
+    }),
+    variadic("index", &[Any, Any], index),
+];
+
+fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
+    match c.any(i) {
+        Go::List(items) => Ok(items.to_vec()),
+        Go::Bytes(b) => Ok(b.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect()),
+        Go::Nil => Ok(Vec::new()),
+        Go::Host(h) if h.entries().is_some() => match h.entries() {
+            Some(Go::List(items)) => Ok(items.to_vec()),
+            _ => Err(format!("Cannot find {name} on type {}", h.kind())),
+        },
+        other => Err(format!("Cannot find {name} on type {}", other.kind())),
+    }
+}
+
+fn append(c: &mut Call<'_>) -> Result<Go, String> {
+    let mut all = items(c, 0, "append")?;
+    c.run.reserve(all.len() as u64 * 16)?;
+    all.push(c.any(1));
+    Ok(Go::list(all))
+}
+
+fn unique(all: Vec<Go>) -> Vec<Go> {
+    let mut out: Vec<Go> = Vec::new();
+    for item in all {
+        if !out.iter().any(|o| deep_equal(o, &item)) {
+            out.push(item);
+        }
+    }
+    out
+}
+
+fn slice(c: &mut Call<'_>) -> Result<Go, String> {
+    let all = items(c, 0, "slice")?;
+    let from = usize::try_from(c.args.get(1).map_or(0, to_int)).unwrap_or(0);
+    let to = c.args.get(2).map_or(all.len(), |n| usize::try_from(to_int(n)).unwrap_or(0));
+    all.get(from..to).map(|part| Go::list(part.to_vec())).ok_or_else(|| format!("slice bounds out of range [{from}:{to}]"))
+}
+
+/// Go's `index`: maps by string, lists and strings by integer; a missing key is nil.
+fn index(c: &mut Call<'_>) -> Result<Go, String> {
+    let mut value = c.any(0);
+    if matches!(value, Go::Nil) {
+        return Err("index of untyped nil".to_owned());
+    }
+    for key in &c.args[1..] {
+        if let Go::Host(host) = &value
+            && let Some(entries) = host.entries()
+        {
+            value = entries;
+        }
+        let position = |len: usize| match key {
+            Go::Int(n, _) => usize::try_from(*n).ok().filter(|n| *n < len).ok_or_else(|| format!("index out of range: {n}")),
+            Go::Nil => Err("cannot index slice/array with nil".to_owned()),
+            other => Err(format!("cannot index slice/array with type {}", other.type_name())),
+        };
+        value = match &value {
+            Go::Map(map) => match key {
+                Go::Str(key) => map.get(key).unwrap_or(Go::Nil),
+                Go::Nil => return Err("value is nil; should be of type string".to_owned()),
+                other => return Err(format!("value has type {}; should be string", other.type_name())),
+            },
+            Go::List(items) => items[position(items.len())?].clone(),
+            Go::Str(text) => Go::Int(i64::from(text.as_bytes()[position(text.len())?]), IntKind::Uint8),
+            Go::Nil => return Err("index of nil pointer".to_owned()),
+            other => return Err(format!("can't index item of type {}", other.type_name())),
+        };
+    }
+    Ok(value)
+}

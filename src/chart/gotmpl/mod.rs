@@ -1,0 +1,10 @@
+//! Go's text/template language: lexer, parser, typed tree with positions. Knows nothing of Helm.
+
+mod ast;
+mod lex;
+mod literal;
+mod parse;
+
+pub(crate) use ast::{Command, Control, Invocation, Node, Number, Operand, Pipe, Template, Term, Text};
+pub(crate) use literal::{integer, quote};
+pub(crate) use parse::{ParseError, parse};

@@ -1,0 +1,204 @@
+//! Go's values as templates see them, and what Go does with them: truth, printing, comparing, JSON.
+
+mod compare;
+mod format;
+mod json;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use compare::{deep_equal, equal, less};
+pub(crate) use format::{float_shortest, print, println, sprint, sprintf};
+pub(crate) use json::{JsonStyle, from_json, json_float, json_text, to_json};
+
+/// Which of Go's integer types a number has; it shows in `%T`, `kindOf` and comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IntKind {
+    /// `int`: literals, `len`, indices.
+    Int,
+    /// `int64`: sprig's arithmetic and `--set`.
+    Int64,
+    /// `uint8`: a byte of a string.
+    Uint8,
+    /// `int32`: a rune.
+    Int32,
+}
+
+/// A Go value. Maps are shared: whoever holds one sees what `set` does to it.
+#[derive(Debug, Clone)]
+pub(crate) enum Go {
+    /// `nil`.
+    Nil,
+    /// `bool`.
+    Bool(bool),
+    /// An integer.
+    Int(i64, IntKind),
+    /// `float64`.
+    Float(f64),
+    /// `string`.
+    Str(Arc<str>),
+    /// `[]byte`, or a string that is no UTF-8.
+    Bytes(Arc<[u8]>),
+    /// A slice.
+    List(Arc<[Go]>),
+    /// `map[string]interface{}`.
+    Map(Arc<Map>),
+    /// A value with methods or fixed fields.
+    Host(Arc<dyn Host>),
+}
+
+/// A Go value with methods (`.Files`, `.Capabilities`, times).
+pub(crate) trait Host: fmt::Debug + Send + Sync + std::any::Any {
+    /// Go's `%T`.
+    fn type_name(&self) -> &'static str;
+    /// Go's reflect kind.
+    fn kind(&self) -> &'static str {
+        "struct"
+    }
+    /// A field or map entry; `None` if there is none.
+    fn field(&self, name: &str) -> Option<Go>;
+    /// A method; `None` if there is none. `Err` is the error the method returns.
+    fn call(&self, _name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
+        None
+    }
+    /// How it prints with `%v`.
+    fn text(&self) -> String;
+    /// As JSON.
+    fn json(&self) -> serde_json::Value;
+    /// What `range` iterates over.
+    fn entries(&self) -> Option<Go> {
+        None
+    }
+    /// Whether Go's `map` missing keys rule applies (missing is nil) instead of the struct's (an error).
+    fn missing_is_nil(&self) -> bool {
+        false
+    }
+}
+
+/// A mutable map.
+#[derive(Debug, Default)]
+pub(crate) struct Map(Mutex<BTreeMap<Arc<str>, Go>>);
+
+impl Map {
+    /// The entries; callers never hold this across another map's lock.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Go>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A shallow copy.
+    pub(crate) fn snapshot(&self) -> BTreeMap<Arc<str>, Go> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Go> {
+        self.lock().get(key).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+impl From<&str> for Go {
+    fn from(text: &str) -> Self {
+        Go::Str(Arc::from(text))
+    }
+}
+
+impl From<String> for Go {
+    fn from(text: String) -> Self {
+        Go::Str(Arc::from(text))
+    }
+}
+
+impl From<bool> for Go {
+    fn from(b: bool) -> Self {
+        Go::Bool(b)
+    }
+}
+
+impl Go {
+    pub(crate) fn int(n: impl TryInto<i64>) -> Self {
+        Go::Int(n.try_into().unwrap_or(i64::MAX), IntKind::Int)
+    }
+
+    pub(crate) fn int64(n: i64) -> Self {
+        Go::Int(n, IntKind::Int64)
+    }
+
+    pub(crate) fn list(items: Vec<Go>) -> Self {
+        Go::List(Arc::from(items))
+    }
+
+    pub(crate) fn strings<S: Into<Go>>(items: impl IntoIterator<Item = S>) -> Self {
+        Go::list(items.into_iter().map(Into::into).collect())
+    }
+
+    pub(crate) fn map(entries: BTreeMap<Arc<str>, Go>) -> Self {
+        Go::Map(Arc::new(Map(Mutex::new(entries))))
+    }
+
+    pub(crate) fn dict<const N: usize>(entries: [(&str, Go); N]) -> Self {
+        Go::map(entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect())
+    }
+
+    /// A string from bytes: text if it is UTF-8.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => text.into(),
+            Err(e) => Go::Bytes(Arc::from(e.into_bytes())),
+        }
+    }
+
+    /// Go's `template.IsTrue`.
+    pub(crate) fn truth(&self) -> bool {
+        match self {
+            Go::Nil => false,
+            Go::Bool(b) => *b,
+            Go::Int(n, _) => *n != 0,
+            Go::Float(f) => *f != 0.0,
+            Go::Str(s) => !s.is_empty(),
+            Go::Bytes(b) => !b.is_empty(),
+            Go::List(l) => !l.is_empty(),
+            Go::Map(m) => m.len() > 0,
+            Go::Host(h) => h.kind() == "struct" || h.kind() == "ptr" || h.entries().is_some_and(|e| e.truth()),
+        }
+    }
+
+    /// Go's `%T`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Go::Nil => "<nil>",
+            Go::Bool(_) => "bool",
+            Go::Int(_, IntKind::Int) => "int",
+            Go::Int(_, IntKind::Int64) => "int64",
+            Go::Int(_, IntKind::Uint8) => "uint8",
+            Go::Int(_, IntKind::Int32) => "int32",
+            Go::Float(_) => "float64",
+            Go::Str(_) => "string",
+            Go::Bytes(_) => "[]uint8",
+            Go::List(_) => "[]interface {}",
+            Go::Map(_) => "map[string]interface {}",
+            Go::Host(h) => h.type_name(),
+        }
+    }
+
+    /// Go's reflect kind.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Go::Nil => "invalid",
+            Go::Bytes(_) | Go::List(_) => "slice",
+            Go::Map(_) => "map",
+            Go::Host(h) => h.kind(),
+            other => other.type_name(),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Go::Str(s) => Some(s),
+            _ => None,
+        }
+    }
+}
