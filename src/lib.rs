@@ -7,6 +7,7 @@ pub mod chart;
 pub mod cli;
 pub mod cluster;
 pub mod context;
+pub mod chart;
 pub mod delivery;
 pub mod failure;
 pub mod goyaml;

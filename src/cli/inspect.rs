@@ -42,7 +42,15 @@ fn show(o: &InspectOutcome) -> String {
     let images: Vec<Vec<String>> = o
         .images
         .iter()
-        .map(|i| vec![i.reference.to_string(), i.digest.short().to_owned(), text::bytes(i.size), text::bytes(i.shared), list(i.platforms.iter().map(ToString::to_string).collect())])
+        .map(|i| {
+            vec![
+                i.reference.to_string(),
+                i.digest.short().to_owned(),
+                text::bytes(i.size),
+                text::bytes(i.shared),
+                list(i.platforms.iter().map(ToString::to_string).collect()),
+            ]
+        })
         .collect();
     let _ = write!(out, "\n{}", text::table(&["IMAGE", "DIGEST", "SIZE", "SHARED", "PLATFORMS"], &images));
     if !o.files.is_empty() {

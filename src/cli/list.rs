@@ -31,7 +31,16 @@ impl ListArgs {
         })?;
         printer.outcome(self.format.format, &outcome, |o| {
             let row = |d: &list::DeliveryEntry, a: &list::AppEntry| {
-                vec![d.name.clone(), a.delivery_version.clone(), a.name.clone(), a.namespace.clone(), a.revision.to_string(), a.status.clone(), a.chart.clone(), a.updated.clone()]
+                vec![
+                    d.name.clone(),
+                    a.delivery_version.clone(),
+                    a.name.clone(),
+                    a.namespace.clone(),
+                    a.revision.to_string(),
+                    a.status.clone(),
+                    a.chart.clone(),
+                    a.updated.clone(),
+                ]
             };
             let rows: Vec<Vec<String>> = o.iter().flat_map(|d| d.apps.iter().map(move |a| row(d, a))).collect();
             text::table(&["DELIVERY", "VERSION", "APP", "NAMESPACE", "REVISION", "STATUS", "CHART", "UPDATED"], &rows)

@@ -1,5 +1,7 @@
 //! `status`: a delivery in the cluster and its pods.
 
+use std::fmt::Write as _;
+
 use super::args::{ClusterArgs, FormatArgs};
 use crate::{
     cluster::Cluster,
@@ -35,7 +37,7 @@ impl StatusArgs {
             let mut out = format!("{} {}\n", o.name, o.version);
             for app in &o.apps {
                 let ready = if app.ready { "ready" } else { "not ready" };
-                out.push_str(&format!("\n{}/{} revision {}, {}, {ready}\n", app.app.namespace, app.app.name, app.app.revision, app.app.status));
+                let _ = writeln!(out, "\n{}/{} revision {}, {}, {ready}", app.app.namespace, app.app.name, app.app.revision, app.app.status);
                 out.push_str(&text::pods(&app.pods));
             }
             out

@@ -149,12 +149,11 @@ pub(super) async fn create(client: &Client, object: &Object) -> Result<(), Clust
 }
 
 /// Creates the definitions of `crds/` that are not there, and waits until they serve. Those that exist stay as they are
-/// (helm, pkg/action/install.go, `installCRDs`). Tells which were created.
-pub async fn create_crds(client: &Client, crds: &[Object]) -> Result<Vec<ObjectKey>, ClusterError> {
-    let mut created = Vec::new();
+/// (helm, pkg/action/install.go, `installCRDs`).
+pub async fn create_crds(client: &Client, crds: &[Object]) -> Result<(), ClusterError> {
     for crd in crds {
         match create(client, crd).await {
-            Ok(()) => created.push(crd.key().clone()),
+            Ok(()) => {}
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
@@ -162,7 +161,7 @@ pub async fn create_crds(client: &Client, crds: &[Object]) -> Result<Vec<ObjectK
     for crd in crds {
         wait_established(client, crd).await?;
     }
-    Ok(created)
+    Ok(())
 }
 
 async fn wait_established(client: &Client, crd: &Object) -> Result<(), ClusterError> {
@@ -190,18 +189,18 @@ pub async fn namespace_exists(client: &Client, name: &str) -> Result<bool, Clust
     }
 }
 
-/// Creates a namespace as `helm --create-namespace` does (label `name`), where it is not there. Tells whether it was created.
-pub async fn ensure_namespace(client: &Client, name: &str) -> Result<bool, ClusterError> {
+/// Creates a namespace as `helm --create-namespace` does (label `name`), where it is not there.
+pub async fn ensure_namespace(client: &Client, name: &str) -> Result<(), ClusterError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let subject = || format!("Namespace/{name}");
     if namespace_exists(client, name).await? {
-        return Ok(false);
+        return Ok(());
     }
     let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}}});
     let namespace: Namespace = serde_json::from_value(document).map_err(|e| ClusterError::BadObject { subject: subject(), reason: e.to_string() })?;
     match api.create(&PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() }, &namespace).await {
         Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 409 => return Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 409 => return Ok(()),
         Err(error) => return Err(ClusterError::request("create", subject(), error)),
     }
     // Pods are refused until the controller manager has made this account.
@@ -212,7 +211,7 @@ pub async fn ensure_namespace(client: &Client, name: &str) -> Result<bool, Clust
         }
         tokio::time::sleep(POLL).await;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Deletes a namespace that this run created, with everything in it.

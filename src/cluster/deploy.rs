@@ -46,6 +46,8 @@ pub struct App {
     pub crds: Vec<Value>,
     /// NOTES.txt, rendered.
     pub notes: String,
+    /// Whether the chart is made up around plain manifests: then its version is the delivery's, and a new one alone changes nothing.
+    pub plain: bool,
     /// Labels for the release's Secret.
     pub labels: BTreeMap<String, String>,
 }
@@ -89,7 +91,25 @@ pub fn same(release: &Release, app: &App) -> bool {
     let hook = |hook: &Hook| (hook.path.clone(), hook.manifest.clone(), hook.events.clone(), hook.weight);
     let stored: Vec<_> = release.hooks.iter().map(hook).collect();
     let wanted: Vec<_> = app.hooks.iter().map(|(h, _)| hook(h)).collect();
-    release.manifest == app.manifest && release.config == app.config && stored == wanted && release.chart == app.chart
+    let config = |config: &Map<String, Value>| floats(&Value::Object(config.clone()));
+    let chart = |chart: &Value| {
+        let mut chart = floats(chart);
+        if let Some(metadata) = chart.get_mut("metadata").and_then(Value::as_object_mut).filter(|_| app.plain) {
+            metadata.remove("version");
+        }
+        chart
+    };
+    release.manifest == app.manifest && config(&release.config) == config(&app.config) && stored == wanted && chart(&release.chart) == chart(&app.chart)
+}
+
+/// Helm writes `1` where others write `1.0`: to compare, every number is a float.
+fn floats(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().map_or_else(|| value.clone(), Value::from),
+        Value::Array(items) => items.iter().map(floats).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), floats(value))).collect::<Map<_, _>>().into(),
+        other => other.clone(),
+    }
 }
 
 /// An app with everything that is to be done for it.
@@ -105,6 +125,7 @@ pub struct Deployment {
     crds: Vec<Object>,
     runs: Vec<HookRun>,
     existing: BTreeSet<ObjectKey>,
+    missing_crds: Vec<ObjectKey>,
     done: Done,
 }
 
@@ -141,13 +162,19 @@ impl Deployment {
             owner.stamp(object);
         }
         let existing = apply::existing(cluster.client(), &objects, &old, owner).await?;
+        let mut missing_crds = Vec::new();
+        for crd in &crds {
+            if crd.live(cluster.client()).await?.is_none() {
+                missing_crds.push(crd.key().clone());
+            }
+        }
         let settled = present.settled().is_some_and(|release| same(release, &app));
         let change = match present.base {
             Some(_) if settled && existing.len() == objects.iter().map(Object::key).collect::<BTreeSet<_>>().len() => Change::Unchanged,
             Some(_) => Change::Upgraded,
             None => Change::Installed,
         };
-        Ok(Self { app, change, present, objects, old, crds, runs, existing, done: Done::default() })
+        Ok(Self { app, change, present, objects, old, crds, runs, existing, missing_crds, done: Done::default() })
     }
 
     /// The app's objects, with Helm's marks.
@@ -199,12 +226,18 @@ impl Deployment {
         }
         let client = cluster.client();
         let store = Store::of(client, &self.app.namespace);
-        self.done.namespace = apply::ensure_namespace(client, &self.app.namespace).await?;
+        // What is about to be done is noted before it is done: the run may be stopped at any await.
+        self.done.namespace = !apply::namespace_exists(client, &self.app.namespace).await?;
+        apply::ensure_namespace(client, &self.app.namespace).await?;
         let mut stored = self.pending();
-        // The record is the lock: whoever comes second fails here, with nothing done.
-        store.create(&stored).await?;
         self.done.stored = Some(stored.clone());
-        self.done.crds = apply::create_crds(client, &self.crds).await?;
+        if let Err(error) = store.create(&stored).await {
+            // The record is the lock: whoever comes second stops here, and must not take away the first one's.
+            self.done.stored = None;
+            return Err(error);
+        }
+        self.done.crds.clone_from(&self.missing_crds);
+        apply::create_crds(client, &self.crds).await?;
 
         let upgrade = self.change == Change::Upgraded;
         let (before, after) = if upgrade { ("pre-upgrade", "post-upgrade") } else { ("pre-install", "post-install") };
@@ -353,6 +386,7 @@ mod tests {
         assert!(same(&release, &app));
         assert!(!same(&Release { manifest: String::new(), ..release.clone() }, &app));
         assert!(!same(&Release { chart: json!({"metadata": {"version": "2"}}), ..release.clone() }, &app));
+        assert!(same(&Release { chart: json!({"metadata": {"version": "2"}}), ..release.clone() }, &App { plain: true, ..app.clone() }));
         assert!(!same(&Release { config: json!({"a": 1}).as_object().unwrap().clone(), ..release }, &app));
     }
 }

@@ -1,6 +1,6 @@
 //! Reading delivery.yaml: YAML with positions, then the schema, then what the schema cannot say. All mistakes are reported at once.
 
-use std::{ops::Range, path::Path};
+use std::{fmt::Write as _, ops::Range, path::Path};
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
@@ -204,7 +204,7 @@ fn dotted(pointer: &str) -> String {
     let mut out = String::new();
     for token in pointer.split('/').skip(1) {
         if token.parse::<usize>().is_ok() {
-            out.push_str(&format!("[{token}]"));
+            let _ = write!(out, "[{token}]");
         } else {
             if !out.is_empty() {
                 out.push('.');

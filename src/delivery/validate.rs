@@ -156,15 +156,13 @@ impl Checker {
                 self.later(format!("{at}/{field}"), &format!("chart.{field}"), VENDOR);
             }
         }
-        match &chart.path {
-            Some(path) => AppSource::Chart(self.path(&format!("{at}/path"), path).unwrap_or_default()),
-            None => {
-                if !refused {
-                    self.say(at, "`chart` has no `path`");
-                }
-                AppSource::Chart(PathBuf::new())
+        let Some(path) = &chart.path else {
+            if !refused {
+                self.say(at, "`chart` has no `path`");
             }
-        }
+            return AppSource::Chart(PathBuf::new());
+        };
+        AppSource::Chart(self.path(&format!("{at}/path"), path).unwrap_or_default())
     }
 
     fn names(&mut self, apps: &[App]) {

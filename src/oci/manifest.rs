@@ -80,6 +80,7 @@ fn no_rootfs() -> RootFs {
 
 /// What a document with a digest turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, looked at and taken apart at once")]
 pub enum ManifestKind {
     /// One image.
     Manifest(Manifest),

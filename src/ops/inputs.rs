@@ -19,7 +19,11 @@ const VALUES_MAX: u64 = 5 << 20;
 pub fn read_delivery(path: &Path) -> Result<Delivery, Failure> {
     let missing = |error: io::FileError| {
         let kind = Kind::Usage;
-        let hint = if error.is_not_found() { "name the delivery with -f FILE; `kubectl offline schema` shows what belongs in it" } else { "delivery.yaml is a text file of at most 1 MiB" };
+        let hint = if error.is_not_found() {
+            "name the delivery with -f FILE; `kubectl offline schema` shows what belongs in it"
+        } else {
+            "delivery.yaml is a text file of at most 1 MiB"
+        };
         Failure::new(kind, error).hint(hint)
     };
     let text = io::read_capped_text(path, delivery::TEXT_MAX as u64).map_err(missing)?;

@@ -55,7 +55,6 @@ impl Printer {
     }
 
     /// Writes data to standard output as it is. A reader that has gone away is no failure.
-    #[expect(clippy::unused_self, reason = "output goes through the printer, so that one place decides about it")]
     pub fn data(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Plan, RewriteError, Slot};
 use crate::{
     goyaml,
-    objects::{self, edit},
+    objects::{self, ImageSlot, SlotKind, edit},
     oci::Reference,
 };
 
@@ -27,14 +27,14 @@ impl Place<'_> {
         format!("{}/{}", self.kind, self.name)
     }
 
-    fn unusable(&self, reason: impl ToString) -> RewriteError {
+    fn unusable(&self, reason: &dyn std::fmt::Display) -> RewriteError {
         RewriteError::Document { object: self.object(), template: self.template.to_owned(), reason: reason.to_string() }
     }
 }
 
 /// The images that a document names, each with its place.
 pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
-    let value = goyaml::parse(text).map_err(|e| place.unusable(e))?;
+    let value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
     let prefix = format!("{} {}", place.template, place.object());
     Ok(objects::image_slots(&value).into_iter().map(|slot| Slot { place: format!("{prefix} {}", slot.pointer), image: slot.image }).collect())
 }
@@ -42,25 +42,25 @@ pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
 /// Gives every image of a document its planned name, and every container that runs a packed image a pull policy that works without a
 /// registry. Fails on an image that did not travel. What needs no change stays byte for byte.
 pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, RewriteError> {
-    let mut value = goyaml::parse(text).map_err(|e| place.unusable(e))?;
+    let mut value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
     let mut edits = BTreeMap::new();
     let mut missing_policy = Vec::new();
     for slot in objects::image_slots(&value) {
         let name = new_name(plan, place, &slot.pointer, &slot.image)?;
         if slot.image.parse().ok().as_ref() != Some(&name) {
-            edits.insert(slot.pointer.clone(), name.to_string());
+            edits.extend(slot.edits(&name.to_string()));
         }
-        let Some(container) = container_of(&slot.pointer) else { continue };
-        match value.pointer(&format!("{container}/imagePullPolicy")).and_then(Value::as_str) {
+        let Some(policy) = policy_of(&slot) else { continue };
+        match value.pointer(&policy).and_then(Value::as_str) {
             Some("Always") => {
-                edits.insert(format!("{container}/imagePullPolicy"), IF_NOT_PRESENT.to_owned());
+                edits.insert(policy, IF_NOT_PRESENT.to_owned());
             }
-            None | Some("") if defaults_to_always(&name) => missing_policy.push(container.to_owned()),
+            None | Some("") if defaults_to_always(&name) => missing_policy.push(policy),
             _ => {}
         }
     }
     if missing_policy.is_empty() {
-        return if edits.is_empty() { Ok(text.to_owned()) } else { edit::replace(text, &edits).map_err(|e| place.unusable(e)) };
+        return if edits.is_empty() { Ok(text.to_owned()) } else { edit::replace(text, &edits).map_err(|e| place.unusable(&e)) };
     }
     // A key that is not there cannot be replaced: the document is written anew, as `toYaml` would.
     for (pointer, new) in edits {
@@ -69,11 +69,12 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
         }
     }
     for pointer in missing_policy {
-        if let Some(Value::Object(container)) = value.pointer_mut(&pointer) {
-            container.insert("imagePullPolicy".to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
+        let Some((owner, key)) = pointer.rsplit_once('/') else { continue };
+        if let Some(Value::Object(owner)) = value.pointer_mut(owner) {
+            owner.insert(key.to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
         }
     }
-    goyaml::emit(&value).map_err(|e| place.unusable(e))
+    goyaml::emit(&value).map_err(|e| place.unusable(&e))
 }
 
 const IF_NOT_PRESENT: &str = "IfNotPresent";
@@ -91,12 +92,13 @@ fn new_name(plan: &Plan, place: Place<'_>, pointer: &str, image: &str) -> Result
     if plan.is_new_name(&reference) { Ok(reference) } else { Err(RewriteError::NotPacked { object, template, pointer, image: image.to_owned() }) }
 }
 
-/// The container that an image slot belongs to; none for slots in other shapes.
-fn container_of(pointer: &str) -> Option<&str> {
-    let container = pointer.strip_suffix("/image")?;
-    let (list, index) = container.rsplit_once('/')?;
-    let in_list = matches!(list.rsplit('/').next(), Some("containers" | "initContainers" | "ephemeralContainers"));
-    (in_list && index.bytes().all(|b| b.is_ascii_digit())).then_some(container)
+/// Where the pull policy of a slot stands; none for slots that have none.
+fn policy_of(slot: &ImageSlot) -> Option<String> {
+    match slot.kind {
+        SlotKind::Container => slot.pointer.strip_suffix("/image").map(|container| format!("{container}/imagePullPolicy")),
+        SlotKind::Volume => slot.pointer.strip_suffix("/reference").map(|image| format!("{image}/pullPolicy")),
+        SlotKind::Field | SlotKind::Group { .. } => None,
+    }
 }
 
 /// What the API server makes of an absent policy (Kubernetes, pkg/apis/core/v1/defaults.go, `SetDefaults_Container`).
@@ -111,7 +113,9 @@ mod tests {
     const PLACE: Place<'static> = Place { template: "web/templates/web.yaml", kind: "Deployment", name: "web" };
 
     fn pod(lines: &str) -> String {
-        format!("# kept\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: c\n{lines}")
+        format!(
+            "# kept\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: c\n{lines}"
+        )
     }
 
     fn plan(registry: Option<&str>) -> Plan {
@@ -147,6 +151,9 @@ mod tests {
             error.to_string(),
             "Deployment/web (web/templates/web.yaml, /spec/template/spec/containers/0/image) needs the image nginx:1.28, which is not in the archive"
         );
-        assert!(matches!(rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")), Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })));
+        assert!(matches!(
+            rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")),
+            Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })
+        ));
     }
 }

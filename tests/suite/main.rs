@@ -5,6 +5,8 @@ mod delivery;
 mod hostile;
 mod interop;
 mod nodes;
+//! suite
+mod install;
 mod registry;
 mod release;
 mod sample;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const PAUSE: &str = "registry.k8s.io/pause:3.10";
 
-fn lab() -> bool {
+pub(crate) fn lab() -> bool {
     std::env::var_os("OFFLINE_LAB").is_some()
 }
 
@@ -31,22 +31,26 @@ fn tool(name: &str) -> Command {
 }
 
 /// Runs a tool that must succeed, and gives what it printed.
-fn run(name: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(name: &str, arguments: &[&str]) -> String {
     let output = tool(name).args(arguments).output().unwrap();
     assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn connect() -> Cluster {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Cluster::connect(&ConnectOptions { kubeconfigs: vec![kubeconfig()], ..ConnectOptions::default() }).await.unwrap()
+pub(crate) async fn connect() -> Cluster {
+    connect_as(None).await
+}
+
+pub(crate) async fn connect_as(token: Option<&str>) -> Cluster {
+    let options = ConnectOptions { kubeconfigs: vec![kubeconfig()], token: token.map(str::to_owned), ..ConnectOptions::default() };
+    Cluster::connect(&options).await.unwrap()
 }
 
 /// A namespace of its own, gone when the test starts and when it ends.
-struct Space(&'static str);
+pub(crate) struct Space(&'static str);
 
 impl Space {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let _ = tool("kubectl").args(["delete", "namespace", name, "--ignore-not-found", "--timeout=60s"]).output();
         Self(name)
     }
@@ -87,6 +91,7 @@ fn app(namespace: &str, version: &str, data: Value) -> App {
         )],
         crds: vec![],
         notes: "It runs.".into(),
+        plain: false,
         labels: [("offline.dev/delivery".to_owned(), "shop".to_owned()), ("offline.dev/version".to_owned(), version.to_owned())].into(),
     }
 }

@@ -52,7 +52,6 @@ enum Stop {
 enum Item {
     Node(Node),
     Stop(Stop),
-    Nothing,
 }
 
 struct Parser<'a> {
@@ -157,7 +156,6 @@ impl Parser<'_> {
             match self.text_or_action()? {
                 Item::Node(node) => body.push(node),
                 Item::Stop(stop) => return self.fail(format!("unexpected {}", stop_text(&stop))),
-                Item::Nothing => {}
             }
         }
         self.add(self.source.name.clone(), body)
@@ -221,7 +219,6 @@ impl Parser<'_> {
                     self.bodies -= 1;
                     return Ok((body, stop));
                 }
-                Item::Nothing => {}
             }
         }
         self.fail("unexpected EOF")

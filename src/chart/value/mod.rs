@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use compare::{deep_equal, equal, less};
 pub(crate) use format::{float_shortest, print, println, sprint, sprintf};
-pub(crate) use json::{JsonStyle, from_json, json_float, json_text, to_json};
+pub(crate) use json::{JsonStyle, from_json, json_text, to_json};
 
 /// Which of Go's integer types a number has; it shows in `%T`, `kindOf` and comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

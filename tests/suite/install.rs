@@ -1,0 +1,207 @@
+//! A whole `install` on the lab: an archive made here, images into the nodes, two apps, the same again, an upgrade, a failure.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use offline::{
+    archive::{Archive, Builder, Trust, Writer, content, open},
+    chart::{self, Rendered},
+    cluster::deploy::Change,
+    delivery::record::{AppRecord, AppSource, ImageRecord, Record},
+    failure::Kind,
+    objects::documents,
+    oci::{Descriptor, Digest, Manifest, Platform, media_type},
+    ops::{
+        install::{InstallOptions, Renderer, install},
+        list::{ListOptions, list},
+        status::{StatusOptions, status},
+    },
+    progress::{SharedReporter, Silent},
+};
+use serde_json::json;
+
+use super::release::{Space, connect, lab, run};
+
+const IMAGE: &str = "docker.io/acme/tool:latest";
+
+fn tgz(files: &[(&str, &[u8])]) -> Bytes {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, path, *content).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap().into()
+}
+
+/// One image with a static busybox in it.
+fn image(builder: &mut Builder) -> Digest {
+    // New in every run of the tests, so that something is to be sent.
+    let nonce = std::process::id().to_string();
+    let layer = tgz(&[("bin/sleep", &std::fs::read("/bin/busybox").unwrap()), ("nonce", nonce.as_bytes())]);
+    let mut inflated = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(layer.as_ref()), &mut inflated).unwrap();
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sleep", "1000000"]}, "rootfs": {"type": "layers", "diff_ids": [Digest::of(&inflated)]}});
+    let config = Bytes::from(config.to_string());
+    let (layer_of, config_of) = (Descriptor::of(media_type::OCI_LAYER_GZIP, &layer), Descriptor::of(media_type::OCI_CONFIG, &config));
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(media_type::OCI_MANIFEST.into()),
+        artifact_type: None,
+        config: config_of.clone(),
+        layers: vec![layer_of.clone()],
+        subject: None,
+        annotations: BTreeMap::new(),
+    };
+    let manifest = Bytes::from(serde_json::to_vec(&manifest).unwrap());
+    let mut manifest_of = Descriptor::of(media_type::OCI_MANIFEST, &manifest);
+    manifest_of.platform = Some(Platform::linux_amd64());
+    builder.add_layer_bytes(&layer_of, layer).unwrap();
+    builder.add_document(&config_of, config).unwrap();
+    builder.add_document(&manifest_of, manifest).unwrap();
+    builder.name(content::image_root(&manifest_of, &IMAGE.parse().unwrap()));
+    manifest_of.digest
+}
+
+fn workload(name: &str, version: &str, command: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: 2\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}, annotations: {{version: \"{version}\"}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      topologySpreadConstraints: [{{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {{matchLabels: {{app: {name}}}}}}}]\n      containers:\n      - name: c\n        image: {IMAGE}\n{command}"
+    )
+}
+
+fn archive(folder: &Path, version: &str, namespace: &str, apps: &[(&str, String)]) -> Arc<Archive> {
+    let mut builder = Builder::new();
+    let digest = image(&mut builder);
+    let mut records = Vec::new();
+    for (name, text) in apps {
+        let package = tgz(&[("manifests/all.yaml", text.as_bytes())]);
+        let digest = Digest::of(&package);
+        builder.add_artifact(content::manifests_artifact(name, package)).unwrap();
+        records.push(AppRecord {
+            name: (*name).into(),
+            namespace: namespace.into(),
+            depends_on: vec![],
+            source: AppSource::Manifests { digest },
+            values: serde_json::Map::new(),
+            registry_keys: None,
+        });
+    }
+    let record = Record {
+        format: 1,
+        name: "shop-test".into(),
+        version: version.into(),
+        platforms: vec![Platform::linux_amd64()],
+        registry: Some("registry.shop.internal/mirror".into()),
+        apps: records,
+        images: vec![ImageRecord { reference: IMAGE.parse().unwrap(), digest, origins: vec![] }],
+        files: vec![],
+    };
+    builder.add_artifact(content::delivery_artifact(&record, &[])).unwrap();
+    let path = folder.join(format!("{version}.tar"));
+    let layout = builder.lay_out().unwrap();
+    Writer::create(&path, &layout, None).unwrap().finish().unwrap();
+    Arc::new(open(&path).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap())
+}
+
+/// Plain manifests need no engine.
+fn plain() -> Renderer {
+    Renderer::new(|made, _, _| {
+        let mut manifests = Vec::new();
+        for template in made.templates() {
+            let path = format!("{}/{}", made.name(), template.name);
+            for document in documents(&path, std::str::from_utf8(&template.data)?)? {
+                let (gvk, id) = (document.gvk(), document.id());
+                let api_version = if gvk.group.is_empty() { gvk.version } else { format!("{}/{}", gvk.group, gvk.version) };
+                manifests.push(chart::Manifest { path: path.clone(), content: document.text, api_version, kind: id.kind, name: id.name });
+            }
+        }
+        Ok(Rendered { manifests, hooks: vec![], crds: vec![], notes: String::new(), warnings: vec![], chart: made.release_json() })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_install_carries_a_delivery_over() {
+    if !lab() {
+        return;
+    }
+    let namespace = "rel-install";
+    let _space = Space::new(namespace);
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = connect().await;
+    let reporter: SharedReporter = Arc::new(Silent);
+    let first =
+        archive(folder.path(), "1.0.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "1", "        imagePullPolicy: Always\n"))]);
+
+    let outcome = install(&cluster, &InstallOptions::new(Arc::clone(&first), plain()), &reporter).await.unwrap();
+    assert!(outcome.bytes_sent > 0);
+    assert_eq!(
+        outcome.apps.iter().map(|app| (app.change, app.revision, app.pods.len())).collect::<Vec<_>>(),
+        [(Change::Installed, 1, 2), (Change::Installed, 1, 2)]
+    );
+    for app in &outcome.apps {
+        assert_eq!(app.pods[0].images, ["registry.shop.internal/mirror/acme/tool:latest"]);
+        assert_ne!(app.pods[0].node, app.pods[1].node);
+    }
+    assert_eq!(
+        run("kubectl", &["get", "pods", "-n", namespace, "-o", "jsonpath={.items[*].spec.containers[*].imagePullPolicy}"]),
+        "IfNotPresent IfNotPresent IfNotPresent IfNotPresent"
+    );
+
+    let versions = || {
+        run(
+            "kubectl",
+            &["get", "deployment,secret,replicaset,pod", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion} {end}"],
+        )
+    };
+    let before = versions();
+    let again = install(&cluster, &InstallOptions::new(first, plain()), &reporter).await.unwrap();
+    assert_eq!(again.bytes_sent, 0);
+    assert!(again.apps.iter().all(|app| app.change == Change::Unchanged && app.revision == 1 && app.pods.len() == 2));
+    assert_eq!(versions(), before);
+
+    let second = archive(folder.path(), "1.1.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "2", ""))]);
+    let upgraded = install(&cluster, &InstallOptions::new(second, plain()), &reporter).await.unwrap();
+    assert_eq!(upgraded.apps[1].change, Change::Upgraded);
+    let shown = status(&cluster, &StatusOptions { delivery: Some("shop-test".into()), namespace: None }).await.unwrap();
+    assert_eq!((shown.version.as_str(), shown.apps.len()), ("1.1.0", 2));
+    assert!(shown.apps.iter().all(|app| app.ready));
+    assert_eq!(shown.apps[1].app.revision, 2);
+
+    // The first app comes up, the second does not: both go back.
+    let third = archive(folder.path(), "1.2.0", namespace, &[("db", workload("db", "3", "")), ("web", workload("web", "3", "        command: [/nowhere]\n"))]);
+    let mut options = InstallOptions::new(third, plain());
+    options.timeout = std::time::Duration::from_secs(15);
+    let failure = install(&cluster, &options, &reporter).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Cluster);
+    let told = format!("{failure}: {}", std::error::Error::source(&failure).unwrap());
+    assert!(told.contains("app web was not installed") && told.contains("/nowhere"), "{told}");
+    let listed = list(&cluster, &ListOptions { namespace: Some(namespace.into()) }).await.unwrap();
+    assert_eq!((listed.len(), listed[0].version.as_str()), (1, "1.1.0"));
+    let history = run("helm3", &["history", "db", "-n", namespace]);
+    assert!(!history.contains("superseded") && !history.contains("pending"), "{history}");
+
+    run("helm4", &["rollback", "web", "1", "-n", namespace]);
+    let annotation = ["get", "deployment", "web", "-n", namespace, "-o", "jsonpath={.spec.template.metadata.annotations.version}"];
+    assert_eq!(run("kubectl", &annotation), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_install_without_rights_writes_nothing() {
+    if !lab() {
+        return;
+    }
+    let namespace = "rel-rights";
+    let _space = Space::new(namespace);
+    run("kubectl", &["create", "namespace", namespace]);
+    run("kubectl", &["create", "serviceaccount", "reader", "-n", namespace]);
+    run("kubectl", &["create", "rolebinding", "reader", "-n", namespace, "--clusterrole=view", &format!("--serviceaccount={namespace}:reader")]);
+    let token = run("kubectl", &["create", "token", "reader", "-n", namespace]);
+    let cluster = super::release::connect_as(Some(token.trim())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let made = archive(folder.path(), "1.0.0", namespace, &[("db", workload("db", "1", ""))]);
+    let reporter: SharedReporter = Arc::new(Silent);
+    let failure = install(&cluster, &InstallOptions::new(made, plain()), &reporter).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Cluster, "{failure}");
+    assert_eq!(run("kubectl", &["get", "secret,deployment", "-n", namespace, "-o", "name"]), "");
+}
