@@ -7,7 +7,6 @@ pub mod chart;
 pub mod cli;
 pub mod cluster;
 pub mod context;
-pub mod chart;
 pub mod delivery;
 pub mod failure;
 pub mod goyaml;
