@@ -12,7 +12,7 @@ use crate::{
     delivery::record::Record,
     failure::{Failure, Kind},
     ops::{
-        install::{self, InstallOptions, InstallOutcome, Override, Via},
+        install::{self, InstallOptions, InstallOutcome, Override, Renderer, Via},
         read_values, verify,
     },
     report::{Printer, text},
@@ -63,7 +63,7 @@ impl InstallArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let reporter = printer.reporter();
         let archive = Arc::new(verify::open(&self.archive, &self.trust.resolve(), &*reporter)?);
-        let mut options = InstallOptions::new(Arc::clone(&archive));
+        let mut options = InstallOptions::new(Arc::clone(&archive), Renderer::engine());
         options.via = match self.via {
             ViaArg::Nodes => Via::Nodes,
             ViaArg::Registry => Via::Registry,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{inputs::read_values, several};
 use crate::{
-    chart::{self, Chart, Rendered, values},
+    chart::{self, Chart, RenderOptions, values},
     delivery::{App, AppSource, Delivery, ImageEntry, record::Origin},
     failure::{Failure, Kind},
     images::{ImageSet, Rendering, discover},
@@ -165,7 +165,7 @@ fn render(app: &App, loaded: &Loaded, own: &Map<String, Value>, profile: Option<
             }
         }
         Loaded::Chart(chart) => {
-            let rendered = render_chart(app, chart, own)?;
+            let rendered = chart::render(chart, own, &RenderOptions::new(&app.name, &app.namespace)).map_err(|error| Failure::new(Kind::Usage, error))?;
             if profile.is_none() {
                 rendered.warnings.iter().for_each(|line| reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name))));
             }
@@ -176,15 +176,6 @@ fn render(app: &App, loaded: &Loaded, own: &Map<String, Value>, profile: Option<
         }
     }
     Ok(documents)
-}
-
-/// The template engine is not part of this build yet; a chart is refused, never carried without its images.
-#[derive(Debug, thiserror::Error)]
-#[error("the chart {0} cannot be rendered: this build has no template engine")]
-struct NoEngine(String);
-
-fn render_chart(_: &App, chart: &Chart, _: &Map<String, Value>) -> Result<Rendered, Failure> {
-    Err(Failure::new(Kind::Other, NoEngine(chart.name().to_owned())))
 }
 
 /// The folder that a file is or will be in.

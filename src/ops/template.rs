@@ -65,7 +65,8 @@ pub fn run(options: &TemplateOptions) -> Result<TemplateOutcome, Failure> {
     let chart = source::chart(&options.chart).map_err(source_failure)?;
     let mut render = RenderOptions::new(&options.name, &options.namespace);
     if let Some(version) = &options.kube_version {
-        render.capabilities.kube_version = chart::kube_version(version).ok_or_else(|| Failure::new(Kind::Usage, format!("invalid kube version {version:?}: wanted for example 1.34.0")))?;
+        render.capabilities.kube_version =
+            chart::kube_version(version).ok_or_else(|| Failure::new(Kind::Usage, format!("invalid kube version {version:?}: wanted for example 1.34.0")))?;
     }
     render.capabilities.api_versions.extend(options.api_versions.iter().cloned());
     render.release.is_upgrade = options.is_upgrade;

@@ -11,10 +11,3 @@ mod registry;
 mod release;
 mod sample;
 mod support;
-//! One integration binary; each file is one subject.
-
-mod conformance;
-#[cfg(test)]
-mod install;
-#[cfg(test)]
-mod release;

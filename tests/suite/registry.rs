@@ -305,3 +305,31 @@ async fn an_image_archive_needs_no_registry() {
     let opened = offline::archive::open(&output).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &Silent).unwrap();
     assert_eq!(opened.record().images[0].origins.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_are_rendered_with_values_and_profiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("charts/web");
+    fs::create_dir_all(chart.join("templates")).unwrap();
+    fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: web\nversion: 1.2.3\n").unwrap();
+    fs::write(chart.join("values.yaml"), "image: x.dev/web:1\nextra: ''\n").unwrap();
+    fs::write(
+        chart.join("templates/pod.yaml"),
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: '{{ .Release.Name }}'}\nspec:\n  containers:\n  - {name: a, image: {{ .Values.image | quote }}}\n  {{- with .Values.extra }}\n  - {name: b, image: {{ . | quote }}}\n  {{- end }}\n",
+    )
+    .unwrap();
+    let path = folder.path().join("delivery.yaml");
+    fs::write(&path, "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n  apps:\n  - name: web\n    namespace: shop\n    chart: {path: charts/web}\n    set: {image: 'x.dev/web:2'}\n    profiles: [{name: more, set: {extra: 'x.dev/more:1'}}]\n").unwrap();
+    let delivery = ops::read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
+    let listed = ops::images_of_delivery(&delivery).unwrap_or_else(|error| panic!("{error}"));
+    let names: Vec<String> = listed.images.iter().map(|image| image.reference.to_string()).collect();
+    assert_eq!(names, ["x.dev/more:1", "x.dev/web:2"]);
+    let origin = &listed.images[0].origins[0];
+    assert_eq!(
+        (origin.profile.as_deref(), origin.template.as_deref(), origin.object.as_deref()),
+        (Some("more"), Some("web/templates/pod.yaml"), Some("Pod/web"))
+    );
+    fs::write(chart.join("templates/bad.yaml"), "{{ fail \"no way\" }}").unwrap();
+    let failure = ops::images_of_delivery(&delivery).unwrap_err();
+    assert!(failure.to_string().contains("app web") && failure.to_string().contains("profile more") && failure.to_string().contains("no way"), "{failure}");
+}
