@@ -145,12 +145,22 @@ impl NodeRun {
                 other => Err(place.confused(&other)),
             }
         };
-        let (changes, ()) = tokio::try_join!(imported, self.transfer(&control, &small, large.is_empty()))?;
+        let (changes, ()) = match tokio::try_join!(imported, self.transfer(&control, &small, large.is_empty())) {
+            Ok(done) => done,
+            Err(trouble) => {
+                if let Trouble::Fatal(NodesError::Full { .. }) = trouble {
+                    // Other failures leave what has arrived for the next attempt, for a day. A full disk must get its space back now.
+                    // Should that fail as well, the lease runs out by itself.
+                    let _ = control.call(Task::End { lease: self.lease(), collect: true }).await;
+                }
+                return Err(trouble);
+            }
+        };
         debug!(node = self.plan.node, changes, "imported");
         let pinned = self.prove(&control).await?;
         debug!(node = self.plan.node, pinned, "proven");
         // Last: until here nothing else may hold what was imported.
-        control.call(Task::End { lease: self.lease() }).await?;
+        control.call(Task::End { lease: self.lease(), collect: false }).await?;
         Ok(Done { blobs, changes, pinned })
     }
 
