@@ -97,6 +97,8 @@ pub enum Task {
     End {
         /// The lease's name.
         lease: String,
+        /// Whether what nothing holds any more is to be collected at once.
+        collect: bool,
     },
 }
 

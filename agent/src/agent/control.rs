@@ -90,7 +90,7 @@ impl Control {
                 Ok(Outcome::Fetched { bytes })
             }
             Task::Prove { names } => self.prove(names).await,
-            Task::End { lease } => self.containerd.delete_lease(&lease).await.map(|()| Outcome::Done),
+            Task::End { lease, collect } => self.containerd.delete_lease(&lease, collect).await.map(|()| Outcome::Done),
         }
     }
 

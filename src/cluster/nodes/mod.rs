@@ -172,8 +172,10 @@ pub async fn import(
 
 /// Deletes whatever a run has left in the cluster: its Jobs, pods and Secrets, and the namespace if it is ours and empty.
 pub async fn cleanup(client: &Client, options: &ImportOptions) -> Result<(), NodesError> {
-    Site::clean(client, &options.namespace, &options.run).await?;
-    Site::clean(client, &options.fallback_namespace(), &options.run).await
+    let main = Site::clean(client, &options.namespace, &options.run).await;
+    // One that failed is no reason to leave the other.
+    let other = Site::clean(client, &options.fallback_namespace(), &options.run).await;
+    main.and(other)
 }
 
 async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: &ImportOptions, reporter: SharedReporter) -> Result<ImportOutcome, NodesError> {

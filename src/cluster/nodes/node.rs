@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -60,6 +60,8 @@ struct Tally {
     /// Bytes that are where they should be, however they got there.
     done: AtomicU64,
     total: AtomicU64,
+    /// Whether anything was said about unpacking.
+    unpacking: AtomicBool,
 }
 
 /// One node at work.
@@ -145,12 +147,25 @@ impl NodeRun {
                 other => Err(place.confused(&other)),
             }
         };
-        let (changes, ()) = tokio::try_join!(imported, self.transfer(&control, &small, large.is_empty()))?;
+        let (changes, ()) = match tokio::try_join!(imported, self.transfer(&control, &small, large.is_empty())) {
+            Ok(done) => done,
+            Err(trouble) => {
+                if let Trouble::Fatal(NodesError::Full { .. }) = trouble {
+                    // Other failures leave what has arrived for the next attempt, for a day. A full disk must get its space back now.
+                    // Should that fail as well, the lease runs out by itself.
+                    let _ = control.call(Task::End { lease: self.lease(), collect: true }).await;
+                }
+                return Err(trouble);
+            }
+        };
         debug!(node = self.plan.node, changes, "imported");
+        if self.tally.unpacking.load(Ordering::Relaxed) {
+            self.event(|node| Event::Finished { task: format!("{node}: unpacking"), note: "unpacked".to_owned() });
+        }
         let pinned = self.prove(&control).await?;
         debug!(node = self.plan.node, pinned, "proven");
         // Last: until here nothing else may hold what was imported.
-        control.call(Task::End { lease: self.lease() }).await?;
+        control.call(Task::End { lease: self.lease(), collect: false }).await?;
         Ok(Done { blobs, changes, pinned })
     }
 
@@ -180,10 +195,10 @@ impl NodeRun {
 
     fn unpack_progress(&self) -> Box<dyn Fn(Progress) + Send> {
         let (reporter, task) = (Arc::clone(&self.run.reporter), format!("{}: unpacking", self.plan.node));
-        let begun = AtomicU64::new(0);
+        let tally = Arc::clone(&self.tally);
         let total: u64 = self.plan.work.blobs.iter().map(|b| b.size).sum();
         Box::new(move |progress| {
-            if begun.swap(1, Ordering::Relaxed) == 0 {
+            if !tally.unpacking.swap(true, Ordering::Relaxed) {
                 reporter.event(Event::Started { task: task.clone(), total: Some(total.max(progress.total)) });
             }
             reporter.event(Event::Advanced { task: task.clone(), done: progress.done });

@@ -104,9 +104,9 @@ impl Containerd {
         unless_exists(held).map_err(|e| Error::runtime(format!("holding {digest} by the lease {lease}"), &e)).map(|_| ())
     }
 
-    /// Deletes a lease; none is fine.
-    pub(crate) async fn delete_lease(&self, id: &str) -> Result<()> {
-        match self.unary::<_, ()>("/containerd.services.leases.v1.Leases/Delete", messages::DeleteLease { id: id.to_owned(), sync: false }).await {
+    /// Deletes a lease; none is fine. With `collect` containerd collects garbage before it answers.
+    pub(crate) async fn delete_lease(&self, id: &str, collect: bool) -> Result<()> {
+        match self.unary::<_, ()>("/containerd.services.leases.v1.Leases/Delete", messages::DeleteLease { id: id.to_owned(), sync: collect }).await {
             Err(e) if e.code() != Code::NotFound => Err(Error::runtime(format!("deleting the lease {id}"), &e)),
             _ => Ok(()),
         }
