@@ -202,7 +202,7 @@ fn cluster_ctrl_c_leaves_nothing() {
     let args = ["install", &archive, "--key", "shop.pub", "--kubeconfig", kubeconfig.to_str().unwrap(), "--timeout", "2m"];
     let mut child = shop.program().command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // as soon as an agent's pod runs, bytes are on their way
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     loop {
         let pods = lab.items(&["--all-namespaces", "pods"]);
         if pods.iter().any(|pod| pod["status"]["phase"] == "Running" && pod["spec"]["nodeName"] == "node1") {

@@ -19,7 +19,7 @@ pub(crate) struct Lab {
     nodes: RwLock<()>,
 }
 
-/// The lab, or nothing (said on standard error) where no lab is wanted. With OFFLINE_LAB_DIR a running one is used.
+/// The lab, or nothing (said on standard error) where no lab is wanted. With `OFFLINE_LAB_DIR` a running one is used.
 pub(crate) fn lab() -> Option<&'static Lab> {
     static LAB: OnceLock<Option<Lab>> = OnceLock::new();
     let lab = LAB.get_or_init(|| match (std::env::var_os("OFFLINE_LAB_DIR"), std::env::var_os("OFFLINE_LAB")) {
@@ -131,7 +131,7 @@ impl Lab {
         self.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=120s"]);
     }
 
-    /// A kubeconfig of a ServiceAccount that may only read.
+    /// A kubeconfig of a service account that may only read.
     pub(crate) fn reader(&self, namespace: &str, at: &Path) {
         self.kubectl(&["create", "namespace", namespace]);
         self.kubectl(&["-n", namespace, "create", "serviceaccount", "reader"]);

@@ -40,7 +40,7 @@ impl Upstream {
         let mut http = format!("http:\n  addr: 127.0.0.1:{port}\n");
         if tls {
             certificate(at);
-            http += &format!("  tls: {{certificate: {0}/ca.crt, key: {0}/ca.key}}\n", at.display());
+            http = format!("{http}  tls: {{certificate: {0}/ca.crt, key: {0}/ca.key}}\n", at.display());
         }
         let config = format!(
             "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {0}/data}}, delete: {{enabled: true}}}}\n{http}auth: {{htpasswd: {{realm: shop, path: {0}/htpasswd}}}}\n",
@@ -54,7 +54,7 @@ impl Upstream {
         Self { host, folder, tls, _daemon: daemon }
     }
 
-    /// The folder with a `config.json` that knows the password: DOCKER_CONFIG.
+    /// The folder with a `config.json` that knows the password: `DOCKER_CONFIG`.
     pub(crate) fn docker_config(&self) -> &Path {
         self.folder.path()
     }
