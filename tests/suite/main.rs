@@ -11,3 +11,20 @@ mod registry;
 mod release;
 mod sample;
 mod support;
+//! The integration suite: one program, tests by theme. `cluster_*` tests need the lab (`OFFLINE_LAB=1`), the others only the toolchain
+//! and the packages of tests/lab/build.sh.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::zombie_processes,
+    clippy::format_collect,
+    reason = "a test that panics says where, and says why it did nothing"
+)]
+
+mod bad_input;
+mod cli_trust;
+mod e2e;
+mod interop_cli;
+mod quickstart;
+mod support;
+mod tidy;

@@ -1,3 +1,16 @@
 //! What tests start and stop.
 
 pub(crate) mod registry;
+//! What several tests need: the program, the lab, a registry, the shop that is delivered.
+
+mod daemon;
+mod lab;
+mod program;
+mod shop;
+mod upstream;
+
+pub(crate) use daemon::{Daemon, free_port};
+pub(crate) use lab::{Lab, eventually, lab};
+pub(crate) use program::{Finished, Program, finish, root, run, tool};
+pub(crate) use shop::{Shop, interrupt};
+pub(crate) use upstream::{PASSWORD, USER, Upstream};

@@ -1,0 +1,203 @@
+//! The whole way, once, for real: a registry with basic auth on one side, two nodes that can reach nothing on the other.
+
+use serde_json::Value;
+
+use crate::support::{Finished, Lab, Shop, lab};
+
+#[track_caller]
+fn install(lab: &Lab, shop: &Shop, archive: &str) -> Finished {
+    let kubeconfig = lab.kubeconfig();
+    let args = ["install", archive, "--key", "shop.pub", "--kubeconfig", kubeconfig.to_str().unwrap(), "--timeout", "4m", "--format", "json"];
+    shop.program().run(&args).ok()
+}
+
+/// Bytes that the run sent to nodes: the sum of every number under a key that speaks of bytes sent.
+fn sent(outcome: &Value) -> u64 {
+    fn add(value: &Value, seen: &mut bool) -> u64 {
+        match value {
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| {
+                    let key = key.to_lowercase();
+                    let counts = key.contains("sent") || key.contains("transferred");
+                    *seen |= counts && value.is_u64();
+                    if counts { value.as_u64().unwrap_or(0) } else { add(value, seen) }
+                })
+                .sum(),
+            Value::Array(items) => items.iter().map(|item| add(item, seen)).sum(),
+            _ => 0,
+        }
+    }
+    let mut seen = false;
+    let bytes = add(outcome, &mut seen);
+    assert!(seen, "the outcome does not say how much was sent: {outcome}");
+    bytes
+}
+
+#[track_caller]
+fn all_run(lab: &Lab, namespace: &str, version: &str) {
+    let pods = lab.items(&["-n", namespace, "pods"]);
+    for app in ["store", "front", "cache"] {
+        let mut nodes = Vec::new();
+        for pod in pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == app && pod["metadata"]["deletionTimestamp"].is_null()) {
+            assert_eq!(pod["status"]["phase"], "Running", "{pod}");
+            assert_eq!(pod["status"]["containerStatuses"][0]["ready"], true, "{pod}");
+            if app != "cache" {
+                assert_eq!(pod["spec"]["containers"][0]["env"][0]["value"], version, "{app}");
+            }
+            nodes.push(pod["spec"]["nodeName"].as_str().unwrap().to_owned());
+        }
+        nodes.sort();
+        assert_eq!(nodes, ["node1", "node2"], "{app}");
+    }
+}
+
+#[track_caller]
+fn pinned(lab: &Lab, reference: &str) {
+    for node in [1, 2] {
+        let images = lab.images(node);
+        let line = images.lines().find(|line| line.split_whitespace().next() == Some(reference));
+        let line = line.unwrap_or_else(|| panic!("no {reference} on node {node}:\n{images}"));
+        assert!(line.contains("io.cri-containerd.pinned=pinned"), "not pinned: {line}");
+    }
+}
+
+/// What an install may have added: the namespace's own objects, releases as Secrets, the CRD; no Job, no other Secret.
+#[track_caller]
+fn nothing_of_ours(lab: &Lab, before: &[String], namespace: &str) {
+    let foreign = || -> Vec<String> {
+        let secrets = lab.items(&["-n", namespace, "secrets"]);
+        let release = |name: &str| secrets.iter().any(|s| s["metadata"]["name"] == name && s["type"] == "helm.sh/release.v1");
+        let fine = |name: &str| {
+            let mut parts = name.splitn(3, '/');
+            match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
+                ("Job", ..) => false,
+                ("Secret", place, secret) => place == namespace && release(secret),
+                ("Namespace", "", name) => name == namespace,
+                ("CustomResourceDefinition", "", name) => name == "robots.shop.example",
+                (_, place, _) => place == namespace,
+            }
+        };
+        lab.names().into_iter().filter(|name| !before.contains(name) && !fine(name)).collect()
+    };
+    crate::support::eventually(90, || if foreign().is_empty() { Ok(()) } else { Err(format!("left behind: {:?}", foreign())) });
+}
+
+#[track_caller]
+fn helm_sees(lab: &Lab, namespace: &str, revisions: usize) {
+    for helm in ["helm3", "helm4"] {
+        let list: Vec<Value> = serde_json::from_str(&lab.helm(helm, namespace, &["list", "-o", "json"])).unwrap();
+        let mut names: Vec<_> = list.iter().map(|release| (release["name"].as_str().unwrap(), release["status"].as_str().unwrap())).collect();
+        names.sort_unstable();
+        assert_eq!(names, [("front", "deployed"), ("store", "deployed")], "{helm}");
+        let manifest = lab.helm(helm, namespace, &["get", "manifest", "store"]);
+        for wanted in ["kind: Deployment", "kind: CronJob", "kind: DaemonSet", "kind: Robot"] {
+            assert!(manifest.contains(wanted), "{helm}: no {wanted} in\n{manifest}");
+        }
+        assert!(lab.helm(helm, namespace, &["get", "hooks", "store"]).contains("kind: Job"), "{helm}");
+        let history: Vec<Value> = serde_json::from_str(&lab.helm(helm, namespace, &["history", "store", "-o", "json"])).unwrap();
+        assert_eq!(history.len(), revisions, "{helm}: {history:?}");
+    }
+}
+
+#[test]
+fn cluster_a_delivery_becomes_running_pods() {
+    let Some(lab) = lab() else { return };
+    let _all = lab.own();
+    let shop = Shop::open("shop");
+    let old = shop.export("1.0", None);
+    shop.program().run(&["verify", &old, "--key", "shop.pub"]).ok();
+    let before = lab.names();
+
+    let first = install(lab, &shop, &old);
+    assert!(sent(&first.json()) > 0);
+    all_run(lab, "shop", "1.0");
+    for reference in shop.references() {
+        pinned(lab, &reference);
+    }
+    helm_sees(lab, "shop", 1);
+    nothing_of_ours(lab, &before, "shop");
+    let kubeconfig = lab.kubeconfig();
+    let ask = |args: &[&str]| shop.program().run(&[args, &["--kubeconfig", kubeconfig.to_str().unwrap()]].concat()).ok().stdout;
+    assert!(ask(&["list"]).contains("shop"));
+    assert!(ask(&["status", "shop"]).contains("node1"));
+
+    let stood = lab.objects();
+    let second = install(lab, &shop, &old);
+    assert_eq!(sent(&second.json()), 0, "{}", second.stdout);
+    let names: Vec<String> = stood.iter().map(|(name, _)| name.clone()).collect();
+    lab.nothing_left(&names);
+    assert_eq!(lab.objects(), stood, "the second install changed something");
+
+    let new = shop.export("1.1", None);
+    install(lab, &shop, &new);
+    all_run(lab, "shop", "1.1");
+    helm_sees(lab, "shop", 2);
+    nothing_of_ours(lab, &before, "shop");
+
+    for release in ["store", "front"] {
+        lab.helm("helm3", "shop", &["rollback", release, "1", "--wait", "--timeout", "3m"]);
+    }
+    crate::support::eventually(60, || {
+        let pods = lab.items(&["-n", "shop", "pods"]);
+        if pods.iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null()) { Ok(()) } else { Err("old pods are still ending".to_owned()) }
+    });
+    all_run(lab, "shop", "1.0");
+    helm_sees(lab, "shop", 3);
+
+    for (helm, release) in [("helm3", "front"), ("helm4", "store")] {
+        lab.helm(helm, "shop", &["uninstall", release, "--wait"]);
+    }
+    lab.delete_namespace("shop");
+    lab.kubectl(&["delete", "crd", "robots.shop.example"]);
+    lab.nothing_left(&before);
+}
+
+#[test]
+fn cluster_images_are_renamed_to_the_registry_of_the_other_side() {
+    let Some(lab) = lab() else { return };
+    let _all = lab.own();
+    let shop = Shop::open("renamed");
+    let archive = shop.export("1.0", Some("registry.shop.internal/mirror"));
+    let before = lab.names();
+    install(lab, &shop, &archive);
+    all_run(lab, "renamed", "1.0");
+    let mut seen = 0;
+    for pod in lab.items(&["-n", "renamed", "pods"]) {
+        for place in ["initContainers", "containers"] {
+            for container in pod["spec"][place].as_array().into_iter().flatten() {
+                let image = container["image"].as_str().unwrap();
+                assert!(image.starts_with("registry.shop.internal/mirror/"), "{image}");
+                assert_ne!(container["imagePullPolicy"], "Always", "could never work offline");
+                pinned(lab, image);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 8, "{seen} images in pods");
+    for (kind, pointer) in
+        [("robots.shop.example", "/spec/template/spec/containers/0/image"), ("cronjobs", "/spec/jobTemplate/spec/template/spec/containers/0/image")]
+    {
+        let object = &lab.items(&["-n", "renamed", kind])[0];
+        assert!(object.pointer(pointer).unwrap().as_str().unwrap().starts_with("registry.shop.internal/mirror/"), "{object}");
+    }
+    nothing_of_ours(lab, &before, "renamed");
+    for release in ["front", "store"] {
+        lab.helm("helm4", "renamed", &["uninstall", release, "--wait"]);
+    }
+    lab.delete_namespace("renamed");
+    lab.kubectl(&["delete", "crd", "robots.shop.example"]);
+    lab.nothing_left(&before);
+}
+
+#[test]
+fn the_shop_exports_the_same_bytes_twice() {
+    let shop = Shop::open("twice");
+    let first = std::fs::read(shop.export("1.0", None)).unwrap();
+    let second = std::fs::read(shop.export("1.0", None)).unwrap();
+    assert!(first == second, "two exports differ");
+    let images = shop.program().run(&["images", "-f", "1.0/delivery.yaml", "--format", "json"]).ok().json().to_string();
+    for reference in shop.references() {
+        assert!(images.contains(&reference), "no {reference} in {images}");
+    }
+}
