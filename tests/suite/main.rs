@@ -1,16 +1,3 @@
-//! Integration tests: the commands, the engines against their oracles, the cluster.
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it should do")]
-
-mod conformance;
-mod delivery;
-mod hostile;
-mod install;
-mod interop;
-mod nodes;
-mod registry;
-mod release;
-mod sample;
-mod support;
 //! The integration suite: one program, tests by theme. `cluster_*` tests need the lab (`OFFLINE_LAB=1`), the others only the toolchain
 //! and the packages of tests/lab/build.sh.
 #![allow(
@@ -23,8 +10,17 @@ mod support;
 
 mod bad_input;
 mod cli_trust;
+mod conformance;
+mod delivery;
 mod e2e;
+mod hostile;
+mod install;
+mod interop;
 mod interop_cli;
+mod nodes;
 mod quickstart;
+mod registry;
+mod release;
+mod sample;
 mod support;
 mod tidy;

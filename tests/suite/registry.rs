@@ -14,6 +14,7 @@ use offline::{
     ops::{
         export::{self, ExportOptions},
         images::images_of_delivery,
+        read_delivery,
     },
     progress::Silent,
     registry::{BlobSink, HostOptions, Problem, Registries, RegistryError},
@@ -213,7 +214,7 @@ fn delivery(folder: &Path, host: &str, digest: &Digest) -> offline::delivery::De
         "apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: shop, version: '1.0'}}\nspec:\n  platforms: [linux/amd64]\n  apps:\n  - {{name: glue, namespace: shop, manifests: [k8s/]}}\n  images:\n  - {{ref: '{host}/app:1'}}\n"
     );
     fs::write(&path, text).unwrap();
-    ops::read_delivery(&path).unwrap_or_else(|error| panic!("{error}"))
+    read_delivery(&path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn options(delivery: offline::delivery::Delivery, output: &Path) -> ExportOptions {
@@ -294,7 +295,7 @@ async fn an_image_archive_needs_no_registry() {
     docker_archive(&folder.path().join("tool.tar.gz"), "registry.invalid/tool:1");
     let path = folder.path().join("delivery.yaml");
     fs::write(&path, "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: tools, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n  images:\n  - {archive: tool.tar.gz}\n  - {ref: 'registry.invalid/tool:1'}\n").unwrap();
-    let delivery = ops::read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
+    let delivery = read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
     let output = folder.path().join("out.tar");
     let mut dry = options(delivery.clone(), &output);
     dry.dry_run = true;
@@ -320,8 +321,8 @@ async fn charts_are_rendered_with_values_and_profiles() {
     .unwrap();
     let path = folder.path().join("delivery.yaml");
     fs::write(&path, "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n  apps:\n  - name: web\n    namespace: shop\n    chart: {path: charts/web}\n    set: {image: 'x.dev/web:2'}\n    profiles: [{name: more, set: {extra: 'x.dev/more:1'}}]\n").unwrap();
-    let delivery = ops::read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
-    let listed = ops::images_of_delivery(&delivery).unwrap_or_else(|error| panic!("{error}"));
+    let delivery = read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
+    let listed = images_of_delivery(&delivery).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<String> = listed.images.iter().map(|image| image.reference.to_string()).collect();
     assert_eq!(names, ["x.dev/more:1", "x.dev/web:2"]);
     let origin = &listed.images[0].origins[0];
@@ -330,6 +331,6 @@ async fn charts_are_rendered_with_values_and_profiles() {
         (Some("more"), Some("web/templates/pod.yaml"), Some("Pod/web"))
     );
     fs::write(chart.join("templates/bad.yaml"), "{{ fail \"no way\" }}").unwrap();
-    let failure = ops::images_of_delivery(&delivery).unwrap_err();
+    let failure = images_of_delivery(&delivery).unwrap_err();
     assert!(failure.to_string().contains("app web") && failure.to_string().contains("profile more") && failure.to_string().contains("no way"), "{failure}");
 }

@@ -1,11 +1,9 @@
-//! What tests start and stop.
-
-pub(crate) mod registry;
 //! What several tests need: the program, the lab, a registry, the shop that is delivered.
 
 mod daemon;
 mod lab;
 mod program;
+pub(crate) mod registry;
 mod shop;
 mod upstream;
 
