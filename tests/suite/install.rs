@@ -104,9 +104,7 @@ fn archive(folder: &Path, version: &str, namespace: &str, apps: &[(&str, String)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_install_carries_a_delivery_over() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let namespace = "rel-install";
     let _space = Space::new(namespace);
     let folder = tempfile::tempdir().unwrap();
@@ -170,9 +168,7 @@ async fn cluster_install_carries_a_delivery_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_install_without_rights_writes_nothing() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let namespace = "rel-rights";
     let _space = Space::new(namespace);
     run("kubectl", &["create", "namespace", namespace]);

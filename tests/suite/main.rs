@@ -5,6 +5,7 @@
     clippy::print_stderr,
     clippy::zombie_processes,
     clippy::format_collect,
+    clippy::await_holding_lock,
     reason = "a test that panics says where, and says why it did nothing"
 )]
 

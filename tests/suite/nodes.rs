@@ -1,4 +1,4 @@
-//! Images into real nodes: run with `OFFLINE_LAB=1` and `KUBECONFIG` of a lab (tests/lab) whose nodes hold only the pause image.
+//! Images into real nodes:.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test that cannot go on panics, and tells what it measured")]
 
@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -23,28 +23,28 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Config,
     api::{DeleteParams, ListParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
 };
 use offline::{
     cluster::nodes::{Blobs, ImportOptions, NodeImage, NodeSelection, NodesError, PlatformImage, cleanup, import},
-    oci::{Descriptor, Digest, Manifest, Platform, media_type},
+    oci::{Descriptor, Digest, Platform, media_type},
     progress::{Event, Reporter, SharedReporter, Silent},
 };
 use serde_json::json;
 
+use crate::support;
+
 const BUSYBOX: &str = "/bin/busybox";
 
-/// Whether the lab is meant to be used.
-fn lab(test: &str) -> bool {
-    let on = std::env::var("OFFLINE_LAB").is_ok_and(|v| v == "1");
-    if !on {
-        eprintln!("{test}: not run, OFFLINE_LAB=1 is not set");
-    }
-    on
+/// The cluster, for this test alone: what it leaves, and what nodes hold, is counted.
+fn lab() -> Option<RwLockWriteGuard<'static, ()>> {
+    support::lab().map(support::Lab::own)
 }
 
 async fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = Config::infer().await.expect("KUBECONFIG of the lab");
+    let kubeconfig = Kubeconfig::read_from(support::lab().unwrap().kubeconfig()).unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     config.default_retry = false;
     Client::try_from(config).unwrap()
 }
@@ -197,9 +197,7 @@ impl Reporter for Heard {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_get_images_that_run_and_a_second_import_moves_nothing() {
-    if !lab("cluster_nodes_get_images_that_run") {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let client = client().await;
     let salt = salt();
     let mut memory = Memory::default();
@@ -272,9 +270,7 @@ const SIZE: usize = 40 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_go_on_where_a_killed_stream_stopped() {
-    if !lab("cluster_nodes_go_on_where_a_killed_stream_stopped") {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let client = client().await;
     let salt = salt();
     let mut memory = Memory::default();
@@ -302,9 +298,7 @@ async fn cluster_nodes_go_on_where_a_killed_stream_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_failures_name_their_subject_and_leave_nothing() {
-    if !lab("cluster_nodes_failures_name_their_subject_and_leave_nothing") {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let client = client().await;
     let salt = salt();
     let image = |hook: Option<Hook>| {
@@ -352,9 +346,7 @@ async fn cluster_nodes_failures_name_their_subject_and_leave_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_cancelled_import_can_be_cleaned_up() {
-    if !lab("cluster_nodes_cancelled_import_can_be_cleaned_up") {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let client = client().await;
     let salt = salt();
     let mut memory = Memory::default();
@@ -378,44 +370,4 @@ async fn cluster_nodes_cancelled_import_can_be_cleaned_up() {
     cleanup(&client, &options).await.unwrap();
     println!("cleaned up in {:?}", started.elapsed());
     assert_nothing_left(&client, &options).await;
-}
-
-/// An OCI layout in a folder.
-struct Layout(PathBuf);
-
-impl Blobs for Layout {
-    fn read_at(&self, digest: &Digest, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        fs::File::open(self.0.join("blobs/sha256").join(digest.hex()))?.read_at(buf, offset)
-    }
-}
-
-/// A measurement: `OFFLINE_PRODUCT` is an OCI layout whose manifests have ref.name annotations, `OFFLINE_NODE` the node.
-#[tokio::test(flavor = "multi_thread")]
-async fn cluster_nodes_measure_a_product() {
-    let Some(folder) = std::env::var_os("OFFLINE_PRODUCT").map(PathBuf::from).filter(|_| lab("cluster_nodes_measure_a_product")) else { return };
-    tracing_subscriber::fmt().with_env_filter("offline=debug").init();
-    let client = client().await;
-    let index: offline::oci::Index = serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
-    let images: Vec<NodeImage> = index
-        .manifests
-        .into_iter()
-        .map(|root| {
-            let bytes = fs::read(folder.join("blobs/sha256").join(root.digest.hex())).unwrap();
-            let manifest: Manifest = serde_json::from_slice(&bytes).unwrap();
-            let name = root.annotation("org.opencontainers.image.ref.name").unwrap().replace("127.0.0.1:5577", "registry.invalid");
-            let documents = vec![root.clone(), manifest.config];
-            let per_platform = vec![PlatformImage { platform: Platform::linux_amd64(), manifest: root.clone(), documents, layers: manifest.layers }];
-            NodeImage { names: vec![name], root, per_platform }
-        })
-        .collect();
-    let nodes = std::env::var("OFFLINE_NODE").map_or(NodeSelection::All, |n| NodeSelection::Names(vec![n]));
-    for round in 1..=2 {
-        let options = ImportOptions { nodes: nodes.clone(), ..options("offline-measure") };
-        let started = Instant::now();
-        let outcome = import(&client, Arc::new(Layout(folder.clone())), &images, &options, Arc::new(Silent)).await.unwrap();
-        println!("round {round}: {:?} altogether", started.elapsed());
-        for node in outcome.nodes {
-            println!("  {node:?}");
-        }
-    }
 }

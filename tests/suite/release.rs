@@ -1,6 +1,11 @@
-//! Releases on the real cluster of the lab, with real helm 3 and 4 as the judges. Run where `OFFLINE_LAB=1` is set.
+//! Releases on the real cluster of the lab, with real helm 3 and 4 as the judges.
 
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, RwLockReadGuard},
+    time::Duration,
+};
 
 use offline::{
     cluster::{
@@ -13,19 +18,21 @@ use offline::{
 };
 use serde_json::{Value, json};
 
+use crate::support;
+
 const PAUSE: &str = "registry.k8s.io/pause:3.10";
 
-pub(crate) fn lab() -> bool {
-    std::env::var_os("OFFLINE_LAB").is_some()
+/// The cluster, shared with other tests, where there is to be one.
+pub(crate) fn lab() -> Option<RwLockReadGuard<'static, ()>> {
+    support::lab().map(support::Lab::share)
 }
 
 fn kubeconfig() -> PathBuf {
-    PathBuf::from(std::env::var("LAB").unwrap_or_else(|_| "/tmp/offline-lab".into())).join("admin.kubeconfig")
+    support::lab().unwrap().kubeconfig()
 }
 
 fn tool(name: &str) -> Command {
-    let bin = std::env::var_os("HOME").map(PathBuf::from).unwrap().join(".cache/offline-lab/bin");
-    let mut command = Command::new(bin.join(name));
+    let mut command = Command::new(support::tool(name));
     command.env("KUBECONFIG", kubeconfig());
     command
 }
@@ -135,9 +142,7 @@ fn versions(namespace: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_release_is_helms_to_take_over() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     for (helm, namespace) in [("helm3", "rel-over3"), ("helm4", "rel-over4")] {
         let _space = Space::new(namespace);
         let cluster = connect().await;
@@ -171,9 +176,7 @@ async fn cluster_release_is_helms_to_take_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_release_of_helm_is_ours_to_take_over() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let chart = tempfile::tempdir().unwrap();
     std::fs::create_dir(chart.path().join("templates")).unwrap();
     std::fs::write(chart.path().join("Chart.yaml"), "apiVersion: v2\nname: probe\nversion: 0.9.0\n").unwrap();
@@ -197,9 +200,7 @@ async fn cluster_release_of_helm_is_ours_to_take_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_failed_app_leaves_nothing() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let namespace = "rel-fail";
     let _space = Space::new(namespace);
     let cluster = connect().await;
@@ -235,9 +236,7 @@ async fn cluster_failed_app_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_foreign_objects_and_pending_releases_are_left_alone() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let namespace = "rel-foreign";
     let _space = Space::new(namespace);
     run("kubectl", &["create", "namespace", namespace]);
@@ -265,9 +264,7 @@ fn base64(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_hooks_that_fail_say_why() {
-    if !lab() {
-        return;
-    }
+    let Some(_lab) = lab() else { return };
     let namespace = "rel-hook";
     let _space = Space::new(namespace);
     let cluster = connect().await;
