@@ -146,8 +146,8 @@ impl Unverified {
         for entry in self.entries.iter().filter(|entry| entry.name.is_signature()) {
             let flaw = |text: &str| Flaw::new(entry.label.clone(), Fault::Format(text.into()));
             let text = String::from_utf8(self.read(entry)?.into()).map_err(|_| flaw("it is not text"))?;
-            let padded = text.strip_suffix('\n').ok_or_else(|| flaw("it does not end in a line feed"))?;
-            let bundle = padded.trim_end_matches(' ');
+            // JSON's white space (RFC 8259, section 2), and nothing else, may follow: cosign's own bundle ends as it likes.
+            let bundle = text.trim_end_matches([' ', '\t', '\r', '\n']);
             if !bundle.is_empty() {
                 signatures.push((entry.label.clone(), bundle.to_owned()));
             }

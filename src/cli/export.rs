@@ -38,12 +38,12 @@ pub(super) struct ExportArgs {
 
 impl ExportArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let delivery = read_delivery(&self.file)?;
         if self.key.is_none() && !self.allow_unsigned && !self.dry_run {
             return Err(Failure::new(Kind::Usage, "an archive is signed: wanted --key KEY")
                 .hint("`kubectl offline keygen` makes a key pair")
                 .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
         }
-        let delivery = read_delivery(&self.file)?;
         let password = args::key_password(context);
         let signer = self.key.as_deref().map(|key| sign::private_key(key, password.as_ref())).transpose()?;
         let options = export::ExportOptions {

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::{
     context::Context,
     failure::{Failure, Kind},
-    report::Printer,
+    report::{self, Printer},
 };
 
 /// Carry applications into Kubernetes clusters that cannot reach the internet
@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are asked for and no failure; clap knows which stream each belongs to.
-            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -78,8 +78,7 @@ pub fn main() -> ExitCode {
     let context = Context::from_env();
     let printer = Printer::new(context.no_color, cli.global.quiet);
     if cli.global.debug {
-        let filter = tracing_subscriber::EnvFilter::new("offline=debug,warn");
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        report::show_log();
     }
     match cli.command.run(&context, &printer) {
         Ok(()) => ExitCode::SUCCESS,

@@ -100,9 +100,11 @@ impl Object {
 
     pub(super) async fn live(&self, client: &Client) -> Result<Option<Value>, ClusterError> {
         let wrap = |e| ClusterError::request("read", self.key.to_string(), e);
-        match self.api(client).get_opt(&self.key.name).await.map_err(wrap)? {
-            Some(object) => as_value(&self.key, &object).map(Some),
-            None => Ok(None),
+        match self.api(client).get(&self.key.name).await {
+            Ok(object) => as_value(&self.key, &object).map(Some),
+            // Where even the kind is still to come (its definition is part of the release), the server answers in plain text.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(wrap(error)),
         }
     }
 

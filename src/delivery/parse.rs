@@ -28,7 +28,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Delivery, DeliveryError> {
         return Err(fail(vec![Diagnostic::at(text, 0..0, format!("the file has {} bytes; at most {TEXT_MAX} are read", text.len()), None)]));
     }
     let node = goyaml::parse_nodes(text).map_err(|error| fail(vec![yaml_error(text, &error)]))?;
-    let value = node.to_value().map_err(|error| fail(vec![yaml_error(text, &error)]))?;
+    let mut value = node.to_value().map_err(|error| fail(vec![yaml_error(text, &error)]))?;
+    words_stay_words(&node, &mut value);
 
     if value.is_null() {
         return Err(fail(vec![Diagnostic::at(text, 0..0, "the file is empty".into(), Some("`kubectl offline schema` shows what belongs in it".into()))]));
@@ -52,6 +53,29 @@ pub fn parse(path: &Path, text: &str) -> Result<Delivery, DeliveryError> {
         return Err(fail(diagnostics));
     }
     Ok(Delivery { name: document.metadata.name, version: document.metadata.version, spec, text: text.to_owned(), path: path.to_owned() })
+}
+
+/// `namespace: n` is a name here. YAML 1.1 makes booleans of y, n, yes, no, on and off, and Helm's values files keep it so; in
+/// delivery.yaml only `true` and `false` are (YAML 1.2, core schema), except under `set`, which holds Helm's values.
+fn words_stay_words(node: &Node, value: &mut Value) {
+    match value {
+        Value::Bool(_) => {
+            if let Some(word) = node.text()
+                && !matches!(word, "true" | "True" | "TRUE" | "false" | "False" | "FALSE")
+            {
+                *value = Value::String(word.to_owned());
+            }
+        }
+        Value::Array(items) => items.iter_mut().zip(node.items()).for_each(|(item, node)| words_stay_words(node, item)),
+        Value::Object(map) => {
+            for (key, item) in map.iter_mut().filter(|(key, _)| *key != "set") {
+                if let Some(node) = node.get(key) {
+                    words_stay_words(node, item);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn located(text: &str, node: &Node, checker: Checker) -> Vec<Diagnostic> {

@@ -8,7 +8,7 @@ use crate::{
     archive::{self, Archive, ArchiveError, Fault, Standing, Trust},
     failure::{Failure, Kind},
     io::{self, FileError},
-    progress::Reporter,
+    progress::{Event, Reporter},
     signing::{KEY_MAX, PublicKey, TrustedKeys},
 };
 
@@ -59,6 +59,9 @@ fn public_key(path: &Path) -> Result<PublicKey, Failure> {
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let trust = trust.load()?;
+    if matches!(trust, Trust::AllowUnsigned) {
+        reporter.event(Event::Warning(format!("`{}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from", path.display())));
+    }
     archive::open(path).and_then(|unverified| unverified.verify(&trust, reporter)).map_err(archive_failure)
 }
 

@@ -34,7 +34,9 @@ pub(super) fn render(failure: &Failure, color: bool) -> String {
 }
 
 fn delivery(wrong: &DeliveryError, color: bool) -> String {
-    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let mut theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    // Carets, as compilers and `kubectl` users know them.
+    theme.characters.underline = '^';
     let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
     let mut out = String::new();
     for d in &wrong.diagnostics {

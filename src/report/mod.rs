@@ -5,4 +5,10 @@ mod printer;
 mod progress;
 pub mod text;
 
+/// Sends what the program logs inside to standard error (`--debug`).
+pub fn show_log() {
+    let filter = tracing_subscriber::EnvFilter::new("offline=debug,warn");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
 pub use printer::{Format, Printer};

@@ -131,7 +131,7 @@ fn cluster_a_reader_may_not_install() {
     let reader = folder.path().join("reader");
     lab.reader("may-read", &reader);
     let before = lab.names();
-    install(lab, folder.path(), &archive, Some(&reader)).code(5).says("forbidden");
+    install(lab, folder.path(), &archive, Some(&reader)).code(5).says("lacks rights");
     lab.nothing_left(&before);
     lab.kubectl(&["delete", "clusterrole,clusterrolebinding", "may-read-read"]);
     lab.delete_namespace("may-read");

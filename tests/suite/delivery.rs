@@ -93,6 +93,14 @@ fn all_mistakes_at_once() {
 }
 
 #[test]
+fn yaml_1_1_words_are_names_except_in_values() {
+    let text = GOOD.replace("namespace: data", "namespace: n").replace("replicas: 2", "on: yes");
+    let delivery = parse(Path::new("delivery.yaml"), &text).unwrap();
+    assert_eq!(delivery.spec.apps[1].namespace, "n");
+    assert_eq!(delivery.spec.apps[0].set["true"], serde_json::json!(true));
+}
+
+#[test]
 fn wrong_yaml_has_a_line() {
     for (text, line) in [("a: [1\nb: 2\n", 2), ("a: b: c\n", 1), ("\ta: 1\n", 1), ("", 1), ("# nothing\n", 1), ("- a\n", 1)] {
         let error = parse(Path::new("delivery.yaml"), text).expect_err(text);

@@ -40,7 +40,11 @@ fn crane_and_regctl_read_the_folder() {
     let config = registry.docker_config();
     let target = format!("{}/crane", registry.host);
     run(Command::new(tool("crane")).env("DOCKER_CONFIG", config).args(["push", "--index"]).arg(&layout).arg(&target));
-    let source = format!("ocidir://{}:{IMAGE}", layout.display());
+    // regctl's tags hold no `/`, so the image is named by its digest.
+    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let named = |entry: &&serde_json::Value| entry["annotations"]["org.opencontainers.image.ref.name"] == IMAGE;
+    let digest = index["manifests"].as_array().unwrap().iter().find(named).unwrap()["digest"].as_str().unwrap().to_owned();
+    let source = format!("ocidir://{}@{digest}", layout.display());
     let told = run(Command::new(tool("regctl")).env("HOME", folder.path()).args(["image", "config", &source]));
     assert!(told.contains("amd64"), "{told}");
 }

@@ -40,7 +40,7 @@ impl Upstream {
         let mut http = format!("http:\n  addr: 127.0.0.1:{port}\n");
         if tls {
             certificate(at);
-            http = format!("{http}  tls: {{certificate: {0}/ca.crt, key: {0}/ca.key}}\n", at.display());
+            http = format!("{http}  tls: {{certificate: {0}/server.crt, key: {0}/server.key}}\n", at.display());
         }
         let config = format!(
             "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {0}/data}}, delete: {{enabled: true}}}}\n{http}auth: {{htpasswd: {{realm: shop, path: {0}/htpasswd}}}}\n",
@@ -59,7 +59,7 @@ impl Upstream {
         self.folder.path()
     }
 
-    /// The certificate, where there is TLS.
+    /// The certificate authority, where there is TLS.
     pub(crate) fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
@@ -107,21 +107,9 @@ fn basic() -> String {
 }
 
 fn certificate(folder: &Path) {
-    run(Command::new("openssl").current_dir(folder).args([
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.crt",
-        "-subj",
-        "/CN=registry",
-        "-days",
-        "3",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]));
+    let openssl = |arguments: &str| run(Command::new("openssl").args(arguments.split(' ')).current_dir(folder));
+    fs::write(folder.join("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n").unwrap();
+    openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=shop-ca -days 3");
+    openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=registry");
+    openssl("x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 3 -extfile ext");
 }
