@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    chart::values::Kind,
+    chart::{TemplateText, values::Kind},
     context::Context,
     failure::Failure,
     ops::template::{self, TemplateOptions},
@@ -12,6 +12,7 @@ use crate::{
 
 /// Render a chart and print the result, as `helm template` does
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `helm template`")]
 pub(super) struct TemplateArgs {
     /// `CHART`, or `NAME CHART`; a chart is a folder or a .tgz
     #[arg(required = true, num_args = 1..=2, value_names = ["NAME", "CHART"])]
@@ -72,9 +73,7 @@ impl TemplateArgs {
             kube_version: self.kube_version,
             api_versions: self.api_versions,
             is_upgrade: self.is_upgrade,
-            include_crds: self.include_crds,
-            skip_tests: self.skip_tests,
-            no_hooks: self.no_hooks,
+            print: TemplateText { include_crds: self.include_crds, no_hooks: self.no_hooks, skip_tests: self.skip_tests },
             helm4: self.helm_version == "4",
         };
         let outcome = template::run(&options)?;

@@ -34,12 +34,8 @@ pub struct TemplateOptions {
     pub api_versions: Vec<String>,
     /// Render an upgrade.
     pub is_upgrade: bool,
-    /// Print definitions as well.
-    pub include_crds: bool,
-    /// Leave out tests.
-    pub skip_tests: bool,
-    /// Leave out hooks.
-    pub no_hooks: bool,
+    /// What of it to print.
+    pub print: TemplateText,
     /// Do as Helm 4 does.
     pub helm4: bool,
 }
@@ -75,6 +71,6 @@ pub fn run(options: &TemplateOptions) -> Result<TemplateOutcome, Failure> {
         render.dialect = Dialect::Helm4;
     }
     let rendered = chart::render(&chart, &user, &render).map_err(|e| Failure::new(Kind::Usage, e))?;
-    let text = rendered.template_text(TemplateText { include_crds: options.include_crds, no_hooks: options.no_hooks, skip_tests: options.skip_tests });
+    let text = rendered.template_text(options.print);
     Ok(TemplateOutcome { text, warnings: rendered.warnings })
 }

@@ -47,10 +47,13 @@ fn every_field_is_read() {
     assert_eq!(delivery.resolve(Path::new("x")), Path::new("dir/x"));
 }
 
+/// Line, column, and a part of the message.
+type Place = (usize, usize, &'static str);
+
 /// A change to the good file, and what must be said, with line and column.
 #[test]
 fn each_mistake_is_found_at_its_place() {
-    let cases: &[(&str, &str, &[(usize, usize, &str)])] = &[
+    let cases: &[(&str, &str, &[Place])] = &[
         ("platforms: [linux", "platfroms: [linux", &[(6, 3, "`spec` has no key `platfroms`")]),
         ("version: \"1.0\"", "version: 1.0", &[(4, 33, "`metadata.version` is the number 1.0; wanted a string")]),
         ("kind: Delivery", "kind: Deliver", &[(3, 7, "wanted Delivery")]),

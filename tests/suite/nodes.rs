@@ -5,8 +5,6 @@
 use std::{
     collections::HashMap,
     fs, io,
-    os::unix::fs::FileExt as _,
-    path::PathBuf,
     process::Command,
     sync::{
         Arc, Mutex, RwLockWriteGuard,
