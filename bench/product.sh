@@ -2,8 +2,8 @@
 # Export and import of a product's worth of images, each beside a peer in the same run.
 #   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar
 #   bench/product.sh verify      our verify beside sha256sum
-#   bench/product.sh import      our import into node 1 and 2 beside `ctr images import`, on fresh disks
-# Needs the tools of tests/lab/build.sh, and for `import` a running lab with nothing of the product on its nodes.
+#   bench/product.sh import I    our import into node I of a lab that it starts, beside `ctr images import` there; each on a disk made for it
+# Needs the tools of tests/lab/build.sh, and root for `import`.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=${BENCH_DIR:-$(mktemp -d)}
@@ -57,6 +57,27 @@ case ${1:-export} in
     for _ in 1 2 3 4 5; do
       timed "verify   " "$program" -q verify "$work/product.tar" --key "$work/offline.pub"
       timed "sha256sum" sha256sum "$work/product.tar"
+    done ;;
+  import)
+    node=${2:-2}; lab=$here/tests/lab/lab.sh
+    export LAB=$work/lab LAB_NAME=offbench LAB_NET=172.31.79 LAB_API_PORT=6463 LAB_ETCD_PORT=2419
+    trap 'umount -l "$LAB/node$node/containerd" 2>/dev/null || true; "$lab" down' EXIT
+    "$lab" up 2 >/dev/null
+    export KUBECONFIG=$LAB/admin.kubeconfig
+    other=$((3 - node)); "$lab" stop-node "$other"; kubectl delete node "node$other" >/dev/null
+    fresh() { # ext4 looks through what was deleted from it lately, for minutes: so each run gets a file system of its own
+      umount -l "$LAB/node$node/containerd" 2>/dev/null || true # here first: whoever sees this mount counts as a part of the node
+      "$lab" stop-node "$node"; sleep 1
+      rm -rf "$LAB/node$node" "$work/disk"; mkdir -p "$LAB/node$node/containerd"
+      truncate -s 8G "$work/disk"; mkfs.ext4 -q "$work/disk"; mount -o loop "$work/disk" "$LAB/node$node/containerd"
+      "$lab" node "$node"; sleep 2
+      for _ in $(seq 120); do kubectl get node "node$node" | grep -q ' Ready' && break; sleep .5; done
+      sync; sleep 3
+    }
+    for _ in 1 2 3; do
+      fresh; timed "ours  " "$program" -q install "$work/product.tar" --key "$work/offline.pub"
+      timed "repeat" "$program" -q install "$work/product.tar" --key "$work/offline.pub"
+      fresh; timed "ctr   " "$lab" ctr "$node" images import "$work/crane.tar"
     done ;;
   *) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -192,7 +192,10 @@ stop_node() {
   rm -f "$LAB/pid/node$i"
   for p in $(ip netns pids "$NAME$i" 2>/dev/null); do kill -9 "$p" 2>/dev/null || true; done
   for p in $(grep -lsF "/$NAME$i/" /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3); do kill -9 "$p" 2>/dev/null || true; done
-  for p in $(grep -lsF -- "$LAB/node$i/" /proc/[0-9]*/mountinfo 2>/dev/null | cut -d/ -f3); do [ "$p" = $$ ] || kill -9 "$p" 2>/dev/null || true; done
+  for p in $(grep -lsF -- "$LAB/node$i/" /proc/[0-9]*/mountinfo 2>/dev/null | cut -d/ -f3); do
+    # a mount below the node in this very namespace (a test disk) makes nobody a part of the node
+    [ "$(readlink "/proc/$p/ns/mnt" 2>/dev/null)" = "$(readlink /proc/self/ns/mnt)" ] || kill -9 "$p" 2>/dev/null || true
+  done
 }
 down() {
   local f i
