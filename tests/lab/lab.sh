@@ -100,8 +100,9 @@ up() {
 }
 
 node() {
-  local i=$1 d=$LAB/node$1 containerd=containerd ctr=ctr path='$PATH'
-  ((i % 2)) || { containerd=$BIN/containerd2; ctr=$BIN/ctr2; path="$BIN:\$PATH"; } # each containerd finds its own shim first
+  local i=$1 d=$LAB/node$1 containerd=containerd ctr=ctr path
+  path=$(tr ':' '\n' <<<"$PATH" | grep -vxF "$BIN" | paste -sd:) # each containerd finds its own shim first, whatever the caller's PATH
+  ((i % 2)) || { containerd=$BIN/containerd2; ctr=$BIN/ctr2; path=$BIN:$path; }
   mkdir -p "$d"/{run,containerd,kubelet,netns,cni-conf,cni-state,pod-logs,container-logs}
   ip netns add "$NAME$i" 2>/dev/null || true
   if ! ip -n "$NAME$i" link show eth0 >/dev/null 2>&1; then
