@@ -13,7 +13,7 @@ use super::{Budget, EngineError, Lookup, Program, Source, objects};
 use crate::chart::funcs::{self, Call};
 use crate::chart::gotmpl::{self, Template};
 use crate::chart::lower::{self, Action, Site, Sites};
-use crate::chart::value::{Go, IntKind, Map, print, sprint};
+use crate::chart::value::{Go, IntKind, Map, print, sprint, take_overflow};
 
 /// Helm's own limit on nested includes of one name.
 const MAX_INCLUDE: usize = 1000;
@@ -340,6 +340,7 @@ fn environment(run: &Arc<Run>) -> Environment<'static> {
     env.set_formatter(|out: &mut Output, _: &mut State, value: &Value| {
         let mut text = String::new();
         print(&unwrap(value), &mut text);
+        take_overflow().map_err(failure)?;
         out.write_str(&text).map_err(Error::from)
     });
     env.add_function("cell", |value: Value| Value::from_object(Cell(Mutex::new(value))));
@@ -384,7 +385,9 @@ fn add_control(env: &mut Environment<'static>, run: &Arc<Run>) {
         let args: Vec<Go> = args.iter().map(unwrap).collect();
         check(&site, function, arguments, &args).map_err(failure)?;
         let mut call = Call { args, run: &shared, env: state.env() };
-        let result = (function.call)(&mut call).map_err(|e| failure(site.error(&format!("error calling {}: {e}", function.name))))?;
+        let result = (function.call)(&mut call)
+            .and_then(|value| take_overflow().map(|()| value))
+            .map_err(|e| failure(site.error(&format!("error calling {}: {e}", function.name))))?;
         if let Go::Str(text) = &result {
             shared.reserve(text.len() as u64).map_err(failure)?;
         }

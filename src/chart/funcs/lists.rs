@@ -32,14 +32,12 @@ pub(super) const ALL: &[Function] = &[
         Ok(Go::list(all))
     }),
     fixed("reverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
-    fixed("uniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)))),
+    fixed("uniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)?))),
     fixed("compact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
-    variadic("without", &[Any, Any], |c| {
-        let all = items(c, 0, "without")?;
-        Ok(Go::list(all.into_iter().filter(|i| !c.args[1..].iter().any(|w| deep_equal(i, w))).collect()))
-    }),
-    fixed("has", &[Any, Any], |c| Ok(items(c, 1, "has")?.iter().any(|i| deep_equal(i, &c.args[0])).into())),
-    fixed("mustHas", &[Any, Any], |c| Ok(items(c, 1, "has")?.iter().any(|i| deep_equal(i, &c.args[0])).into())),
+    variadic("without", &[Any, Any], without),
+    variadic("mustWithout", &[Any, Any], without),
+    fixed("has", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
+    fixed("mustHas", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
     fixed("chunk", &[Int, Any], |c| {
         let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
         Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
@@ -80,14 +78,33 @@ fn append(c: &mut Call<'_>) -> Result<Go, String> {
     Ok(Go::list(all))
 }
 
-fn unique(all: Vec<Go>) -> Vec<Go> {
+fn unique(all: Vec<Go>) -> Result<Vec<Go>, String> {
     let mut out: Vec<Go> = Vec::new();
     for item in all {
-        if !out.iter().any(|o| deep_equal(o, &item)) {
+        if !contains(&out, &item)? {
             out.push(item);
         }
     }
-    out
+    Ok(out)
+}
+
+fn contains(items: &[Go], wanted: &Go) -> Result<bool, String> {
+    for item in items {
+        if deep_equal(item, wanted)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn without(c: &mut Call<'_>) -> Result<Go, String> {
+    let mut kept = Vec::new();
+    for item in items(c, 0, "without")? {
+        if !contains(&c.args[1..], &item)? {
+            kept.push(item);
+        }
+    }
+    Ok(Go::list(kept))
 }
 
 fn slice(c: &mut Call<'_>) -> Result<Go, String> {
