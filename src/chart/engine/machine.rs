@@ -438,7 +438,10 @@ fn iterate(value: &Go, pairs: bool) -> Result<Vec<Value>, String> {
 
 /// Go's `evalFieldChain`.
 fn fields(site: &Site, mut receiver: Go, args: &[Go]) -> Result<Go, String> {
-    let Action::Fields(names) = &site.action else { return Err("not a field".to_owned()) };
+    let Action::Fields(names, tolerant) = &site.action else { return Err("not a field".to_owned()) };
+    if *tolerant && matches!(receiver, Go::Nil) {
+        return Ok(Go::Nil);
+    }
     for (i, name) in names.iter().enumerate() {
         let args = if i + 1 == names.len() { args } else { &[] };
         receiver = field(site, &receiver, name, args)?;

@@ -50,8 +50,15 @@ pub(super) const ALL: &[Function] = &[
     fixed("sha512sum", &[Str], |c| Ok(hex(&Sha512::digest(c.str(0).as_bytes())).into())),
     fixed("urlParse", &[Str], |c| Ok(url_parse(&c.str(0)))),
     fixed("base", &[Str], |c| Ok(base(&c.str(0)).into())),
+    fixed("osBase", &[Str], |c| Ok(base(&c.str(0)).into())),
     fixed("dir", &[Str], |c| Ok(dir(&c.str(0)).into())),
+    fixed("osDir", &[Str], |c| Ok(dir(&c.str(0)).into())),
     fixed("ext", &[Str], |c| {
+        let name = c.str(0);
+        let last = name.rsplit('/').next().unwrap_or_default();
+        Ok(last.rfind('.').map_or("", |i| &last[i..]).into())
+    }),
+    fixed("osExt", &[Str], |c| {
         let name = c.str(0);
         let last = name.rsplit('/').next().unwrap_or_default();
         Ok(last.rfind('.').map_or("", |i| &last[i..]).into())

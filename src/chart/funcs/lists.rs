@@ -9,9 +9,17 @@ pub(super) const ALL: &[Function] = &[
     variadic("list", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
     variadic("tuple", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
     fixed("first", &[Any], |c| Ok(items(c, 0, "first")?.first().cloned().unwrap_or(Go::Nil))),
+    fixed("mustFirst", &[Any], |c| Ok(items(c, 0, "first")?.first().cloned().unwrap_or(Go::Nil))),
     fixed("last", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
+    fixed("mustLast", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
     fixed("rest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
+    fixed("mustRest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
     fixed("initial", &[Any], |c| {
+        let mut all = items(c, 0, "initial")?;
+        all.pop();
+        Ok(Go::list(all))
+    }),
+    fixed("mustInitial", &[Any], |c| {
         let mut all = items(c, 0, "initial")?;
         all.pop();
         Ok(Go::list(all))
@@ -19,7 +27,13 @@ pub(super) const ALL: &[Function] = &[
     fixed("append", &[Any, Any], append),
     fixed("mustAppend", &[Any, Any], append),
     fixed("push", &[Any, Any], append),
+    fixed("mustPush", &[Any, Any], append),
     fixed("prepend", &[Any, Any], |c| {
+        let mut all = vec![c.any(1)];
+        all.extend(items(c, 0, "prepend")?);
+        Ok(Go::list(all))
+    }),
+    fixed("mustPrepend", &[Any, Any], |c| {
         let mut all = vec![c.any(1)];
         all.extend(items(c, 0, "prepend")?);
         Ok(Go::list(all))
@@ -32,8 +46,11 @@ pub(super) const ALL: &[Function] = &[
         Ok(Go::list(all))
     }),
     fixed("reverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
+    fixed("mustReverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
     fixed("uniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)?))),
+    fixed("mustUniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)?))),
     fixed("compact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
+    fixed("mustCompact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
     variadic("without", &[Any, Any], without),
     variadic("mustWithout", &[Any, Any], without),
     fixed("has", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
@@ -42,7 +59,12 @@ pub(super) const ALL: &[Function] = &[
         let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
         Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
     }),
+    fixed("mustChunk", &[Int, Any], |c| {
+        let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
+        Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
+    }),
     variadic("slice", &[Any, Any], slice),
+    variadic("mustSlice", &[Any, Any], slice),
     fixed("len", &[Any], |c| match c.any(0) {
         Go::Str(s) => Ok(Go::int(s.len())),
         Go::Bytes(b) => Ok(Go::int(b.len())),
@@ -67,7 +89,14 @@ fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
             Some(Go::List(items)) => Ok(items.to_vec()),
             _ => Err(format!("Cannot find {name} on type {}", h.kind())),
         },
-        other => Err(format!("Cannot find {name} on type {}", other.kind())),
+        other => Err(match name {
+            "slice" => format!("list should be type of slice or array but {}", other.kind()),
+            "append" => format!("Cannot push on type {}", other.kind()),
+            "prepend" | "compact" => format!("Cannot {name} on type {}", other.kind()),
+            "chunk" => format!("Cannot chunk type {}", other.kind()),
+            "concat" => format!("Cannot concat type {} as list", other.kind()),
+            _ => format!("Cannot find {name} on type {}", other.kind()),
+        }),
     }
 }
 

@@ -9,8 +9,10 @@ mod dicts;
 mod encoding;
 mod glob;
 mod helm;
+mod layout;
 mod lists;
 mod math;
+mod secrets;
 mod semver;
 mod strings;
 
@@ -143,8 +145,8 @@ const fn variadic(name: &'static str, params: &'static [Kind], call: Body) -> Fu
 fn table() -> &'static HashMap<&'static str, &'static Function> {
     static TABLE: OnceLock<HashMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let themes: [&'static [Function]; 9] =
-            [convert::ALL, dates::ALL, dicts::ALL, encoding::ALL, helm::ALL, lists::ALL, math::ALL, semver::ALL, strings::ALL];
+        let themes: [&'static [Function]; 10] =
+            [convert::ALL, dates::ALL, dicts::ALL, encoding::ALL, helm::ALL, lists::ALL, math::ALL, secrets::ALL, semver::ALL, strings::ALL];
         themes.into_iter().flatten().map(|f| (f.name, f)).collect()
     })
 }

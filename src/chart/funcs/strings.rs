@@ -67,7 +67,13 @@ pub(super) const ALL: &[Function] = &[
     fixed("regexMatch", &[Str, Str], |c| Ok(compile(&c.str(0)).is_ok_and(|r| r.is_match(&c.str(1))).into())),
     fixed("mustRegexMatch", &[Str, Str], |c| Ok(compile(&c.str(0))?.is_match(&c.str(1)).into())),
     fixed("regexFind", &[Str, Str], |c| Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
+    fixed("mustRegexFind", &[Str, Str], |c| Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
     fixed("regexFindAll", &[Str, Str, Int], |c| {
+        let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
+        let text = c.str(1);
+        Ok(Go::strings(compile(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str())))
+    }),
+    fixed("mustRegexFindAll", &[Str, Str, Int], |c| {
         let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
         let text = c.str(1);
         Ok(Go::strings(compile(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str())))
@@ -75,7 +81,16 @@ pub(super) const ALL: &[Function] = &[
     fixed("regexReplaceAll", &[Str, Str, Str], regex_replace),
     fixed("mustRegexReplaceAll", &[Str, Str, Str], regex_replace),
     fixed("regexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(compile(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
+    fixed("mustRegexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(compile(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
     fixed("regexSplit", &[Str, Str, Int], |c| {
+        let text = c.str(1);
+        let expression = compile(&c.str(0))?;
+        Ok(match usize::try_from(c.int(2)) {
+            Ok(n) => Go::strings(expression.splitn(&text, n)),
+            Err(_) => Go::strings(expression.split(&text)),
+        })
+    }),
+    fixed("mustRegexSplit", &[Str, Str, Int], |c| {
         let text = c.str(1);
         let expression = compile(&c.str(0))?;
         Ok(match usize::try_from(c.int(2)) {
