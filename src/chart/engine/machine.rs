@@ -461,7 +461,8 @@ fn field(site: &Site, receiver: &Go, name: &str, args: &[Go]) -> Result<Go, Stri
                 Some(_) if !args.is_empty() => Err(site.error(&format!("{name} has arguments but cannot be invoked as function"))),
                 Some(value) => Ok(value),
                 None if host.missing_is_nil() => Ok(Go::Nil),
-                None => Err(site.error(&format!("can't evaluate field {name} in type {}", host.type_name()))),
+                // Hosts are found in maps, so Go names the interface they are in.
+                None => Err(site.error(&format!("can't evaluate field {name} in type interface {{}}"))),
             }
         }
         // Elements of maps and slices are interfaces: that is the type Go names.

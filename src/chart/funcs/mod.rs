@@ -1,7 +1,9 @@
 //! The functions of templates: Go's builtins, sprig's and Helm's, by theme.
 //!
-//! Not there yet (a template that names one fails to parse, as with an unknown name in Go): encryption and key generation (`genCA`,
-//! `genSignedCert`, `derivePassword`, `htpasswd`, `bcrypt`, `encryptAES`…), TOML, and rarely used string and path helpers.
+//! Not there (a template that names one fails to parse, as with any unknown name in Go: `function "x" not defined`):
+//! certificates and keys (`genPrivateKey`, `genCA`, `genCAWithKey`, `genSelfSignedCert`, `genSelfSignedCertWithKey`, `genSignedCert`,
+//! `genSignedCertWithKey`, `buildCustomCert`), `derivePassword`, `encryptAES`, `decryptAES`, `randBytes`, `randInt`, `shuffle`, `sha1sum`,
+//! `b32enc`, `b32dec`, `urlJoin`, `wrapWith`, `toToml`, `fromToml`, and Go's `call`. `env` and `expandenv` are missing in Helm too.
 
 mod convert;
 mod dates;
@@ -12,6 +14,7 @@ mod helm;
 mod layout;
 mod lists;
 mod math;
+mod regexp;
 mod secrets;
 mod semver;
 mod strings;
