@@ -13,7 +13,7 @@ use super::{Budget, EngineError, Lookup, Program, Source, objects};
 use crate::chart::funcs::{self, Call};
 use crate::chart::gotmpl::{self, Template};
 use crate::chart::lower::{self, Action, Site, Sites};
-use crate::chart::value::{Go, IntKind, Map, print, sprint};
+use crate::chart::value::{Go, IntKind, Map, print, sprint, take_overflow};
 
 /// Helm's own limit on nested includes of one name.
 const MAX_INCLUDE: usize = 1000;
@@ -340,6 +340,7 @@ fn environment(run: &Arc<Run>) -> Environment<'static> {
     env.set_formatter(|out: &mut Output, _: &mut State, value: &Value| {
         let mut text = String::new();
         print(&unwrap(value), &mut text);
+        take_overflow().map_err(failure)?;
         out.write_str(&text).map_err(Error::from)
     });
     env.add_function("cell", |value: Value| Value::from_object(Cell(Mutex::new(value))));
@@ -384,7 +385,9 @@ fn add_control(env: &mut Environment<'static>, run: &Arc<Run>) {
         let args: Vec<Go> = args.iter().map(unwrap).collect();
         check(&site, function, arguments, &args).map_err(failure)?;
         let mut call = Call { args, run: &shared, env: state.env() };
-        let result = (function.call)(&mut call).map_err(|e| failure(site.error(&format!("error calling {}: {e}", function.name))))?;
+        let result = (function.call)(&mut call)
+            .and_then(|value| take_overflow().map(|()| value))
+            .map_err(|e| failure(site.error(&format!("error calling {}: {e}", function.name))))?;
         if let Go::Str(text) = &result {
             shared.reserve(text.len() as u64).map_err(failure)?;
         }
@@ -435,7 +438,10 @@ fn iterate(value: &Go, pairs: bool) -> Result<Vec<Value>, String> {
 
 /// Go's `evalFieldChain`.
 fn fields(site: &Site, mut receiver: Go, args: &[Go]) -> Result<Go, String> {
-    let Action::Fields(names) = &site.action else { return Err("not a field".to_owned()) };
+    let Action::Fields(names, tolerant) = &site.action else { return Err("not a field".to_owned()) };
+    if *tolerant && matches!(receiver, Go::Nil) {
+        return Ok(Go::Nil);
+    }
     for (i, name) in names.iter().enumerate() {
         let args = if i + 1 == names.len() { args } else { &[] };
         receiver = field(site, &receiver, name, args)?;
@@ -455,7 +461,8 @@ fn field(site: &Site, receiver: &Go, name: &str, args: &[Go]) -> Result<Go, Stri
                 Some(_) if !args.is_empty() => Err(site.error(&format!("{name} has arguments but cannot be invoked as function"))),
                 Some(value) => Ok(value),
                 None if host.missing_is_nil() => Ok(Go::Nil),
-                None => Err(site.error(&format!("can't evaluate field {name} in type {}", host.type_name()))),
+                // Hosts are found in maps, so Go names the interface they are in.
+                None => Err(site.error(&format!("can't evaluate field {name} in type interface {{}}"))),
             }
         }
         // Elements of maps and slices are interfaces: that is the type Go names.

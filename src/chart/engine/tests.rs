@@ -67,6 +67,39 @@ fn errors_are_gos() {
 fn bombs_end() {
     let include = render("{{define \"a\"}}{{include \"a\" .}}{{end}}{{include \"a\" .}}");
     assert!(include.is_err_and(|e| e.contains("nested reference name")));
-    assert!(render("{{ repeat 2000000000 \"aaaa\" }}").is_err_and(|e| e.contains("bytes")));
+    assert!(render("{{ repeat 500000000 \"aaaa\" }}").is_err_and(|e| e.contains("bytes")));
     assert!(render("{{ tpl .Values.s . }}{{ $t := \"{{ tpl . . }}\" }}{{ tpl $t $t }}").is_err());
+}
+
+#[test]
+fn values_without_end_are_errors() {
+    let own = "{{ $d := dict }}{{ $_ := set $d \"self\" $d }}";
+    let wide = "{{ $d := dict \"a\" 1 }}{{ range 40 }}{{ $d = dict \"a\" $d \"b\" $d }}{{ end }}";
+    let deep = "{{ $l := list }}{{ range 50000 }}{{ $l = list $l }}{{ end }}{{ $d := dict }}{{ range 50000 }}{{ $d = dict \"a\" (list $d) }}{{ end }}";
+    let uses = ["$d", "printf \"%v %#v %s\" $d $d $d", "mustToJson $d", "deepCopy $d", "quote $d", "toString $d", "cat $d \"x\"", "join \"\" (list $d)"];
+    for tail in uses {
+        let error = render(&format!("{own}{{{{ {tail} }}}}")).expect_err(tail);
+        assert!(error.contains("nested more than"), "{tail}: {error}");
+    }
+    assert!(render(&format!("{wide}{{{{ mustToJson $d }}}}")).is_err_and(|e| e.contains("elements")));
+    assert_eq!(render(&format!("{own}{{{{ toYaml $d }}}}|{{{{ toJson $d }}}}|{{{{ $_ := merge $d (deepCopy (dict)) }}}}")).as_deref(), Ok("||"));
+    let other = "{{ $e := dict }}{{ $_ := set $e \"self\" $e }}";
+    assert!(render(&format!("{own}{other}{{{{ deepEqual $d $e }}}}")).is_err_and(|e| e.contains("nested more than")));
+    assert_eq!(render(&format!("{deep}ok")).as_deref(), Ok("ok"));
+}
+
+#[test]
+fn nesting_of_texts_ends() {
+    for (open, close) in [("(", ")"), ("{{ if 1 }}", "{{ end }}"), ("{{ if 1 }}{{ else if 2 }}", "{{ end }}")] {
+        for depth in [50_usize, 5_000] {
+            let body = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            let text = if open == "(" { format!("{{{{ {body} }}}}") } else { body };
+            let result = render(&text);
+            assert!(result.is_ok() == (depth == 50), "{open} {depth}: {result:?}");
+        }
+    }
+    assert!(render(&format!("{{{{ 1{} }}}}", " | add 1".repeat(5_000))).is_err());
+    for text in ["[", "{a: ", "- "] {
+        assert!(render(&format!("{{{{ fromYaml {:?} }}}}", text.repeat(20_000))).is_ok(), "{text}");
+    }
 }

@@ -15,7 +15,7 @@ pub(super) const ALL: &[Function] = &[
     fixed("typeOf", &[Any], |c| Ok(c.any(0).type_name().into())),
     fixed("typeIs", &[Str, Any], |c| Ok((*c.str(0) == *c.any(1).type_name()).into())),
     fixed("typeIsLike", &[Str, Any], |c| Ok((*c.str(0) == *c.any(1).type_name().trim_start_matches('*')).into())),
-    fixed("deepEqual", &[Any, Any], |c| Ok(deep_equal(&c.any(0), &c.any(1)).into())),
+    fixed("deepEqual", &[Any, Any], |c| Ok(deep_equal(&c.any(0), &c.any(1))?.into())),
     variadic("eq", &[Any, Any], eq),
     fixed("ne", &[Any, Any], |c| Ok((!equal(&c.any(0), &c.any(1))?).into())),
     fixed("lt", &[Any, Any], |c| Ok(less(&c.any(0), &c.any(1))?.into())),

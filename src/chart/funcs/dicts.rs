@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Kind::{Any, Dict, Str};
 use super::{Call, Function, empty, fixed, text_of, variadic};
-use crate::chart::value::{Go, Map};
+use crate::chart::value::{Go, MAX_NESTING, Map};
 
-/// Copies and merges deeper than this are refused.
-const MAX_DEPTH: usize = 200;
+/// What a copied or merged entry counts in the budget, in bytes.
+const ENTRY: u64 = 64;
 
 pub(super) const ALL: &[Function] = &[
     variadic("dict", &[Any], |c| {
@@ -35,8 +35,8 @@ pub(super) const ALL: &[Function] = &[
     variadic("mustMerge", &[Dict, Dict], |c| merge_all(c, false)),
     variadic("mergeOverwrite", &[Dict, Dict], |c| merge_all(c, true)),
     variadic("mustMergeOverwrite", &[Dict, Dict], |c| merge_all(c, true)),
-    fixed("deepCopy", &[Any], |c| copy(&c.any(0), 0)),
-    fixed("mustDeepCopy", &[Any], |c| copy(&c.any(0), 0)),
+    fixed("deepCopy", &[Any], |c| copy(c, &c.any(0), 0)),
+    fixed("mustDeepCopy", &[Any], |c| copy(c, &c.any(0), 0)),
 ];
 
 fn maps(c: &Call<'_>) -> Vec<Arc<Map>> {
@@ -68,23 +68,24 @@ fn dig(c: &mut Call<'_>) -> Result<Go, String> {
 fn merge_all(c: &mut Call<'_>, overwrite: bool) -> Result<Go, String> {
     let target = c.map(0)?;
     for source in maps(c).iter().skip(1) {
-        merge(&target, source, overwrite, 0)?;
+        merge(c, &target, source, overwrite, 0)?;
     }
     Ok(c.any(0))
 }
 
 /// mergo's rules: `merge` fills what is empty, `mergeOverwrite` takes every key of the source; maps are merged either way.
-fn merge(target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, depth: usize) -> Result<(), String> {
-    if depth > MAX_DEPTH {
-        return Err("maps are nested too deeply".to_owned());
+fn merge(c: &Call<'_>, target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, depth: usize) -> Result<(), String> {
+    if depth > MAX_NESTING {
+        return Err(format!("maps are nested more than {MAX_NESTING} deep"));
     }
     if Arc::ptr_eq(target, source) {
         return Ok(());
     }
     for (key, new) in source.snapshot() {
+        c.run.reserve(ENTRY)?;
         let old = target.get(&key);
         match (&old, &new) {
-            (Some(Go::Map(old)), Go::Map(new)) => merge(old, new, overwrite, depth + 1)?,
+            (Some(Go::Map(old)), Go::Map(new)) => merge(c, old, new, overwrite, depth + 1)?,
             (Some(old), _) if !overwrite && !empty(old) => {}
             _ => {
                 target.lock().insert(key, new);
@@ -95,13 +96,14 @@ fn merge(target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, depth: usize) ->
 }
 
 /// A copy that shares nothing.
-fn copy(value: &Go, depth: usize) -> Result<Go, String> {
-    if depth > MAX_DEPTH {
-        return Err("values are nested too deeply".to_owned());
+fn copy(c: &Call<'_>, value: &Go, depth: usize) -> Result<Go, String> {
+    if depth > MAX_NESTING {
+        return Err(format!("values are nested more than {MAX_NESTING} deep"));
     }
+    c.run.reserve(ENTRY)?;
     Ok(match value {
-        Go::Map(map) => Go::map(map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(&v, depth + 1)?))).collect::<Result<_, String>>()?),
-        Go::List(items) => Go::list(items.iter().map(|v| copy(v, depth + 1)).collect::<Result<_, _>>()?),
+        Go::Map(map) => Go::map(map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(c, &v, depth + 1)?))).collect::<Result<_, String>>()?),
+        Go::List(items) => Go::list(items.iter().map(|v| copy(c, v, depth + 1)).collect::<Result<_, _>>()?),
         other => other.clone(),
     })
 }

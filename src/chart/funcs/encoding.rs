@@ -49,9 +49,21 @@ pub(super) const ALL: &[Function] = &[
     }),
     fixed("sha512sum", &[Str], |c| Ok(hex(&Sha512::digest(c.str(0).as_bytes())).into())),
     fixed("urlParse", &[Str], |c| Ok(url_parse(&c.str(0)))),
+    fixed("isAbs", &[Str], |c| Ok(c.str(0).starts_with('/').into())),
+    fixed("osIsAbs", &[Str], |c| Ok(c.str(0).starts_with('/').into())),
+    fixed("clean", &[Str], |c| Ok(clean(&c.str(0)).into())),
+    fixed("osClean", &[Str], |c| Ok(clean(&c.str(0)).into())),
+    fixed("adler32sum", &[Str], |c| Ok(adler32(c.str(0).as_bytes()).to_string().into())),
     fixed("base", &[Str], |c| Ok(base(&c.str(0)).into())),
+    fixed("osBase", &[Str], |c| Ok(base(&c.str(0)).into())),
     fixed("dir", &[Str], |c| Ok(dir(&c.str(0)).into())),
+    fixed("osDir", &[Str], |c| Ok(dir(&c.str(0)).into())),
     fixed("ext", &[Str], |c| {
+        let name = c.str(0);
+        let last = name.rsplit('/').next().unwrap_or_default();
+        Ok(last.rfind('.').map_or("", |i| &last[i..]).into())
+    }),
+    fixed("osExt", &[Str], |c| {
         let name = c.str(0);
         let last = name.rsplit('/').next().unwrap_or_default();
         Ok(last.rfind('.').map_or("", |i| &last[i..]).into())
@@ -157,4 +169,34 @@ fn dir(path: &str) -> &str {
         Some(0) => "/",
         Some(i) => path[..i].trim_end_matches('/'),
     }
+}
+
+/// Go's `path.Clean`.
+fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|p| *p != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    match (rooted, parts.is_empty()) {
+        (true, _) => format!("/{}", parts.join("/")),
+        (false, true) => ".".to_owned(),
+        (false, false) => parts.join("/"),
+    }
+}
+
+/// RFC 1950's checksum.
+fn adler32(bytes: &[u8]) -> u32 {
+    let (a, b) = bytes.iter().fold((1_u32, 0_u32), |(a, b), byte| {
+        let a = (a + u32::from(*byte)) % 65_521;
+        (a, (a + b) % 65_521)
+    });
+    (b << 16) | a
 }

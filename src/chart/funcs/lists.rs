@@ -9,9 +9,17 @@ pub(super) const ALL: &[Function] = &[
     variadic("list", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
     variadic("tuple", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
     fixed("first", &[Any], |c| Ok(items(c, 0, "first")?.first().cloned().unwrap_or(Go::Nil))),
+    fixed("mustFirst", &[Any], |c| Ok(items(c, 0, "first")?.first().cloned().unwrap_or(Go::Nil))),
     fixed("last", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
+    fixed("mustLast", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
     fixed("rest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
+    fixed("mustRest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
     fixed("initial", &[Any], |c| {
+        let mut all = items(c, 0, "initial")?;
+        all.pop();
+        Ok(Go::list(all))
+    }),
+    fixed("mustInitial", &[Any], |c| {
         let mut all = items(c, 0, "initial")?;
         all.pop();
         Ok(Go::list(all))
@@ -19,7 +27,13 @@ pub(super) const ALL: &[Function] = &[
     fixed("append", &[Any, Any], append),
     fixed("mustAppend", &[Any, Any], append),
     fixed("push", &[Any, Any], append),
+    fixed("mustPush", &[Any, Any], append),
     fixed("prepend", &[Any, Any], |c| {
+        let mut all = vec![c.any(1)];
+        all.extend(items(c, 0, "prepend")?);
+        Ok(Go::list(all))
+    }),
+    fixed("mustPrepend", &[Any, Any], |c| {
         let mut all = vec![c.any(1)];
         all.extend(items(c, 0, "prepend")?);
         Ok(Go::list(all))
@@ -32,19 +46,25 @@ pub(super) const ALL: &[Function] = &[
         Ok(Go::list(all))
     }),
     fixed("reverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
-    fixed("uniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)))),
+    fixed("mustReverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
+    fixed("uniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)?))),
+    fixed("mustUniq", &[Any], |c| Ok(Go::list(unique(items(c, 0, "uniq")?)?))),
     fixed("compact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
-    variadic("without", &[Any, Any], |c| {
-        let all = items(c, 0, "without")?;
-        Ok(Go::list(all.into_iter().filter(|i| !c.args[1..].iter().any(|w| deep_equal(i, w))).collect()))
-    }),
-    fixed("has", &[Any, Any], |c| Ok(items(c, 1, "has")?.iter().any(|i| deep_equal(i, &c.args[0])).into())),
-    fixed("mustHas", &[Any, Any], |c| Ok(items(c, 1, "has")?.iter().any(|i| deep_equal(i, &c.args[0])).into())),
+    fixed("mustCompact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
+    variadic("without", &[Any, Any], without),
+    variadic("mustWithout", &[Any, Any], without),
+    fixed("has", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
+    fixed("mustHas", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
     fixed("chunk", &[Int, Any], |c| {
         let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
         Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
     }),
+    fixed("mustChunk", &[Int, Any], |c| {
+        let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
+        Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
+    }),
     variadic("slice", &[Any, Any], slice),
+    variadic("mustSlice", &[Any, Any], slice),
     fixed("len", &[Any], |c| match c.any(0) {
         Go::Str(s) => Ok(Go::int(s.len())),
         Go::Bytes(b) => Ok(Go::int(b.len())),
@@ -69,7 +89,14 @@ fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
             Some(Go::List(items)) => Ok(items.to_vec()),
             _ => Err(format!("Cannot find {name} on type {}", h.kind())),
         },
-        other => Err(format!("Cannot find {name} on type {}", other.kind())),
+        other => Err(match name {
+            "slice" => format!("list should be type of slice or array but {}", other.kind()),
+            "append" => format!("Cannot push on type {}", other.kind()),
+            "prepend" | "compact" => format!("Cannot {name} on type {}", other.kind()),
+            "chunk" => format!("Cannot chunk type {}", other.kind()),
+            "concat" => format!("Cannot concat type {} as list", other.kind()),
+            _ => format!("Cannot find {name} on type {}", other.kind()),
+        }),
     }
 }
 
@@ -80,14 +107,33 @@ fn append(c: &mut Call<'_>) -> Result<Go, String> {
     Ok(Go::list(all))
 }
 
-fn unique(all: Vec<Go>) -> Vec<Go> {
+fn unique(all: Vec<Go>) -> Result<Vec<Go>, String> {
     let mut out: Vec<Go> = Vec::new();
     for item in all {
-        if !out.iter().any(|o| deep_equal(o, &item)) {
+        if !contains(&out, &item)? {
             out.push(item);
         }
     }
-    out
+    Ok(out)
+}
+
+fn contains(items: &[Go], wanted: &Go) -> Result<bool, String> {
+    for item in items {
+        if deep_equal(item, wanted)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn without(c: &mut Call<'_>) -> Result<Go, String> {
+    let mut kept = Vec::new();
+    for item in items(c, 0, "without")? {
+        if !contains(&c.args[1..], &item)? {
+            kept.push(item);
+        }
+    }
+    Ok(Go::list(kept))
 }
 
 fn slice(c: &mut Call<'_>) -> Result<Go, String> {

@@ -16,6 +16,7 @@ pub(super) const ALL: &[Function] = &[
     variadic("min", &[Any, Any], |c| Ok(Go::int64(c.args.iter().map(to_int).min().unwrap_or(0)))),
     variadic("biggest", &[Any, Any], |c| Ok(Go::int64(c.args.iter().map(to_int).max().unwrap_or(0)))),
     variadic("addf", &[Any], |c| Ok(Go::Float(c.args.iter().map(to_float).sum()))),
+    fixed("add1f", &[Any], |c| Ok(Go::Float(to_float(&c.any(0)) + 1.0))),
     variadic("mulf", &[Any, Any], |c| Ok(Go::Float(c.args.iter().map(to_float).product()))),
     variadic("subf", &[Any, Any], |c| Ok(Go::Float(c.args.iter().map(to_float).reduce(|a, b| a - b).unwrap_or(0.0)))),
     variadic("divf", &[Any, Any], |c| Ok(Go::Float(c.args.iter().map(to_float).reduce(|a, b| a / b).unwrap_or(0.0)))),

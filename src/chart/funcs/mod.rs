@@ -1,7 +1,9 @@
 //! The functions of templates: Go's builtins, sprig's and Helm's, by theme.
 //!
-//! Not there yet (a template that names one fails to parse, as with an unknown name in Go): encryption and key generation (`genCA`,
-//! `genSignedCert`, `derivePassword`, `htpasswd`, `bcrypt`, `encryptAES`…), TOML, and rarely used string and path helpers.
+//! Not there (a template that names one fails to parse, as with any unknown name in Go: `function "x" not defined`):
+//! certificates and keys (`genPrivateKey`, `genCA`, `genCAWithKey`, `genSelfSignedCert`, `genSelfSignedCertWithKey`, `genSignedCert`,
+//! `genSignedCertWithKey`, `buildCustomCert`), `derivePassword`, `encryptAES`, `decryptAES`, `randBytes`, `randInt`, `shuffle`, `sha1sum`,
+//! `b32enc`, `b32dec`, `urlJoin`, `wrapWith`, `toToml`, `fromToml`, and Go's `call`. `env` and `expandenv` are missing in Helm too.
 
 mod convert;
 mod dates;
@@ -9,8 +11,11 @@ mod dicts;
 mod encoding;
 mod glob;
 mod helm;
+mod layout;
 mod lists;
 mod math;
+mod regexp;
+mod secrets;
 mod semver;
 mod strings;
 
@@ -143,8 +148,8 @@ const fn variadic(name: &'static str, params: &'static [Kind], call: Body) -> Fu
 fn table() -> &'static HashMap<&'static str, &'static Function> {
     static TABLE: OnceLock<HashMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let themes: [&'static [Function]; 9] =
-            [convert::ALL, dates::ALL, dicts::ALL, encoding::ALL, helm::ALL, lists::ALL, math::ALL, semver::ALL, strings::ALL];
+        let themes: [&'static [Function]; 10] =
+            [convert::ALL, dates::ALL, dicts::ALL, encoding::ALL, helm::ALL, lists::ALL, math::ALL, secrets::ALL, semver::ALL, strings::ALL];
         themes.into_iter().flatten().map(|f| (f.name, f)).collect()
     })
 }

@@ -1,146 +1,99 @@
-//! Masterminds/semver: versions and constraints as charts ask for them.
+//! Masterminds/semver for templates: the versions and constraints are those of [`crate::chart::semver`].
 
-use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::Kind::Str;
 use super::{Function, fixed};
-use crate::chart::value::{Go, IntKind};
+use crate::chart::semver::{Constraint, Version};
+use crate::chart::value::{Go, Host};
 
 pub(super) const ALL: &[Function] = &[
     fixed("semverCompare", &[Str, Str], |c| {
-        let version = Version::parse(&c.str(1)).ok_or("Invalid Semantic Version")?;
-        Ok(matches(&c.str(0), &version)?.into())
+        let constraint = Constraint::parse(&c.str(0)).ok_or_else(|| format!("improper constraint: {}", c.str(0)))?;
+        Ok(constraint.accepts(&parse(&c.str(1))?).into())
     }),
-    fixed("semver", &[Str], |c| {
-        let v = Version::parse(&c.str(0)).ok_or("Invalid Semantic Version")?;
-        let part = |n: u64| Go::Int(i64::try_from(n).unwrap_or(i64::MAX), IntKind::Int64);
-        Ok(Go::dict([
-            ("Major", part(v.parts[0])),
-            ("Minor", part(v.parts[1])),
-            ("Patch", part(v.parts[2])),
-            ("Prerelease", v.pre.as_str().into()),
-            ("Metadata", v.metadata.as_str().into()),
-            ("Original", Go::Str(c.str(0))),
-        ]))
-    }),
+    fixed("semver", &[Str], |c| Ok(Go::Host(Arc::new(Object { version: parse(&c.str(0))?, original: c.str(0) })))),
 ];
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Version {
-    parts: [u64; 3],
-    /// How many parts were written; `x` and `*` end the counting.
-    written: usize,
-    pre: String,
-    metadata: String,
+fn parse(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "invalid semantic version".to_owned())
 }
 
-impl Version {
-    fn parse(text: &str) -> Option<Self> {
-        let text = text.trim().trim_start_matches('v');
-        let (text, metadata) = text.split_once('+').unwrap_or((text, ""));
-        let (numbers, pre) = text.split_once('-').unwrap_or((text, ""));
-        let mut version = Version { parts: [0; 3], written: 0, pre: pre.to_owned(), metadata: metadata.to_owned() };
-        for (i, part) in numbers.split('.').enumerate() {
-            if i > 2 {
-                return None;
-            }
-            if matches!(part, "x" | "X" | "*") {
-                return Some(version);
-            }
-            version.parts[i] = part.parse().ok()?;
-            version.written = i + 1;
-        }
-        Some(version)
+/// `*semver.Version`.
+#[derive(Debug)]
+struct Object {
+    version: Version,
+    original: Arc<str>,
+}
+
+impl Object {
+    /// The version of another number, without prerelease and metadata.
+    fn next(&self, major: u64, minor: u64, patch: u64) -> Go {
+        let version = Version { major, minor, patch, ..Version::default() };
+        let mark = if self.original.starts_with('v') { "v" } else { "" };
+        let original = Arc::from(format!("{mark}{}", text(&version)));
+        Go::Host(Arc::new(Object { version, original }))
+    }
+}
+
+fn text(version: &Version) -> String {
+    let part = |mark: &str, text: &str| if text.is_empty() { String::new() } else { format!("{mark}{text}") };
+    let Version { major, minor, patch, prerelease, metadata } = version;
+    format!("{major}.{minor}.{patch}{}{}", part("-", prerelease), part("+", metadata))
+}
+
+fn other(args: &[Go]) -> Result<Version, String> {
+    match args.first() {
+        Some(Go::Host(host)) if host.type_name() == "*semver.Version" => parse(&host.text()),
+        _ => Err("wrong type for value; expected *semver.Version".to_owned()),
+    }
+}
+
+impl Host for Object {
+    fn type_name(&self) -> &'static str {
+        "*semver.Version"
     }
 
-    fn compare(&self, other: &Version) -> Ordering {
-        self.parts.cmp(&other.parts).then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {
-            (true, true) => Ordering::Equal,
-            (true, false) => Ordering::Greater,
-            (false, true) => Ordering::Less,
-            (false, false) => prerelease(&self.pre, &other.pre),
+    fn kind(&self) -> &'static str {
+        "ptr"
+    }
+
+    fn field(&self, _name: &str) -> Option<Go> {
+        None
+    }
+
+    fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        let version = &self.version;
+        let number = |n: u64| Go::int64(i64::try_from(n).unwrap_or(i64::MAX));
+        let compare = |wanted: &[std::cmp::Ordering]| other(args).map(|o| wanted.contains(&version.compare(&o)).into());
+        Some(match name {
+            "Major" => Ok(number(version.major)),
+            "Minor" => Ok(number(version.minor)),
+            "Patch" => Ok(number(version.patch)),
+            "Prerelease" => Ok(version.prerelease.as_str().into()),
+            "Metadata" => Ok(version.metadata.as_str().into()),
+            "Original" => Ok(Go::Str(Arc::clone(&self.original))),
+            "String" => Ok(self.text().into()),
+            "IncMajor" => Ok(self.next(version.major.saturating_add(1), 0, 0)),
+            "IncMinor" => Ok(self.next(version.major, version.minor.saturating_add(1), 0)),
+            // A prerelease is before its own patch.
+            "IncPatch" => Ok(self.next(version.major, version.minor, version.patch.saturating_add(u64::from(version.prerelease.is_empty())))),
+            "Compare" => other(args).map(|o| Go::int(version.compare(&o) as i8)),
+            "Equal" => compare(&[Equal]),
+            "LessThan" => compare(&[Less]),
+            "LessThanEqual" => compare(&[Less, Equal]),
+            "GreaterThan" => compare(&[Greater]),
+            "GreaterThanEqual" => compare(&[Greater, Equal]),
+            _ => return None,
         })
     }
-}
 
-fn prerelease(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
-    loop {
-        let order = match (a.next(), b.next()) {
-            (None, None) => return Ordering::Equal,
-            (None, Some(_)) => Ordering::Less,
-            (Some(_), None) => Ordering::Greater,
-            (Some(x), Some(y)) => match (x.parse::<u64>(), y.parse::<u64>()) {
-                (Ok(x), Ok(y)) => x.cmp(&y),
-                (Ok(_), Err(_)) => Ordering::Less,
-                (Err(_), Ok(_)) => Ordering::Greater,
-                _ => x.cmp(y),
-            },
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
+    fn text(&self) -> String {
+        text(&self.version)
     }
-}
 
-fn matches(constraint: &str, version: &Version) -> Result<bool, String> {
-    let improper = || format!("improper constraint: {constraint}");
-    let mut any = false;
-    for group in constraint.split("||") {
-        let group = match group.split_once(" - ") {
-            Some((low, high)) => format!(">={} <={}", low.trim(), high.trim()),
-            None => group.to_owned(),
-        };
-        let parts = split_group(&group);
-        let parsed: Vec<(String, Version)> =
-            parts.into_iter().map(|(op, v)| Version::parse(&v).map(|v| (op, v))).collect::<Option<_>>().ok_or_else(improper)?;
-        let allows_pre = version.pre.is_empty() || parsed.iter().any(|(_, v)| !v.pre.is_empty());
-        let mut all = allows_pre && !parsed.is_empty();
-        for (op, wanted) in &parsed {
-            all &= one(op, wanted, version).ok_or_else(improper)?;
-        }
-        any |= all;
+    fn json(&self) -> serde_json::Value {
+        self.text().into()
     }
-    Ok(any)
-}
-
-/// Operators and versions of an AND group; white space between an operator and its version is allowed.
-fn split_group(group: &str) -> Vec<(String, String)> {
-    const OPERATORS: &[char] = &['=', '!', '>', '<', '~', '^'];
-    let mut out = Vec::new();
-    let mut rest = group.trim();
-    while !rest.is_empty() {
-        let at = rest.find(|c| !OPERATORS.contains(&c)).unwrap_or(rest.len());
-        let (op, tail) = rest.split_at(at);
-        let tail = tail.trim_start();
-        let end = tail.find(|c: char| c.is_whitespace() || c == ',' || OPERATORS.contains(&c)).unwrap_or(tail.len());
-        out.push((op.to_owned(), tail[..end].to_owned()));
-        rest = tail[end..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
-    }
-    out
-}
-
-fn one(op: &str, wanted: &Version, v: &Version) -> Option<bool> {
-    let order = v.compare(wanted);
-    let dirty = wanted.written < 3;
-    let prefix = |n: usize| v.parts[..n] == wanted.parts[..n];
-    let tilde = || order != Ordering::Less && prefix(wanted.written.min(2));
-    Some(match op {
-        "" | "=" if dirty => tilde() || wanted.written == 0,
-        "" | "=" => order == Ordering::Equal,
-        "!=" if dirty => !prefix(wanted.written),
-        "!=" => order != Ordering::Equal,
-        ">" if dirty => order == Ordering::Greater && !prefix(wanted.written),
-        ">" => order == Ordering::Greater,
-        "<" => order == Ordering::Less,
-        ">=" | "=>" => order != Ordering::Less,
-        "<=" | "=<" if dirty => order != Ordering::Greater || prefix(wanted.written),
-        "<=" | "=<" => order != Ordering::Greater,
-        "~" | "~>" => tilde() || wanted.written == 0,
-        "^" => {
-            let fixed = wanted.parts.iter().take(wanted.written).position(|n| *n != 0).map_or(wanted.written, |i| i + 1);
-            order != Ordering::Less && prefix(fixed)
-        }
-        _ => return None,
-    })
 }

@@ -1,5 +1,7 @@
 //! Strings and regular expressions.
 
+use std::fmt::Write as _;
+
 use super::Kind::{Any, Int, Str};
 use super::{Call, Function, fixed, text_of, texts_of, variadic};
 use crate::chart::gotmpl::quote;
@@ -66,16 +68,31 @@ pub(super) const ALL: &[Function] = &[
     variadic("urlquery", &[Any], |c| Ok(super::encoding::query_escape(&operands(c)).into())),
     fixed("regexMatch", &[Str, Str], |c| Ok(compile(&c.str(0)).is_ok_and(|r| r.is_match(&c.str(1))).into())),
     fixed("mustRegexMatch", &[Str, Str], |c| Ok(compile(&c.str(0))?.is_match(&c.str(1)).into())),
-    fixed("regexFind", &[Str, Str], |c| Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
+    fixed("regexFind", &[Str, Str], |c| Ok(certain(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
+    fixed("mustRegexFind", &[Str, Str], |c| Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
     fixed("regexFindAll", &[Str, Str, Int], |c| {
+        let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
+        let text = c.str(1);
+        Ok(Go::strings(certain(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str())))
+    }),
+    fixed("mustRegexFindAll", &[Str, Str, Int], |c| {
         let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
         let text = c.str(1);
         Ok(Go::strings(compile(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str())))
     }),
     fixed("regexReplaceAll", &[Str, Str, Str], regex_replace),
     fixed("mustRegexReplaceAll", &[Str, Str, Str], regex_replace),
-    fixed("regexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(compile(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
+    fixed("regexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(certain(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
+    fixed("mustRegexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(compile(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
     fixed("regexSplit", &[Str, Str, Int], |c| {
+        let text = c.str(1);
+        let expression = certain(&c.str(0))?;
+        Ok(match usize::try_from(c.int(2)) {
+            Ok(n) => Go::strings(expression.splitn(&text, n)),
+            Err(_) => Go::strings(expression.split(&text)),
+        })
+    }),
+    fixed("mustRegexSplit", &[Str, Str, Int], |c| {
         let text = c.str(1);
         let expression = compile(&c.str(0))?;
         Ok(match usize::try_from(c.int(2)) {
@@ -86,6 +103,17 @@ pub(super) const ALL: &[Function] = &[
     fixed("regexQuoteMeta", &[Str], |c| Ok(regex::escape(&c.str(0)).into())),
     fixed("ternary", &[Any, Any, super::Kind::Bool], |c| Ok(if c.any(2).truth() { c.any(0) } else { c.any(1) })),
     fixed("sha256sum", &[Str], |c| Ok(super::encoding::sha256(c.str(0).as_bytes()).into())),
+    fixed("swapcase", &[Str], |c| Ok(swap_case(&c.str(0)).into())),
+    fixed("hello", &[], |_| Ok("Hello!".into())),
+    variadic("js", &[Any], |c| Ok(js(&operands(c)).into())),
+    fixed("abbrev", &[Int, Str], |c| {
+        let (width, text) = (c.int(0), c.str(1));
+        Ok(if width < 4 { Go::Str(text) } else { abbreviate(&text, 0, width) })
+    }),
+    fixed("abbrevboth", &[Int, Int, Str], |c| {
+        let (left, right, text) = (c.int(0), c.int(1), c.str(2));
+        Ok(if right < 4 || (left > 0 && right < 7) { Go::Str(text) } else { abbreviate(&text, left, right) })
+    }),
     fixed("wrap", &[Int, Str], |c| Ok(wrap(&c.str(1), usize::try_from(c.int(0)).unwrap_or(1)).into())),
 ];
 
@@ -202,7 +230,23 @@ fn split(separator: &str, text: &str) -> Vec<String> {
 }
 
 fn compile(pattern: &str) -> Result<regex::Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|_| format!("error parsing regexp: `{pattern}`"))
+    regex::RegexBuilder::new(&super::regexp::translate(pattern)).size_limit(1 << 20).build().map_err(|error| {
+        // The two mistakes people make, in the words of Go's regexp.
+        let text = error.to_string();
+        let reason = if text.contains("unclosed group") {
+            "missing closing ): "
+        } else if text.contains("unclosed character class") {
+            "missing closing ]: "
+        } else {
+            ""
+        };
+        format!("error parsing regexp: {reason}`{pattern}`")
+    })
+}
+
+/// `regexp.MustCompile`, whose panic is the error.
+fn certain(pattern: &str) -> Result<regex::Regex, String> {
+    compile(pattern).map_err(|e| format!("regexp: Compile(`{pattern}`): {e}"))
 }
 
 fn regex_replace(c: &mut Call<'_>) -> Result<Go, String> {
@@ -223,4 +267,51 @@ fn wrap(text: &str, width: usize) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// goutils' `SwapCase`.
+fn swap_case(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        if c.is_uppercase() {
+            out.extend(c.to_lowercase());
+        } else {
+            out.extend(c.to_uppercase());
+        }
+        out
+    })
+}
+
+/// goutils' `AbbreviateFull`; it counts bytes.
+fn abbreviate(text: &str, offset: i64, width: i64) -> Go {
+    let all = text.as_bytes();
+    let width = usize::try_from(width).unwrap_or(usize::MAX);
+    if all.len() <= width {
+        return text.into();
+    }
+    let offset = usize::try_from(offset).unwrap_or(0).min(all.len());
+    let offset = if all.len() - offset < width - 3 { all.len() - (width - 3) } else { offset };
+    let join = |parts: [&[u8]; 3]| Go::from_bytes(parts.concat());
+    if offset <= 4 {
+        return join([&all[..width - 3], b"...", b""]);
+    }
+    if width >= 6 && offset + width - 3 < all.len() {
+        return join([b"...", &all[offset..offset + width - 6], b"..."]);
+    }
+    join([b"...", &all[all.len() - (width - 3)..], b""])
+}
+
+/// text/template's `JSEscapeString`.
+fn js(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\'' => out.push_str("\\'"),
+            '"' => out.push_str("\\\""),
+            c if matches!(c, '<' | '>' | '&' | '=') || u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+        out
+    })
 }

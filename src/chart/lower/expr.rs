@@ -100,7 +100,7 @@ impl Lowering<'_> {
             parts.push(self.operand(arg, dot));
         }
         parts.extend(last);
-        let site = self.site(first.pos, first.to_string(), Action::Fields(fields));
+        let site = self.site(first.pos, first.to_string(), Action::Fields(fields, self.tolerant(first, dot)));
         format!("f({site}, {})", parts.join(", "))
     }
 
@@ -112,6 +112,11 @@ impl Lowering<'_> {
         parts.extend(last);
         if matches!(name, "and" | "or") && !parts.is_empty() {
             return format!("({})", parts.join(&format!(" {name} ")));
+        }
+        if matches!(name, "and" | "or") {
+            let message = format!("wrong number of args for {name}: want at least 1 got 0");
+            let site = self.site(pos, name.to_owned(), Action::Fail(message));
+            return format!("fail({site})");
         }
         let Some(function) = funcs::find(name) else {
             let site = self.site(pos, context, Action::Fail(format!("{name:?} is not a defined function")));
@@ -126,6 +131,15 @@ impl Lowering<'_> {
         format!("c({})", parts.join(", "))
     }
 
+    /// Whether fields of nil are nil here (see [`Action::Fields`]).
+    fn tolerant(&self, operand: &Operand, dot: &str) -> bool {
+        match &operand.term {
+            Term::Chain(..) => true,
+            Term::Variable(parts) => !self.elements.contains(&parts[0]),
+            _ => dot == "dot",
+        }
+    }
+
     fn variable(&self, name: &str) -> String {
         match self.scope.iter().rev().find(|(n, ..)| n == name) {
             Some((_, variable, true)) => format!("get({variable})"),
@@ -135,6 +149,7 @@ impl Lowering<'_> {
     }
 
     fn operand(&mut self, operand: &Operand, dot: &str) -> String {
+        let tolerant = self.tolerant(operand, dot);
         let (receiver, fields) = match &operand.term {
             Term::Identifier(name) => return self.call(name, operand.pos, name.clone(), &[], None, dot),
             Term::Dot => return dot.to_owned(),
@@ -151,7 +166,7 @@ impl Lowering<'_> {
             Term::Field(fields) => (dot.to_owned(), names(fields)),
             Term::Chain(inner, fields) => (self.operand(inner, dot), names(fields)),
         };
-        let site = self.site(operand.pos, operand.to_string(), Action::Fields(fields));
+        let site = self.site(operand.pos, operand.to_string(), Action::Fields(fields, tolerant));
         format!("f({site}, {receiver})")
     }
 

@@ -23,8 +23,9 @@ pub(crate) const MARK: char = '\u{1}';
 pub(crate) enum Action {
     /// A function call; for each written argument, what literal it is.
     Call(&'static Function, Vec<Argument>),
-    /// Field access along these names; arguments go to the last.
-    Fields(Vec<Arc<str>>),
+    /// Field access along these names; arguments go to the last. Whether a nil to start from gives nil: what a pipeline
+    /// evaluates to is no value in Go, and fields of that are none either; an element of a list that is nil is a nil pointer.
+    Fields(Vec<Arc<str>>, bool),
     /// A constant.
     Constant(Go),
     /// Iteration.
@@ -90,6 +91,7 @@ pub(crate) fn lower(template: &Template, sites: &dyn Sites) -> String {
         assigned,
         scope: vec![("$".to_owned(), "dot".to_owned(), false)],
         counter: 0,
+        elements: BTreeSet::new(),
         out: String::with_capacity(template.source.text.len() * 2),
     };
     lowering.body(&template.body, "dot");
@@ -104,6 +106,8 @@ struct Lowering<'a> {
     /// Go name, minijinja name, whether it is a cell.
     scope: Vec<(String, String, bool)>,
     counter: usize,
+    /// Variables that hold what `range` visits.
+    elements: BTreeSet<String>,
     out: String,
 }
 
@@ -178,6 +182,7 @@ impl Lowering<'_> {
         } else {
             self.statement(&format!("set {variable} = {value}"));
         }
+        self.elements.remove(name);
         self.scope.push((name.to_owned(), variable.clone(), cell));
         if cell { format!("get({variable})") } else { variable }
     }
@@ -243,6 +248,7 @@ impl Lowering<'_> {
             self.assign(name, value);
         } else {
             self.declare(name, value);
+            self.elements.insert(name.to_owned());
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `eq`, `lt` and reflect.DeepEqual.
 
-use super::{Go, IntKind};
+use std::sync::Arc;
+
+use super::{Go, IntKind, MAX_NESTING};
 
 #[derive(PartialEq, Clone, Copy)]
 enum Basic {
@@ -66,9 +68,20 @@ pub(crate) fn less(a: &Go, b: &Go) -> Result<bool, String> {
     }
 }
 
+/// Comparisons of more elements are refused.
+const MAX_COMPARED: usize = 10_000_000;
+
 /// `reflect.DeepEqual`.
-pub(crate) fn deep_equal(a: &Go, b: &Go) -> bool {
-    match (a, b) {
+pub(crate) fn deep_equal(a: &Go, b: &Go) -> Result<bool, String> {
+    same(a, b, 0, &mut 0)
+}
+
+fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, String> {
+    *compared += 1;
+    if depth > MAX_NESTING || *compared > MAX_COMPARED {
+        return Err(format!("values are nested more than {MAX_NESTING} deep, or have more than {MAX_COMPARED} elements"));
+    }
+    Ok(match (a, b) {
         (Go::Nil, Go::Nil) => true,
         (Go::Bool(x), Go::Bool(y)) => x == y,
         (Go::Int(x, k), Go::Int(y, l)) => x == y && k == l,
@@ -76,12 +89,29 @@ pub(crate) fn deep_equal(a: &Go, b: &Go) -> bool {
         (Go::Float(x), Go::Float(y)) => x == y,
         (Go::Str(x), Go::Str(y)) => x == y,
         (Go::Bytes(x), Go::Bytes(y)) => x == y,
-        (Go::List(x), Go::List(y)) => x.len() == y.len() && x.iter().zip(y.iter()).all(|(x, y)| deep_equal(x, y)),
+        (Go::List(x), Go::List(y)) if Arc::ptr_eq(x, y) => true,
+        (Go::List(x), Go::List(y)) if x.len() != y.len() => false,
+        (Go::List(x), Go::List(y)) => {
+            for (x, y) in x.iter().zip(y.iter()) {
+                if !same(x, y, depth + 1, compared)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        (Go::Map(x), Go::Map(y)) if Arc::ptr_eq(x, y) => true,
+        (Go::Map(x), Go::Map(y)) if x.len() != y.len() => false,
         (Go::Map(x), Go::Map(y)) => {
-            let (x, y) = (x.snapshot(), y.snapshot());
-            x.len() == y.len() && x.iter().all(|(k, v)| y.get(k).is_some_and(|w| deep_equal(v, w)))
+            let other = y.snapshot();
+            for (key, value) in x.snapshot() {
+                match other.get(&key) {
+                    Some(found) if same(&value, found, depth + 1, compared)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            true
         }
         (Go::Host(x), Go::Host(y)) => x.type_name() == y.type_name() && x.text() == y.text(),
         _ => false,
-    }
+    })
 }

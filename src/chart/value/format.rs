@@ -1,8 +1,9 @@
 //! Go's fmt: `%v` and its relatives, flags, widths, and the `%!verb(type=value)` of mistakes.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
-use super::Go;
+use super::{Go, MAX_NESTING};
 use crate::chart::gotmpl::quote;
 
 /// Widths and precisions beyond this are refused by Go too.
@@ -45,7 +46,7 @@ pub(crate) fn println(args: &[Go]) -> String {
     out
 }
 
-/// What `{{ value }}` prints.
+/// What `{{ value }}` prints: nil apart, lists and maps as `%v`.
 pub(crate) fn print(arg: &Go, out: &mut String) {
     match arg {
         Go::Nil => out.push_str("<no value>"),
@@ -54,8 +55,36 @@ pub(crate) fn print(arg: &Go, out: &mut String) {
     }
 }
 
+/// What one call may print.
+const MAX_PRINTED: usize = 256 << 20;
+
+thread_local! {
+    /// Set where printing was cut short; Go would have printed on until its stack or memory ended. Printing itself has no way
+    /// to fail, so whoever asked for it has to look here.
+    static OVERFLOW: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether anything printed by this thread since the last call was cut short, as an error.
+pub(crate) fn take_overflow() -> Result<(), String> {
+    if OVERFLOW.take() {
+        return Err(format!("a value is nested more than {MAX_NESTING} deep, or prints as more than {MAX_PRINTED} bytes"));
+    }
+    Ok(())
+}
+
+/// Whether printing may go on at this depth.
+fn fits(depth: usize, out: &str) -> bool {
+    let fits = depth <= MAX_NESTING && out.len() <= MAX_PRINTED;
+    if !fits {
+        OVERFLOW.set(true);
+    }
+    fits
+}
+
 #[derive(Default, Clone)]
 struct Flags {
+    /// How deep in the value we are.
+    depth: usize,
     plus: bool,
     minus: bool,
     sharp: bool,
@@ -65,7 +94,16 @@ struct Flags {
     precision: Option<usize>,
 }
 
+impl Flags {
+    fn deeper(&self) -> Flags {
+        Flags { depth: self.depth + 1, ..self.clone() }
+    }
+}
+
 fn value(arg: &Go, flags: &Flags, out: &mut String) {
+    if !fits(flags.depth, out) {
+        return;
+    }
     match arg {
         Go::Nil => out.push_str("<nil>"),
         Go::Bool(b) => pad(&b.to_string(), flags, out),
@@ -76,8 +114,12 @@ fn value(arg: &Go, flags: &Flags, out: &mut String) {
             let items: Vec<String> = b.iter().map(u8::to_string).collect();
             let _ = write!(out, "[{}]", items.join(" "));
         }
-        Go::List(items) => each(items, out, |item, out| value(item, flags, out)),
+        Go::List(items) => {
+            let inner = flags.deeper();
+            each(items, out, |item, out| value(item, &inner, out));
+        }
         Go::Map(map) => {
+            let inner = flags.deeper();
             out.push_str("map[");
             for (i, (key, item)) in map.snapshot().iter().enumerate() {
                 if i > 0 {
@@ -85,7 +127,7 @@ fn value(arg: &Go, flags: &Flags, out: &mut String) {
                 }
                 pad(key, flags, out);
                 out.push(':');
-                value(item, flags, out);
+                value(item, &inner, out);
             }
             out.push(']');
         }
@@ -208,7 +250,10 @@ fn bad(verb: char, arg: &Go, out: &mut String) {
 }
 
 /// `%#v`.
-fn go_syntax(arg: &Go, out: &mut String) {
+fn go_syntax(arg: &Go, depth: usize, out: &mut String) {
+    if !fits(depth, out) {
+        return;
+    }
     match arg {
         Go::Nil => out.push_str("interface {}(nil)"),
         Go::Str(s) => out.push_str(&quote(s)),
@@ -219,7 +264,7 @@ fn go_syntax(arg: &Go, out: &mut String) {
                 if i > 0 {
                     out.push_str(", ");
                 }
-                go_syntax(item, out);
+                go_syntax(item, depth + 1, out);
             }
             out.push('}');
         }
@@ -227,7 +272,7 @@ fn go_syntax(arg: &Go, out: &mut String) {
             out.push_str("map[string]interface {}{");
             for (i, (key, item)) in map.snapshot().iter().enumerate() {
                 let _ = write!(out, "{}{}:", if i > 0 { ", " } else { "" }, quote(key));
-                go_syntax(item, out);
+                go_syntax(item, depth + 1, out);
             }
             out.push('}');
         }
@@ -286,9 +331,12 @@ fn verb_text(text: &str, verb: char, flags: &Flags, out: &mut String) -> bool {
 }
 
 fn verb(arg: &Go, letter: char, flags: &Flags, out: &mut String) {
+    if !fits(flags.depth, out) {
+        return;
+    }
     match letter {
         'T' => return pad(arg.type_name(), flags, out),
-        'v' if flags.sharp => return go_syntax(arg, out),
+        'v' if flags.sharp => return go_syntax(arg, flags.depth, out),
         'v' if matches!(arg, Go::Nil) => return pad("<nil>", flags, out),
         'v' => return value(arg, flags, out),
         _ => {}
@@ -307,10 +355,12 @@ fn verb(arg: &Go, letter: char, flags: &Flags, out: &mut String) {
         Go::Bytes(b) if matches!(letter, 's' | 'q' | 'x' | 'X') => verb_text(&String::from_utf8_lossy(b), letter, flags, out),
         Go::Host(h) => verb_text(&h.text(), letter, flags, out),
         Go::List(items) => {
-            each(items, out, |item, out| verb(item, letter, flags, out));
+            let inner = flags.deeper();
+            each(items, out, |item, out| verb(item, letter, &inner, out));
             true
         }
         Go::Map(map) => {
+            let inner = flags.deeper();
             out.push_str("map[");
             for (i, (key, item)) in map.snapshot().into_iter().enumerate() {
                 if i > 0 {
@@ -318,7 +368,7 @@ fn verb(arg: &Go, letter: char, flags: &Flags, out: &mut String) {
                 }
                 verb(&Go::Str(key), letter, flags, out);
                 out.push(':');
-                verb(&item, letter, flags, out);
+                verb(&item, letter, &inner, out);
             }
             out.push(']');
             true

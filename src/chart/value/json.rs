@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use serde_json::{Number, Value};
 
-use super::{Go, IntKind};
+use super::{Go, IntKind, MAX_NESTING};
 use crate::goyaml;
 
 /// Values as templates see them: integers stay `int64`, all else is `float64`, as after Helm's own decoding.
@@ -18,13 +18,27 @@ pub(crate) fn from_json(value: &Value) -> Go {
             None => Go::Float(n.as_f64().unwrap_or(f64::MAX)),
         },
         Value::String(s) => s.as_str().into(),
-        Value::Array(items) => Go::List(items.iter().map(from_json).collect()),
+        Value::Array(items) => Go::list(items.iter().map(from_json).collect()),
         Value::Object(map) => Go::map(map.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect()),
     }
 }
 
+/// Values of more elements are refused: maps that share maps can stand for far more than they take.
+const MAX_ELEMENTS: usize = 4_000_000;
+
 /// As `json.Marshal` would see it; whole floats become integers where JSON prints them so.
 pub(crate) fn to_json(value: &Go) -> Result<Value, String> {
+    convert(value, 0, &mut 0)
+}
+
+fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, String> {
+    *elements += 1;
+    if *elements > MAX_ELEMENTS {
+        return Err(format!("json: a value has more than {MAX_ELEMENTS} elements"));
+    }
+    if depth > MAX_NESTING {
+        return Err(format!("json: unsupported value: values are nested more than {MAX_NESTING} deep"));
+    }
     Ok(match value {
         Go::Nil => Value::Null,
         Go::Bool(b) => Value::Bool(*b),
@@ -32,11 +46,11 @@ pub(crate) fn to_json(value: &Go) -> Result<Value, String> {
         Go::Float(f) => Value::Number(Number::from_f64(*f).ok_or_else(|| format!("json: unsupported value: {}", super::float_shortest(*f)))?),
         Go::Str(s) => Value::from(&**s),
         Go::Bytes(b) => Value::from(base64::engine::general_purpose::STANDARD.encode(b)),
-        Go::List(items) => Value::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
+        Go::List(items) => Value::Array(items.iter().map(|item| convert(item, depth + 1, elements)).collect::<Result<_, _>>()?),
         Go::Map(map) => {
             let mut out = serde_json::Map::new();
             for (key, value) in map.snapshot() {
-                out.insert(key.to_string(), to_json(&value)?);
+                out.insert(key.to_string(), convert(&value, depth + 1, elements)?);
             }
             Value::Object(out)
         }

@@ -3,14 +3,19 @@
 mod compare;
 mod format;
 mod json;
+mod nested;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 pub(crate) use compare::{deep_equal, equal, less};
-pub(crate) use format::{float_shortest, print, println, sprint, sprintf};
+pub(crate) use format::{float_shortest, print, println, sprint, sprintf, take_overflow};
 pub(crate) use json::{JsonStyle, from_json, json_text, to_json};
+pub(crate) use nested::{List, Map};
+
+/// Values nested deeper than this are refused by whatever walks through them: maps may contain themselves.
+pub(crate) const MAX_NESTING: usize = 500;
 
 /// Which of Go's integer types a number has; it shows in `%T`, `kindOf` and comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +44,7 @@ pub(crate) enum Go {
     /// `[]byte`, or a string that is no UTF-8.
     Bytes(Arc<[u8]>),
     /// A slice.
-    List(Arc<[Go]>),
+    List(Arc<List>),
     /// `map[string]interface{}`.
     Map(Arc<Map>),
     /// A value with methods or fixed fields.
@@ -74,30 +79,6 @@ pub(crate) trait Host: fmt::Debug + Send + Sync + std::any::Any {
     }
 }
 
-/// A mutable map.
-#[derive(Debug, Default)]
-pub(crate) struct Map(Mutex<BTreeMap<Arc<str>, Go>>);
-
-impl Map {
-    /// The entries; callers never hold this across another map's lock.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Go>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A shallow copy.
-    pub(crate) fn snapshot(&self) -> BTreeMap<Arc<str>, Go> {
-        self.lock().clone()
-    }
-
-    pub(crate) fn get(&self, key: &str) -> Option<Go> {
-        self.lock().get(key).cloned()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-}
-
 impl From<&str> for Go {
     fn from(text: &str) -> Self {
         Go::Str(Arc::from(text))
@@ -126,7 +107,7 @@ impl Go {
     }
 
     pub(crate) fn list(items: Vec<Go>) -> Self {
-        Go::List(Arc::from(items))
+        Go::List(Arc::new(List::new(items)))
     }
 
     pub(crate) fn strings<S: Into<Go>>(items: impl IntoIterator<Item = S>) -> Self {
@@ -134,7 +115,7 @@ impl Go {
     }
 
     pub(crate) fn map(entries: BTreeMap<Arc<str>, Go>) -> Self {
-        Go::Map(Arc::new(Map(Mutex::new(entries))))
+        Go::Map(Arc::new(Map::new(entries)))
     }
 
     pub(crate) fn dict<const N: usize>(entries: [(&str, Go); N]) -> Self {
