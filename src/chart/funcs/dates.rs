@@ -43,7 +43,7 @@ pub(super) const ALL: &[Function] = &[
         getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = format!("{:032x}", u128::from_be_bytes(bytes));
         Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]).into())
     }),
 ];

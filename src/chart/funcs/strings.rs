@@ -23,7 +23,7 @@ pub(super) const ALL: &[Function] = &[
     fixed("replace", &[Str, Str, Str], replace),
     fixed("repeat", &[Int, Str], repeat),
     fixed("nospace", &[Str], |c| Ok(c.str(0).replace(char::is_whitespace, "").into())),
-    fixed("trunc", &[Int, Str], trunc),
+    fixed("trunc", &[Int, Str], |c| Ok(trunc(c))),
     fixed("substr", &[Int, Int, Str], substr),
     fixed("initials", &[Str], |c| Ok(c.str(0).split_whitespace().filter_map(|w| w.chars().next()).collect::<String>().into())),
     fixed("indent", &[Int, Str], |c| indent(c, "")),
@@ -172,15 +172,15 @@ fn bytes(text: &str, from: usize, to: usize) -> Go {
     Go::from_bytes(text.as_bytes().get(from..to.min(text.len())).unwrap_or_default().to_vec())
 }
 
-fn trunc(c: &mut Call<'_>) -> Result<Go, String> {
+fn trunc(c: &Call<'_>) -> Go {
     let text = c.str(1);
     let n = c.int(0);
     let size = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
-    Ok(match n {
+    match n {
         n if n < 0 && text.len() > size => bytes(&text, text.len() - size, text.len()),
         n if n >= 0 && text.len() > size => bytes(&text, 0, size),
         _ => Go::Str(text),
-    })
+    }
 }
 
 fn substr(c: &mut Call<'_>) -> Result<Go, String> {

@@ -16,7 +16,7 @@ impl Text {
     /// Go's `name:line:column` for an offset; the column counts bytes from 0.
     pub(crate) fn location(&self, pos: usize) -> String {
         let head = &self.text.as_bytes()[..pos.min(self.text.len())];
-        let line = 1 + head.iter().filter(|b| **b == b'\n').count();
+        let line = 1 + self.text.get(..pos).unwrap_or(&self.text).matches('\n').count();
         let column = head.iter().rposition(|b| *b == b'\n').map_or(pos, |n| pos - n - 1);
         format!("{}:{line}:{column}", self.name)
     }

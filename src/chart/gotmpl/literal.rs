@@ -116,7 +116,7 @@ pub(super) fn number(text: &str, char_constant: bool) -> Result<Number, String> 
         };
     }
     if let Some(body) = text.strip_suffix('i') {
-        let split = body.bytes().enumerate().skip(1).filter(|(i, b)| matches!(b, b'+' | b'-') && !matches!(body.as_bytes()[i - 1], b'e' | b'E')).next_back();
+        let split = body.bytes().enumerate().skip(1).rfind(|(i, b)| matches!(b, b'+' | b'-') && !matches!(body.as_bytes()[i - 1], b'e' | b'E'));
         let (re, im) = match split {
             Some((i, _)) => (float(&body[..i]).ok_or_else(bad)?, float(&body[i..]).ok_or_else(bad)?),
             None => (0.0, float(body).ok_or_else(bad)?),

@@ -44,10 +44,10 @@ pub(crate) fn equal(a: &Go, b: &Go) -> Result<bool, String> {
     match (basic(a), basic(b)) {
         (Some(_), Some(_)) => Err(describe(a, b)),
         (None, _) if matches!(a, Go::Map(_) | Go::List(_) | Go::Bytes(_)) => {
-            Err(format!("non-comparable type {}: {}", super::sprint(std::slice::from_ref(a)), a.type_name()))
+            Err(format!("non-comparable type {}: {}", super::sprintf("%s", std::slice::from_ref(a)), a.type_name()))
         }
         (_, None) if matches!(b, Go::Map(_) | Go::List(_) | Go::Bytes(_)) => {
-            Err(format!("non-comparable type {}: {}", super::sprint(std::slice::from_ref(b)), b.type_name()))
+            Err(format!("non-comparable type {}: {}", super::sprintf("%s", std::slice::from_ref(b)), b.type_name()))
         }
         _ => Ok(false),
     }
@@ -76,6 +76,7 @@ pub(crate) fn deep_equal(a: &Go, b: &Go) -> Result<bool, String> {
     same(a, b, 0, &mut 0)
 }
 
+#[expect(clippy::many_single_char_names, reason = "the two values, and their two sides")]
 fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, String> {
     *compared += 1;
     if depth > MAX_NESTING || *compared > MAX_COMPARED {

@@ -81,6 +81,7 @@ fn fits(depth: usize, out: &str) -> bool {
     fits
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "these are the flags of a verb")]
 #[derive(Default, Clone)]
 struct Flags {
     /// How deep in the value we are.
