@@ -102,7 +102,8 @@ fn begin(place: &Place) {
 /// The writer holds digest and size against the descriptor; a source that sends something else has failed.
 fn end(place: Place) -> Result<(), Failure> {
     let Place { writer, reporter, task, .. } = place;
+    let size = writer.size();
     writer.finish().map_err(|error| Failure::new(Kind::Source, error))?;
-    reporter.event(Event::Finished { task, note: String::new() });
+    reporter.event(Event::Finished { task, note: format!("{size} bytes") });
     Ok(())
 }
