@@ -22,8 +22,6 @@ pub struct Context {
     pub no_color: bool,
     /// The process runs in a pod: `KUBERNETES_SERVICE_HOST` is set.
     pub in_cluster: bool,
-    /// The program runs as `helm offline`.
-    pub under_helm: bool,
 }
 
 /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in either case of letters.
@@ -60,7 +58,6 @@ impl Context {
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
             in_cluster: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-            under_helm: env::var_os("HELM_PLUGIN_DIR").is_some(),
         }
     }
 

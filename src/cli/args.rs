@@ -2,7 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::{cluster::ConnectOptions, context::Context, ops::verify::TrustOptions, redact::Secret, report::Format};
+use crate::{
+    cluster::{Cluster, ConnectOptions},
+    context::Context,
+    failure::Failure,
+    ops::{install, verify::TrustOptions},
+    redact::Secret,
+    report::Format,
+};
 
 /// How data is printed.
 #[derive(Debug, clap::Args)]
@@ -60,6 +67,11 @@ impl ClusterArgs {
             ..ConnectOptions::default()
         }
     }
+}
+
+/// Connects to the cluster, with its failures as this program tells them.
+pub(super) async fn connect(options: &ConnectOptions) -> Result<Cluster, Failure> {
+    Cluster::connect(options).await.map_err(install::cluster_failure)
 }
 
 /// The password for a private key, where the environment has one.

@@ -4,10 +4,9 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::args::{ClusterArgs, FormatArgs, TrustArgs};
+use super::args::{self, ClusterArgs, FormatArgs, TrustArgs};
 use crate::{
     chart::values::Kind as SetKind,
-    cluster::Cluster,
     context::Context,
     delivery::record::Record,
     failure::{Failure, Kind},
@@ -74,7 +73,7 @@ impl InstallArgs {
         let connect = self.cluster.resolve(context);
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             options.cancel = Some(stop);
-            let cluster = Cluster::connect(&connect).await.map_err(install::cluster_failure)?;
+            let cluster = args::connect(&connect).await?;
             install::install(&cluster, &options, &reporter).await
         })?;
         printer.outcome(self.format.format, &outcome, show)

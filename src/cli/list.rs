@@ -1,11 +1,10 @@
 //! `list`: deliveries in the cluster.
 
-use super::args::{ClusterArgs, FormatArgs};
+use super::args::{self, ClusterArgs, FormatArgs};
 use crate::{
-    cluster::Cluster,
     context::Context,
     failure::Failure,
-    ops::{install, list},
+    ops::list,
     report::{Printer, text},
 };
 
@@ -26,7 +25,7 @@ impl ListArgs {
         let options = list::ListOptions { namespace: self.namespace };
         let connect = self.cluster.resolve(context);
         let outcome = super::block_on(async {
-            let cluster = Cluster::connect(&connect).await.map_err(install::cluster_failure)?;
+            let cluster = args::connect(&connect).await?;
             list::list(&cluster, &options).await
         })?;
         printer.outcome(self.format.format, &outcome, |o| {

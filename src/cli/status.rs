@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::args::{ClusterArgs, FormatArgs};
+use super::args::{self, ClusterArgs, FormatArgs};
 use crate::{
-    cluster::Cluster,
     context::Context,
     failure::Failure,
-    ops::{install, status},
+    ops::status,
     report::{Printer, text},
 };
 
@@ -30,7 +29,7 @@ impl StatusArgs {
         let options = status::StatusOptions { delivery: self.delivery, namespace: self.namespace };
         let connect = self.cluster.resolve(context);
         let outcome = super::block_on(async {
-            let cluster = Cluster::connect(&connect).await.map_err(install::cluster_failure)?;
+            let cluster = args::connect(&connect).await?;
             status::status(&cluster, &options).await
         })?;
         printer.outcome(self.format.format, &outcome, |o| {
