@@ -83,8 +83,14 @@ pub enum RenderError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// What came out is no manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    #[error("{source}")]
+    Manifest {
+        /// Why not.
+        #[source]
+        source: ManifestError,
+        /// What came out, by path, for whoever looks for the fault.
+        files: BTreeMap<String, String>,
+    },
 }
 
 /// Renders a chart.
@@ -103,7 +109,10 @@ pub fn render(chart: &Chart, user_values: &Map<String, Value>, options: &RenderO
     let crds = std::mem::take(&mut prepared.crds);
     let mut files = if chart.verbatim { verbatim(prepared) } else { execute(prepared, options)? };
     let notes = take_notes(&mut files, chart.name());
-    let sorted = manifests::sort(&files, &mut warnings)?;
+    let sorted = match manifests::sort(&files, &mut warnings) {
+        Ok(sorted) => sorted,
+        Err(source) => return Err(RenderError::Manifest { source, files }),
+    };
     Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings, chart: stored })
 }
 

@@ -7,7 +7,7 @@ mod strvals;
 use serde_json::{Map, Value};
 
 pub(super) use schema::check as check_schema;
-pub use strvals::{Kind, SetError, parse_into};
+pub use strvals::{Kind, ReadFile, SetError, parse_files_into, parse_into};
 
 use crate::goyaml::{self, YamlError};
 
