@@ -8,7 +8,7 @@ mod locate;
 mod output_dir;
 mod show_only;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::{PrintedFailure, TemplateError, invalid_argument, refused};
 use error::{chart_failure, render_failure};
@@ -139,32 +139,52 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
     let path = locate::locate(options, place)?;
     let user = given::values(options)?;
     let chart = locate::load(options, &path)?;
-    outcome.warnings.extend(chart.warnings().iter().cloned());
-    installable(&chart, options, outcome)?;
-    let chart = locate::complete(options, &path, chart)?;
-    check_name(&name, options)?;
-    render.release.name = name;
-    if let Some(label) = options.labels.iter().find(|label| SYSTEM_LABELS.contains(&label.as_str())) {
-        return Err(TemplateError::SystemLabel(label.clone()).into());
-    }
-    match chart::render(&chart, &user, &render) {
-        Ok(rendered) => {
-            outcome.warnings.extend(rendered.warnings.iter().skip(chart.warnings().len()).cloned());
-            print(options, &render.release.name, &rendered, outcome)
+    let chart = match before_rendering(options, &name, &path, &chart) {
+        Ok(completed) => completed.unwrap_or(chart),
+        Err(failure) => {
+            outcome.warnings = early_warnings(options, &chart);
+            return Err(failure);
         }
+    };
+    render.release.name = name;
+    match chart::render_logged(&chart, &user, &render, &mut outcome.warnings) {
+        Ok(rendered) => print(options, &render.release.name, &rendered, outcome),
         Err(error) => {
-            if options.debug && error::has_release(&error) {
+            if options.debug && error.has_release() {
                 outcome.text.push_str(&chosen(options, &format!("{}\n", debris(&error).trim()))?);
             }
-            Err(render_failure(error, options))
+            Err(render_failure(&error, options))
         }
     }
+}
+
+/// What Helm looks at once the chart is loaded. A chart is given back if `--dependency-update` made another one of it.
+fn before_rendering(options: &TemplateOptions, name: &str, path: &Path, chart: &Chart) -> Result<Option<Chart>, Failure> {
+    if chart.metadata().is_library() {
+        return Err(chart_failure(RenderError::Library));
+    }
+    let completed = locate::complete(options, path, chart)?;
+    check_name(name, options)?;
+    match options.labels.iter().find(|label| SYSTEM_LABELS.contains(&label.as_str())) {
+        Some(label) => Err(TemplateError::SystemLabel(label.clone()).into()),
+        None => Ok(completed),
+    }
+}
+
+/// What Helm has said by then; the rest comes with the rendering.
+fn early_warnings(options: &TemplateOptions, chart: &Chart) -> Vec<String> {
+    let mut lines = chart.warnings().to_vec();
+    if chart.metadata().deprecated && !chart.metadata().is_library() {
+        let line = if options.helm4 { "level=WARN msg=\"this chart is deprecated\"" } else { "WARNING: This chart is deprecated" };
+        lines.push(line.to_owned());
+    }
+    lines
 }
 
 fn render_options(options: &TemplateOptions) -> Result<RenderOptions, Failure> {
     let mut render = RenderOptions::new("", &options.namespace);
     if let Some(version) = options.kube_version.as_deref().filter(|version| !version.is_empty()) {
-        render.capabilities.kube_version = chart::kube_version(version).ok_or_else(|| TemplateError::KubeVersion { version: version.to_owned() })?;
+        render.capabilities.kube_version = chart::kube_version(version).map_err(|reason| TemplateError::KubeVersion { version: version.to_owned(), reason })?;
     }
     render.capabilities.api_versions.extend(options.api_versions.iter().cloned());
     render.release.is_upgrade = options.is_upgrade;
@@ -194,18 +214,6 @@ fn name_and_chart(options: &TemplateOptions) -> Result<(String, &str), Failure> 
     }
 }
 
-/// Library charts are for others; deprecated ones are told of.
-fn installable(chart: &Chart, options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<(), Failure> {
-    if chart.metadata().is_library() {
-        return Err(chart_failure(RenderError::Library));
-    }
-    if chart.metadata().deprecated {
-        let line = if options.helm4 { "level=WARN msg=\"this chart is deprecated\"" } else { "WARNING: This chart is deprecated" };
-        outcome.warnings.push(line.to_owned());
-    }
-    Ok(())
-}
-
 fn check_name(name: &str, options: &TemplateOptions) -> Result<(), Failure> {
     if chart::is_release_name(name) {
         return Ok(());
@@ -219,7 +227,7 @@ fn print(options: &TemplateOptions, name: &str, rendered: &Rendered, outcome: &m
         None => rendered.template_text(options.print),
         Some(folder) => {
             let release = options.release_name_folder.then_some(name);
-            output_dir::write(folder, release, rendered, options.print, &mut outcome.text).map_err(|error| error::write_failure(error, options.debug))?;
+            output_dir::write(folder, release, rendered, options.print, &mut outcome.text).map_err(|error| error::write_failure(&error, options.debug))?;
             "\n".to_owned()
         }
     };

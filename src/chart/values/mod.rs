@@ -53,6 +53,57 @@ pub fn parse_file(file: &str, text: &str) -> Result<Map<String, Value>, ValuesEr
     }
 }
 
+/// Why a values file of several documents could not be read, in the words of Helm 4.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Something stands on the line of a separator.
+    #[error("error reading yaml document: invalid Yaml document separator: {0}")]
+    Separator(String),
+    /// A document is not YAML.
+    #[error("cannot unmarshal yaml document: error converting YAML to JSON: {0}")]
+    Yaml(#[source] YamlError),
+    /// A document is not a map.
+    #[error(
+        "cannot unmarshal yaml document: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {0} into Go value of type map[string]interface {{}}"
+    )]
+    Shape(&'static str),
+}
+
+/// Reads a values file as Helm 4 does: all of its documents, later ones over earlier ones (`LoadValues`).
+pub fn parse_documents(text: &str) -> Result<Map<String, Value>, DocumentError> {
+    let mut values = Map::new();
+    for document in documents(text)? {
+        match goyaml::parse_values(&document).map_err(DocumentError::Yaml)? {
+            Value::Object(map) => merge(&mut values, map),
+            Value::Null => {}
+            other => return Err(DocumentError::Shape(super::metadata::kind(&other))),
+        }
+    }
+    Ok(values)
+}
+
+/// Documents as apimachinery's `YAMLReader` finds them: a line that begins with `---` may have nothing but a comment after it.
+fn documents(text: &str) -> Result<Vec<String>, DocumentError> {
+    let mut documents = Vec::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("---") {
+            let rest = rest.trim();
+            if !rest.is_empty() && !rest.starts_with('#') {
+                return Err(DocumentError::Separator(rest.to_owned()));
+            }
+            if !current.is_empty() {
+                documents.push(std::mem::take(&mut current));
+                continue;
+            }
+        }
+        current.push_str(line);
+        current.push('\n');
+    }
+    documents.push(current);
+    Ok(documents)
+}
+
 /// Puts one map over another, as Helm does with several `-f`: maps merge, everything else is replaced, null stays a value.
 pub fn merge(base: &mut Map<String, Value>, over: Map<String, Value>) {
     for (key, value) in over {

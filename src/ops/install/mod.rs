@@ -105,7 +105,7 @@ impl Renderer {
             options.release.revision = request.revision.into();
             options.release.is_install = !request.upgrade;
             options.release.is_upgrade = request.upgrade;
-            if let Some(version) = kube_version(&request.kube_version) {
+            if let Ok(version) = kube_version(&request.kube_version) {
                 options.capabilities.kube_version = version;
             }
             options.capabilities.api_versions.clone_from(&request.api_versions);

@@ -19,7 +19,12 @@ pub(super) fn values(options: &TemplateOptions) -> Result<Map<String, Value>, Fa
     let mut given = Map::new();
     for file in &options.values {
         let text = String::from_utf8(read(file)?).map_err(|_| not_yaml(file))?;
-        values::merge(&mut given, values::parse_file(file, &text).map_err(usage)?);
+        let parsed = if options.helm4 {
+            values::parse_documents(&text).map_err(|error| Failure::new(Kind::Usage, format!("failed to parse {file}: {error}")))?
+        } else {
+            values::parse_file(file, &text).map_err(usage)?
+        };
+        values::merge(&mut given, parsed);
     }
     for text in &options.set_json {
         set_json(&mut given, text, options.helm4)?;
