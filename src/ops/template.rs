@@ -151,7 +151,12 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
         Ok(rendered) => print(options, &render.release.name, &rendered, outcome),
         Err(error) => {
             if options.debug && error.has_release() {
-                outcome.text.push_str(&chosen(options, &format!("{}\n", debris(&error).trim()))?);
+                match chosen(options, &format!("{}\n", debris(&error).trim())) {
+                    Ok(text) => outcome.text.push_str(&text),
+                    // Helm 4 takes it that nothing could be found in what could not be rendered.
+                    Err(_) if options.helm4 => {}
+                    Err(failure) => return Err(failure),
+                }
             }
             Err(render_failure(&error, options))
         }
