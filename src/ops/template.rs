@@ -143,6 +143,11 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
         Ok(completed) => completed.unwrap_or(chart),
         Err(failure) => {
             outcome.warnings = early_warnings(options, &chart);
+            if options.helm4 && !chart::is_release_name(&name) {
+                // Helm 4 logs what it is about to say.
+                let text = failure.to_string();
+                outcome.warnings.extend(text.split_once(": ").map(|(what, why)| format!("level=ERROR msg={what:?} error={why:?}")));
+            }
             return Err(failure);
         }
     };

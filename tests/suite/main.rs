@@ -24,4 +24,5 @@ mod registry;
 mod release;
 mod sample;
 mod support;
+mod template;
 mod tidy;
