@@ -84,16 +84,22 @@ pub enum RenderError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// What came out is no manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    #[error("{source}")]
+    Manifest {
+        /// Why not.
+        #[source]
+        source: ManifestError,
+        /// What came out, by path, for whoever looks for the fault.
+        files: BTreeMap<String, String>,
+    },
 }
 
 impl RenderError {
-    /// How `helm template` tells it: with a hint where Helm had a release already, so that there may be something to print (cmd/helm/template.go).
-    pub fn told(&self) -> String {
+    /// Whether Helm has a release already when this happens, so that `helm template` can hint at `--debug` (cmd/helm/template.go).
+    pub fn has_release(&self) -> bool {
         match self {
-            Self::Library | Self::Prepare(_) => self.to_string(),
-            Self::KubeVersion { .. } | Self::Engine(_) | Self::Manifest(_) => format!("{self}\n\nUse --debug flag to render out invalid YAML"),
+            Self::Library | Self::Prepare(_) => false,
+            Self::KubeVersion { .. } | Self::Engine(_) | Self::Manifest { .. } => true,
         }
     }
 }
@@ -119,12 +125,6 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     if metadata.is_library() {
         return Err(RenderError::Library);
     }
-    if metadata.deprecated {
-        match options.dialect {
-            Dialect::Helm3 => log.raw("WARNING: This chart is deprecated"),
-            Dialect::Helm4 => log.slog("WARN", "this chart is deprecated", &[]),
-        }
-    }
     let mut prepared = prepare(chart, user_values, !options.skip_schemas, log)?;
     let found = &options.capabilities.kube_version.version;
     if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
@@ -134,7 +134,10 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     let crds = std::mem::take(&mut prepared.crds);
     let mut files = if chart.verbatim { verbatim(prepared) } else { execute(prepared, options)? };
     let notes = take_notes(&mut files, chart.name());
-    let sorted = manifests::sort(&files, log)?;
+    let sorted = match manifests::sort(&files, log) {
+        Ok(sorted) => sorted,
+        Err(source) => return Err(RenderError::Manifest { source, files }),
+    };
     Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), chart: stored })
 }
 

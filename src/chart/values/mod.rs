@@ -7,8 +7,9 @@ mod strvals;
 use serde_json::{Map, Value};
 
 pub(super) use schema::check as check_schema;
-pub use strvals::{Kind, SetError, parse_into};
+pub use strvals::{Kind, ReadFile, SetError, parse_files_into, parse_into};
 
+use super::engine::Dialect;
 use crate::goyaml::{self, YamlError};
 
 /// Why values could not be put together.
@@ -33,6 +34,15 @@ pub enum ValuesError {
         /// What it is instead.
         found: &'static str,
     },
+    /// A values file of several documents, as Helm 4 reads it.
+    #[error("failed to parse {file}: {source}")]
+    Documents {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: DocumentError,
+    },
     /// A `--set` could not be read.
     #[error("failed parsing {flag} data: {source}")]
     Set {
@@ -50,6 +60,14 @@ pub fn parse_file(file: &str, text: &str) -> Result<Map<String, Value>, ValuesEr
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         other => Err(ValuesError::Shape { file: file.to_owned(), found: super::metadata::kind(&other) }),
+    }
+}
+
+/// Reads a values file as one of the Helms does.
+pub fn parse_file_for(dialect: Dialect, file: &str, text: &str) -> Result<Map<String, Value>, ValuesError> {
+    match dialect {
+        Dialect::Helm3 => parse_file(file, text),
+        Dialect::Helm4 => parse_documents(text).map_err(|source| ValuesError::Documents { file: file.to_owned(), source }),
     }
 }
 
