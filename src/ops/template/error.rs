@@ -68,9 +68,6 @@ pub enum TemplateError {
     /// A file for `--set-file` that is no text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
-    /// `--set-json` with something else.
-    #[error("failed parsing --set-json data {0}")]
-    Json(String),
     /// `--show-only` for something that is not there.
     #[error("could not find template {0} in chart")]
     NoTemplate(String),
