@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Chart, CrdFile, DependencyError, Metadata, dependencies::Graph, log::Log, model::own_crds, values};
+use super::{Chart, CrdFile, DependencyError, Metadata, dependencies::Graph, log::Log, model::own_crds, values, values::coalesce::TypeMismatch};
 
 /// What a rendering needs besides templates.
 pub(super) struct Prepared {
@@ -44,6 +44,9 @@ pub enum PrepareError {
     /// Dependencies are missing or do not fit.
     #[error(transparent)]
     Dependencies(#[from] DependencyError),
+    /// Values of a subchart are no map.
+    #[error(transparent)]
+    Mismatch(#[from] TypeMismatch),
     /// Values do not fit a chart's schema.
     #[error("values don't meet the specifications of the schema(s) in the following chart(s):\n{0}")]
     Schema(String),
@@ -52,7 +55,7 @@ pub enum PrepareError {
 /// Processes dependencies, coalesces values, checks schemas, and lays templates out.
 pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: bool, log: &mut Log) -> Result<Prepared, PrepareError> {
     let mut graph = Graph::process(chart, user, log)?;
-    let coalesced = graph.coalesce(0, user, false).map_err(DependencyError::from)?;
+    let coalesced = graph.coalesce(0, user, false)?;
     if check_schemas {
         let mut report = String::new();
         schemas(&graph, 0, &coalesced, &mut report);

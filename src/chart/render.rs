@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, ManifestError, PrepareError, Rendered,
+    Chart, DependencyError, ManifestError, PrepareError, Rendered,
     capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
     log::Log,
@@ -93,15 +93,12 @@ pub enum RenderError {
 }
 
 impl RenderError {
-    /// Whether Helm has a release in its hands by then, so that there may be something to print (pkg/action, install.go, `RunWithContext`).
+    /// Whether Helm has a release already when this happens, so that `helm template` can hint at `--debug` (cmd/helm/template.go).
     pub fn has_release(&self) -> bool {
-        !matches!(self, Self::Library | Self::Prepare(_))
-    }
-
-    /// How `helm template` tells it: with a hint where `--debug` would show more (cmd/helm/template.go).
-    pub fn told(&self) -> String {
-        let hint = if self.has_release() { "\n\nUse --debug flag to render out invalid YAML" } else { "" };
-        format!("{self}{hint}")
+        match self {
+            Self::Library | Self::Prepare(_) => false,
+            Self::KubeVersion { .. } | Self::Engine(_) | Self::Manifest { .. } => true,
+        }
     }
 }
 
@@ -126,13 +123,7 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     if metadata.is_library() {
         return Err(RenderError::Library);
     }
-    if metadata.deprecated {
-        match options.dialect {
-            Dialect::Helm3 => log.raw("WARNING: This chart is deprecated"),
-            Dialect::Helm4 => log.slog("WARN", "this chart is deprecated", &[]),
-        }
-    }
-    let mut prepared = prepare(chart, user_values, !options.skip_schemas, log)?;
+    let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
     if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
@@ -146,6 +137,13 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
         Err(source) => return Err(RenderError::Manifest { source, files }),
     };
     Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), chart: stored })
+}
+
+/// What Helm 4 logs before it fails (pkg/action/install.go).
+fn tell(error: &PrepareError, log: &mut Log) {
+    if let (PrepareError::Dependencies(DependencyError::Mismatch(problem)), Dialect::Helm4) = (error, log.dialect()) {
+        log.slog("ERROR", "chart dependencies processing failed", &[("error", &problem.to_string())]);
+    }
 }
 
 /// Manifests that are no templates.

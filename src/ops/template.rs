@@ -139,10 +139,10 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
     let path = locate::locate(options, place)?;
     let user = given::values(options)?;
     let chart = locate::load(options, &path)?;
+    outcome.warnings = early_warnings(options, &chart);
     let chart = match before_rendering(options, &name, &path, &chart) {
         Ok(completed) => completed.unwrap_or(chart),
         Err(failure) => {
-            outcome.warnings = early_warnings(options, &chart);
             if options.helm4 && !chart::is_release_name(&name) {
                 // Helm 4 logs what it is about to say.
                 let text = failure.to_string();
@@ -152,7 +152,10 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
         }
     };
     render.release.name = name;
-    match chart::render_logged(&chart, &user, &render, &mut outcome.warnings) {
+    let mut lines = Vec::new();
+    let rendered = chart::render_logged(&chart, &user, &render, &mut lines);
+    outcome.warnings.extend(lines.into_iter().skip(chart.warnings().len()));
+    match rendered {
         Ok(rendered) => print(options, &render.release.name, &rendered, outcome),
         Err(error) => {
             if options.debug && error.has_release() {
@@ -181,7 +184,7 @@ fn before_rendering(options: &TemplateOptions, name: &str, path: &Path, chart: &
     }
 }
 
-/// What Helm has said by then; the rest comes with the rendering.
+/// What Helm says of a chart that it has just loaded.
 fn early_warnings(options: &TemplateOptions, chart: &Chart) -> Vec<String> {
     let mut lines = chart.warnings().to_vec();
     if chart.metadata().deprecated && !chart.metadata().is_library() {

@@ -54,7 +54,8 @@ fn template(folder: &Path, dialect: Dialect) -> Printed {
     match rendered {
         Ok(rendered) => printed.out = rendered.template_text(TemplateText::default()),
         Err(error) => {
-            writeln!(printed.err, "Error: {}", error.told()).unwrap();
+            let hint = if error.has_release() { "\n\nUse --debug flag to render out invalid YAML" } else { "" };
+            writeln!(printed.err, "Error: {error}{hint}").unwrap();
             printed.failed = true;
         }
     }

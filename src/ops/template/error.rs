@@ -70,9 +70,6 @@ pub enum TemplateError {
     /// A file for `--set-file` that is no text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
-    /// `--set-json` with something else.
-    #[error("failed parsing --set-json data {0}")]
-    Json(String),
     /// `--show-only` for something that is not there.
     #[error("could not find template {0} in chart")]
     NoTemplate(String),
@@ -116,8 +113,8 @@ pub(super) fn render_failure(error: &RenderError, options: &TemplateOptions) -> 
         RenderError::Prepare(PrepareError::Dependencies(_)) if options.helm4 => "chart dependencies processing failed: ",
         _ => "",
     };
-    let text = if options.debug { error.to_string() } else { error.told() };
-    Failure::new(Kind::Other, format!("{before}{text}"))
+    let after = if error.has_release() && !options.debug { USE_DEBUG } else { "" };
+    Failure::new(Kind::Other, format!("{before}{error}{after}"))
 }
 
 /// Files that could not be written.
