@@ -62,7 +62,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
-    Template(template::TemplateArgs),
+    Template(Box<template::TemplateArgs>),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
 }

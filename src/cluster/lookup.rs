@@ -1,4 +1,4 @@
-//! What `lookup` finds at install: the cluster, asked from the thread that renders (Helm's pkg/engine, lookup_func.go).
+//! What `lookup` finds at install: the cluster, asked from the thread that renders (Helm's pkg/engine, `lookup_func.go`).
 
 use std::{
     collections::BTreeMap,

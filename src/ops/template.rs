@@ -27,6 +27,7 @@ const SYSTEM_LABELS: [&str; 6] = ["name", "owner", "status", "version", "created
 
 /// What to render, and how: the flags of `helm template` that have an effect.
 #[derive(Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `helm template`")]
 pub struct TemplateOptions {
     /// `CHART`, or `NAME CHART`.
     pub arguments: Vec<String>,
@@ -261,5 +262,6 @@ fn debris(error: &RenderError) -> String {
 
 /// Whether a hook is one that `--skip-tests` leaves out.
 fn is_shown(events: &[HookEvent], parts: TemplateText) -> bool {
-    !parts.no_hooks && !(parts.skip_tests && events.contains(&HookEvent::Test))
+    let left_out = parts.no_hooks || (parts.skip_tests && events.contains(&HookEvent::Test));
+    !left_out
 }

@@ -423,7 +423,7 @@ mod tests {
         assert_eq!(parse(Kind::Literal, "a.b=c,d={e}\\"), Ok(json!({"a": {"b": "c,d={e}\\"}})));
     }
 
-    /// pkg/strvals, parser_test.go, `TestParseIntoFile` and `TestParseFile`.
+    /// pkg/strvals, `parser_test.go`, `TestParseIntoFile` and `TestParseFile`.
     #[test]
     fn files_are_read_where_values_stand() {
         let mut read = |path: &str| if path == "gone" { Err("open gone: no such file or directory".to_owned()) } else { Ok(format!("content of {path}")) };

@@ -141,7 +141,7 @@ fn well_formed(pattern: &[char]) -> bool {
 mod tests {
     use super::*;
 
-    /// Rows of Go's path/filepath/match_test.go, without what only a backslash tells apart from other systems.
+    /// Rows of Go's `path/filepath/match_test.go`, without what only a backslash tells apart from other systems.
     #[test]
     fn patterns_match_as_in_go() {
         for (pattern, path, want) in [
