@@ -1,4 +1,4 @@
-//! What templates see besides values: `.Files`, `.Capabilities`, `.Chart`, `.Release`, `.Subcharts`.
+//! What templates see: `.Values`, `.Files`, `.Capabilities`, `.Chart`, `.Release`, `.Subcharts` (`recAllTpls` in Helm's pkg/engine/engine.go).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,14 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Capabilities, Dialect, Program};
-use crate::chart::funcs;
-use crate::chart::value::{Go, Host, from_json};
+use super::{Capabilities, Dialect, Program, metadata};
+use crate::chart::funcs::{self, Kind};
+use crate::chart::value::{Go, Host, Map, MapType, from_json};
+
+/// A map of this type.
+pub(super) fn map<const N: usize>(of: MapType, entries: [(&str, Go); N]) -> Go {
+    Go::Map(Arc::new(Map::of(of, entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect())))
+}
 
 /// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
 pub(super) fn scopes(program: &Program) -> Vec<Go> {
@@ -26,17 +31,21 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
         .scopes
         .iter()
         .map(|scope| {
-            let values = Go::map(scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect());
-            let chart = Go::Host(Arc::new(ChartObject { fields: scope.chart.clone(), lenient: program.dialect == Dialect::Helm4 }));
-            Go::dict([
-                ("Values", values),
+            let values = Map::of(MapType::Values, scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect());
+            let chart = match program.dialect {
+                Dialect::Helm3 => metadata::chart(&scope.chart),
+                Dialect::Helm4 => from_json(&scope.chart),
+            };
+            let entries = [
+                ("Values", Go::Map(Arc::new(values))),
                 ("Chart", chart),
                 ("Release", release.clone()),
                 ("Capabilities", capabilities.clone()),
                 ("Files", Go::Host(Arc::new(Files(scope.files.clone())))),
                 ("Subcharts", Go::map(BTreeMap::new())),
-                ("Template", Go::dict([("BasePath", scope.base_path.as_str().into())])),
-            ])
+                ("Template", map(MapType::Values, [("BasePath", scope.base_path.as_str().into())])),
+            ];
+            map(MapType::Values, entries)
         })
         .collect();
     for (scope, dot) in program.scopes.iter().zip(&scopes) {
@@ -49,42 +58,6 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
         }
     }
     scopes
-}
-
-#[derive(Debug)]
-struct ChartObject {
-    fields: Value,
-    lenient: bool,
-}
-
-impl Host for ChartObject {
-    fn type_name(&self) -> &'static str {
-        if self.lenient { "map[string]interface {}" } else { "struct { chart.Metadata; IsRoot bool }" }
-    }
-
-    fn kind(&self) -> &'static str {
-        if self.lenient { "map" } else { "struct" }
-    }
-
-    fn field(&self, name: &str) -> Option<Go> {
-        self.fields.get(name).map(from_json)
-    }
-
-    fn text(&self) -> String {
-        crate::chart::value::sprint(&[from_json(&self.fields)])
-    }
-
-    fn json(&self) -> Value {
-        self.fields.clone()
-    }
-
-    fn entries(&self) -> Option<Go> {
-        Some(from_json(&self.fields))
-    }
-
-    fn missing_is_nil(&self) -> bool {
-        self.lenient
-    }
 }
 
 #[derive(Debug)]
@@ -118,6 +91,14 @@ impl Host for Files {
         self.0.get(name).map(|data| Go::Bytes(Arc::from(&data[..])))
     }
 
+    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
+        match method {
+            "Get" | "GetBytes" | "Glob" | "Lines" => Some(&[Kind::Str]),
+            "AsConfig" | "AsSecrets" => Some(&[]),
+            _ => None,
+        }
+    }
+
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
         let first = args.first().and_then(Go::as_str).unwrap_or_default();
         Some(Ok(match name {
@@ -131,8 +112,8 @@ impl Host for Files {
             "AsSecrets" => self.base_names(|data| base64::engine::general_purpose::STANDARD.encode(data)),
             "Lines" => {
                 let text = Files::text(self, first);
-                if !self.0.contains_key(first) {
-                    return Some(Ok(Go::list(Vec::new())));
+                if text.is_empty() {
+                    return Some(Ok(Go::strings::<&str>([])));
                 }
                 Go::strings(text.strip_suffix('\n').unwrap_or(&text).split('\n'))
             }
@@ -182,7 +163,8 @@ impl Host for CapabilitiesObject {
     }
 
     fn text(&self) -> String {
-        "&{}".to_owned()
+        let kube = &self.0.kube_version;
+        format!("&{{{{{} {} {}}} [{}] {{{}   }}}}", kube.version, kube.major, kube.minor, self.0.api_versions.join(" "), self.0.helm_version)
     }
 
     fn json(&self) -> Value {
@@ -213,6 +195,10 @@ impl Host for KubeVersionObject {
         })
     }
 
+    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
+        matches!(method, "GitVersion" | "String").then_some(&[])
+    }
+
     fn call(&self, name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
         matches!(name, "GitVersion" | "String").then(|| Ok(self.0.kube_version.version.as_str().into()))
     }
@@ -241,6 +227,10 @@ impl Host for ApiVersions {
 
     fn field(&self, _name: &str) -> Option<Go> {
         None
+    }
+
+    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
+        (method == "Has").then_some(&[Kind::Str])
     }
 
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {

@@ -7,9 +7,9 @@ use super::lex::{Kind, Lexer, Token};
 use super::{literal, quote};
 
 /// Nesting that ends a parse; Go allows more, its stack grows.
-const MAX_BODIES: usize = 500;
-/// Nested parentheses; Go's own limit is 10,000.
-const MAX_PARENS: usize = 500;
+const MAX_BODIES: usize = 10_000;
+/// Nested parentheses (`maxStackDepth` in Go).
+const MAX_PARENS: usize = 10_000;
 
 /// What Go would say: `template: name:line: message`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -227,7 +227,7 @@ impl Parser<'_> {
     fn text_or_action(&mut self) -> Parsed<Item> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(token.text))),
+            Kind::Text => Ok(Item::Node(Node::Text(token.pos..token.pos + token.text.len()))),
             Kind::LeftDelim => {
                 self.action_line = token.line;
                 let item = self.action();
@@ -255,9 +255,9 @@ impl Parser<'_> {
                 self.expect(Kind::RightDelim, "end")?;
                 return Ok(Item::Stop(Stop::End));
             }
-            Kind::If => self.control(Control::If)?,
-            Kind::Range => self.control(Control::Range)?,
-            Kind::With => self.control(Control::With)?,
+            Kind::If => self.branch(Control::If)?,
+            Kind::Range => self.range()?,
+            Kind::With => self.branch(Control::With)?,
             Kind::Template => self.invocation()?,
             _ => {
                 self.backup();
@@ -278,39 +278,51 @@ impl Parser<'_> {
         Ok(if kind == Kind::Break { Node::Break } else { Node::Continue })
     }
 
-    fn control(&mut self, control: Control) -> Parsed<Node> {
-        let context = match control {
-            Control::If => "if",
-            Control::With => "with",
-            Control::Range => "range",
+    /// `if` and `with`. A chain of `else if` is one node however long it is: Go nests it, with the same scopes.
+    fn branch(&mut self, control: Control) -> Parsed<Node> {
+        let (context, again) = match control {
+            Control::If => ("if", Kind::If),
+            Control::With => ("with", Kind::With),
         };
         let mark = self.vars.len();
-        let pipe = self.pipeline(context, Kind::RightDelim)?;
-        self.range_depth += usize::from(control == Control::Range);
-        let (body, stop) = self.item_list()?;
-        self.range_depth -= usize::from(control == Control::Range);
-        let mut other = None;
-        if let Stop::Else = stop {
-            let next = self.peek().kind;
-            other = Some(if (control == Control::If && next == Kind::If) || (control == Control::With && next == Kind::With) {
+        let mut branches = Vec::new();
+        let mut otherwise = Vec::new();
+        loop {
+            let pipe = self.pipeline(context, Kind::RightDelim)?;
+            let (body, stop) = self.item_list()?;
+            branches.push((pipe, body));
+            if let Stop::End = stop {
+                break;
+            }
+            if self.peek().kind == again {
                 self.next();
-                self.bodies += 1;
-                if self.bodies > MAX_BODIES {
-                    return self.fail("nested too deeply");
-                }
-                let inner = self.control(control)?;
-                self.bodies -= 1;
-                vec![inner]
-            } else {
-                let (list, stop) = self.item_list()?;
-                if let Stop::Else = stop {
-                    return self.fail(format!("expected end; found {}", stop_text(&stop)));
-                }
-                list
-            });
+                continue;
+            }
+            otherwise = self.otherwise()?;
+            break;
         }
         self.vars.truncate(mark);
-        Ok(Node::Control(control, pipe, body, other))
+        Ok(Node::Branch(control, branches, otherwise))
+    }
+
+    /// What follows a last `else`.
+    fn otherwise(&mut self) -> Parsed<Vec<Node>> {
+        let (body, stop) = self.item_list()?;
+        if let Stop::Else = stop {
+            return self.fail(format!("expected end; found {}", stop_text(&stop)));
+        }
+        Ok(body)
+    }
+
+    fn range(&mut self) -> Parsed<Node> {
+        let mark = self.vars.len();
+        let pipe = self.pipeline("range", Kind::RightDelim)?;
+        self.range_depth += 1;
+        let (body, stop) = self.item_list()?;
+        self.range_depth -= 1;
+        let otherwise = if let Stop::Else = stop { self.otherwise()? } else { Vec::new() };
+        self.vars.truncate(mark);
+        Ok(Node::Range(pipe, body, otherwise))
     }
 
     fn block(&mut self) -> Parsed<Node> {
@@ -393,7 +405,7 @@ impl Parser<'_> {
                 | Kind::Variable
                 | Kind::LeftParen => {
                     self.backup();
-                    pipe.cmds.push(Arc::new(self.command()?));
+                    pipe.cmds.push(self.command()?);
                 }
                 _ => return self.unexpected(&token, context),
             }
