@@ -157,4 +157,6 @@ pub fn run(program: Program) -> Result<BTreeMap<String, String>, EngineError> {
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

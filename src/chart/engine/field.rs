@@ -57,14 +57,13 @@ impl Exec<'_> {
 
     fn entry(&mut self, map: &Arc<Map>, name: &str, site: Site, args: &[Expr], last: Option<Val>) -> Result<Val, String> {
         let of = map.map_type();
+        if of == MapType::Values && name == "Encode" {
+            return self.encode(site, args, last);
+        }
         if of == MapType::Values
             && let Some(kinds) = methods::parameters(name)
         {
             let args = self.method_arguments(name, kinds, args, last)?;
-            if name == "Encode" {
-                let got = args.first().map_or("<nil>", Go::type_name);
-                return self.fail(&format!("wrong type for value; expected io.Writer; got {got}"));
-            }
             return self.returned_by(name, site, methods::call(map, name, &args));
         }
         if !args.is_empty() || last.is_some() {
@@ -75,6 +74,31 @@ impl Exec<'_> {
             (None, MapType::Strings) => Val::concrete("".into()),
             (value, _) => Val::interface(value.unwrap_or(Go::Nil)),
         })
+    }
+
+    /// `Values.Encode` wants an `io.Writer`, and templates have none to give.
+    fn encode(&mut self, site: Site, args: &[Expr], last: Option<Val>) -> Result<Val, String> {
+        let given = args.len() + usize::from(last.is_some());
+        if given != 1 {
+            return self.fail(&format!("wrong number of args for Encode: want 1 got {given}"));
+        }
+        let value = match args {
+            [arg] => {
+                self.at = arg.site;
+                match arg.term {
+                    Term::Literal(_) => return self.fail(&format!("can't handle {} for arg of type io.Writer", self.code.written(arg.site))),
+                    _ => self.value(arg)?,
+                }
+            }
+            _ => last.unwrap_or_else(Val::invalid),
+        };
+        match (&value.go, args) {
+            (Go::Nil, [Expr { term: Term::Nil, .. }]) => {
+                self.at = site;
+                self.fail("error calling Encode: runtime error: invalid memory address or nil pointer dereference")
+            }
+            _ => self.fail(&format!("wrong type for value; expected io.Writer; got {}", value.type_name())),
+        }
     }
 
     fn member(&mut self, host: &dyn Host, receiver: &Val, name: &str, site: Site, args: &[Expr], last: Option<Val>) -> Result<Val, String> {

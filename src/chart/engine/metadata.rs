@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::chart::value::{Go, Host, Map, MapType, from_json, sprint};
+use crate::chart::value::{Element, Go, Host, List, Map, MapType, from_json, sprint};
 
 /// The fields of `chart.Metadata`, in Go's order.
 const METADATA: &[&str] = &[
@@ -61,10 +61,13 @@ fn build(kind: Kind, names: &[&'static str], value: &Value) -> Struct {
 
 fn field(kind: Kind, name: &str, value: &Value) -> Go {
     let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let pointers = |kind, names| Go::list(list.iter().map(|item| Go::Host(Arc::new(build(kind, names, item)))).collect());
+    let pointers = |kind, names, name| {
+        let items = list.iter().map(|item| Go::Host(Arc::new(build(kind, names, item)))).collect();
+        Go::List(Arc::new(List::of(Element::Other(name), items)))
+    };
     match (kind, name) {
-        (Kind::Chart, "Maintainers") => pointers(Kind::Maintainer, MAINTAINER),
-        (Kind::Chart, "Dependencies") => pointers(Kind::Dependency, DEPENDENCY),
+        (Kind::Chart, "Maintainers") => pointers(Kind::Maintainer, MAINTAINER, "[]*chart.Maintainer"),
+        (Kind::Chart, "Dependencies") => pointers(Kind::Dependency, DEPENDENCY, "[]*chart.Dependency"),
         (Kind::Chart, "Sources" | "Keywords") | (Kind::Dependency, "Tags") => Go::strings(list.iter().filter_map(Value::as_str)),
         (Kind::Chart, "Annotations") => {
             let entries = value.as_object().into_iter().flatten().map(|(key, text)| (Arc::from(key.as_str()), from_json(text)));
@@ -102,11 +105,12 @@ impl Host for Struct {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     }
 
+    /// Pointers without their `&`: templates print what they point to.
     fn text(&self) -> String {
         let text = |fields: &[(&str, Go)]| fields.iter().map(|(_, value)| sprint(std::slice::from_ref(value))).collect::<Vec<_>>().join(" ");
         match (self.kind, self.fields.split_last()) {
             (Kind::Chart, Some((root, metadata))) => format!("{{{{{}}} {}}}", text(metadata), text(std::slice::from_ref(root))),
-            _ => format!("&{{{}}}", text(&self.fields)),
+            _ => format!("{{{}}}", text(&self.fields)),
         }
     }
 

@@ -11,7 +11,6 @@ pub(super) fn parameters(method: &str) -> Option<&'static [Kind]> {
     match method {
         "AsMap" | "YAML" => Some(&[]),
         "Table" | "PathValue" => Some(&[Kind::Str]),
-        "Encode" => Some(&[Kind::Any]),
         _ => None,
     }
 }
@@ -24,9 +23,9 @@ pub(super) fn call(map: &Arc<Map>, method: &str, args: &[Go]) -> Result<Go, Stri
             let json = to_json(&Go::Map(Arc::clone(map)))?;
             Ok(goyaml::emit(&json).map_err(|e| e.to_string())?.into())
         }
-        "Table" => table(map, path).map(Go::Map),
+        "Table" => table(map, path).map(|found| Go::Map(Map::view(&found, MapType::Values))),
         "PathValue" => path_value(map, path),
-        _ => Ok(Go::Map(Arc::clone(map))),
+        _ => Ok(Go::Map(Map::view(map, MapType::Any))),
     }
 }
 

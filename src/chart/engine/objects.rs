@@ -27,17 +27,18 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
         ("Revision", Go::int(program.release.revision)),
         ("Service", "Helm".into()),
     ]);
-    let scopes: Vec<Go> = program
+    let values = values(program);
+    let scopes: Vec<Arc<Map>> = program
         .scopes
         .iter()
-        .map(|scope| {
-            let values = Map::of(MapType::Values, scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect());
+        .zip(values)
+        .map(|(scope, values)| {
             let chart = match program.dialect {
                 Dialect::Helm3 => metadata::chart(&scope.chart),
                 Dialect::Helm4 => from_json(&scope.chart),
             };
             let entries = [
-                ("Values", Go::Map(Arc::new(values))),
+                ("Values", Go::Map(values)),
                 ("Chart", chart),
                 ("Release", release.clone()),
                 ("Capabilities", capabilities.clone()),
@@ -45,19 +46,37 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
                 ("Subcharts", Go::map(BTreeMap::new())),
                 ("Template", map(MapType::Values, [("BasePath", scope.base_path.as_str().into())])),
             ];
-            map(MapType::Values, entries)
+            Arc::new(Map::new(entries.into_iter().map(|(name, value)| (Arc::from(name), value)).collect()))
         })
         .collect();
-    for (scope, dot) in program.scopes.iter().zip(&scopes) {
-        let Go::Map(root) = dot else { continue };
+    for (scope, root) in program.scopes.iter().zip(&scopes) {
         let Some(Go::Map(subcharts)) = root.get("Subcharts") else { continue };
         for (name, index) in &scope.subcharts {
             if let Some(sub) = scopes.get(*index) {
-                subcharts.lock().insert(Arc::from(name.as_str()), sub.clone());
+                subcharts.lock().insert(Arc::from(name.as_str()), Go::Map(Arc::clone(sub)));
             }
         }
     }
-    scopes
+    scopes.iter().map(|root| Go::Map(Map::view(root, MapType::Values))).collect()
+}
+
+/// `.Values` of each scope. Those of a subchart are the table of its name in its parent's: what `set` does to one is seen in the other.
+fn values(program: &Program) -> Vec<Arc<Map>> {
+    let mut found: Vec<Option<Arc<Map>>> = vec![None; program.scopes.len()];
+    for (index, scope) in program.scopes.iter().enumerate() {
+        // Parents come before their subcharts.
+        let own = found[index].take().unwrap_or_else(|| {
+            let entries = scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect();
+            Arc::new(Map::of(MapType::Values, entries))
+        });
+        for (name, sub) in &scope.subcharts {
+            if let (Some(Go::Map(table)), Some(place)) = (own.get(name), found.get_mut(*sub)) {
+                *place = Some(Map::view(&table, MapType::Values));
+            }
+        }
+        found[index] = Some(own);
+    }
+    found.into_iter().flatten().collect()
 }
 
 #[derive(Debug)]
@@ -69,9 +88,6 @@ impl Files {
     }
 
     fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
-        if self.0.is_empty() {
-            return "".into();
-        }
         let map: serde_json::Map<String, Value> =
             self.0.iter().map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).to_owned(), Value::from(value(data)))).collect();
         crate::goyaml::emit(&Value::Object(map)).map(|text| text.trim_end_matches('\n').to_owned()).unwrap_or_default().into()
@@ -88,7 +104,7 @@ impl Host for Files {
     }
 
     fn field(&self, name: &str) -> Option<Go> {
-        self.0.get(name).map(|data| Go::Bytes(Arc::from(&data[..])))
+        Some(Go::Bytes(self.0.get(name).map(|data| Arc::from(&data[..])).unwrap_or_default()))
     }
 
     fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
@@ -133,10 +149,6 @@ impl Host for Files {
     fn entries(&self) -> Option<Go> {
         Some(Go::map(self.0.iter().map(|(name, data)| (Arc::from(name.as_str()), Go::Bytes(Arc::from(&data[..])))).collect()))
     }
-
-    fn missing_is_nil(&self) -> bool {
-        true
-    }
 }
 
 #[derive(Debug)]
@@ -162,9 +174,10 @@ impl Host for CapabilitiesObject {
         })
     }
 
+    /// Without the `&` of a pointer: templates print what it points to.
     fn text(&self) -> String {
         let kube = &self.0.kube_version;
-        format!("&{{{{{} {} {}}} [{}] {{{}   }}}}", kube.version, kube.major, kube.minor, self.0.api_versions.join(" "), self.0.helm_version)
+        format!("{{{{{} {} {}}} [{}] {{{}   }}}}", kube.version, kube.major, kube.minor, self.0.api_versions.join(" "), self.0.helm_version)
     }
 
     fn json(&self) -> Value {

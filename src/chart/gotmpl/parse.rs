@@ -58,7 +58,7 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     source: &'a Arc<Text>,
     is_function: &'a dyn Fn(&str) -> bool,
-    tokens: [Option<Token>; 3],
+    tokens: [Option<Token<'a>>; 3],
     peeked: usize,
     vars: Vec<String>,
     set: Vec<Template>,
@@ -70,8 +70,8 @@ struct Parser<'a> {
 
 type Parsed<T> = Result<T, ParseError>;
 
-impl Parser<'_> {
-    fn next(&mut self) -> Token {
+impl<'a> Parser<'a> {
+    fn next(&mut self) -> Token<'a> {
         if self.peeked > 0 {
             self.peeked -= 1;
         } else {
@@ -84,7 +84,7 @@ impl Parser<'_> {
         self.peeked += 1;
     }
 
-    fn peek(&mut self) -> Token {
+    fn peek(&mut self) -> Token<'a> {
         if self.peeked == 0 {
             self.peeked = 1;
             self.tokens[0] = Some(self.lexer.next_token());
@@ -92,7 +92,7 @@ impl Parser<'_> {
         self.tokens[self.peeked - 1].clone().expect("a token was read into this slot")
     }
 
-    fn next_non_space(&mut self) -> Token {
+    fn next_non_space(&mut self) -> Token<'a> {
         loop {
             let token = self.next();
             if token.kind != Kind::Space {
@@ -101,7 +101,7 @@ impl Parser<'_> {
         }
     }
 
-    fn peek_non_space(&mut self) -> Token {
+    fn peek_non_space(&mut self) -> Token<'a> {
         let token = self.next_non_space();
         self.backup();
         token
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Err(ParseError { name: self.source.name.clone(), line, message: message.into() })
     }
 
-    fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
+    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Parsed<T> {
         if token.kind == Kind::Error {
             let mut extra = String::new();
             if self.action_line != 0 && self.action_line != token.line {
@@ -126,7 +126,7 @@ impl Parser<'_> {
         self.fail(format!("unexpected {token} in {context}"))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'a>> {
         let token = self.next_non_space();
         if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
     }
@@ -162,12 +162,12 @@ impl Parser<'_> {
     }
 
     /// Pushes `before` back in front of the current token.
-    fn backup2(&mut self, before: Token) {
+    fn backup2(&mut self, before: Token<'a>) {
         self.tokens[1] = Some(before);
         self.peeked = 2;
     }
 
-    fn backup3(&mut self, second: Token, first: Token) {
+    fn backup3(&mut self, second: Token<'a>, first: Token<'a>) {
         self.tokens[1] = Some(first);
         self.tokens[2] = Some(second);
         self.peeked = 3;
@@ -196,7 +196,7 @@ impl Parser<'_> {
         self.separate_body(name, "define clause")
     }
 
-    fn template_name(&mut self, token: &Token, context: &str) -> Parsed<String> {
+    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Parsed<String> {
         if !matches!(token.kind, Kind::String | Kind::RawString) {
             return self.unexpected(token, context);
         }
@@ -357,14 +357,14 @@ impl Parser<'_> {
                 Kind::Assign | Kind::Declare => {
                     pipe.assign = next.kind == Kind::Assign;
                     self.next_non_space();
-                    pipe.decl.push(v.text.clone());
-                    self.vars.push(v.text);
+                    pipe.decl.push(v.text.to_string());
+                    self.vars.push(v.text.into_owned());
                     return Ok(());
                 }
                 Kind::Char if next.text == "," => {
                     self.next_non_space();
-                    pipe.decl.push(v.text.clone());
-                    self.vars.push(v.text);
+                    pipe.decl.push(v.text.to_string());
+                    self.vars.push(v.text.into_owned());
                     if context != "range" || pipe.decl.len() >= 2 {
                         return self.fail(format!("too many declarations in {context}"));
                     }
@@ -478,20 +478,20 @@ impl Parser<'_> {
                 if !(self.is_function)(&token.text) {
                     return self.fail(format!("function {} not defined", quote(&token.text)));
                 }
-                Term::Identifier(token.text)
+                Term::Identifier(token.text.into_owned())
             }
             Kind::Dot => Term::Dot,
             Kind::Nil => Term::Nil,
             Kind::Variable => {
-                if !self.vars.contains(&token.text) {
+                if !self.vars.iter().any(|known| *known == token.text) {
                     return self.fail(format!("undefined variable {}", quote(&token.text)));
                 }
-                Term::Variable(vec![token.text])
+                Term::Variable(vec![token.text.into_owned()])
             }
             Kind::Field => Term::Field(vec![token.text[1..].to_owned()]),
             Kind::Bool => Term::Bool(token.text == "true"),
             Kind::CharConstant | Kind::Complex | Kind::Number => match literal::number(&token.text, token.kind == Kind::CharConstant) {
-                Ok(number) => Term::Number(number, token.text),
+                Ok(number) => Term::Number(number, token.text.into_owned()),
                 Err(message) => return self.fail(message),
             },
             Kind::LeftParen => {
@@ -504,7 +504,7 @@ impl Parser<'_> {
                 Term::Pipe(Box::new(pipe))
             }
             Kind::String | Kind::RawString => match literal::unquote(&token.text) {
-                Some(text) => Term::Str(text, token.text),
+                Some(text) => Term::Str(text, token.text.into_owned()),
                 None => return self.fail("invalid syntax"),
             },
             _ => {

@@ -338,7 +338,8 @@ fn verb(arg: &Go, letter: char, flags: &Flags, out: &mut String) {
     match letter {
         'T' => return pad(arg.type_name(), flags, out),
         'v' if flags.sharp => return go_syntax(arg, flags.depth, out),
-        'v' if matches!(arg, Go::Nil) => return pad("<nil>", flags, out),
+        // What is inside of something else is printed like this whatever the verb (`printValue`).
+        _ if matches!(arg, Go::Nil) && (letter == 'v' || flags.depth > 0) => return pad("<nil>", flags, out),
         'v' => return value(arg, flags, out),
         _ => {}
     }

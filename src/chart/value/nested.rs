@@ -16,6 +16,8 @@ pub(crate) enum Element {
     Str,
     /// `int`.
     Int,
+    /// Something of Helm's: the name of the list's type.
+    Other(&'static str),
 }
 
 /// An immutable list.
@@ -46,6 +48,7 @@ impl List {
             Element::Any => "[]interface {}",
             Element::Str => "[]string",
             Element::Int => "[]int",
+            Element::Other(name) => name,
         }
     }
 }
@@ -77,10 +80,17 @@ pub(crate) enum MapType {
 }
 
 /// A mutable map.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Map {
-    entries: Mutex<BTreeMap<Arc<str>, Go>>,
+    entries: Entries,
     of: MapType,
+}
+
+#[derive(Debug)]
+enum Entries {
+    Own(Mutex<BTreeMap<Arc<str>, Go>>),
+    /// Those of another map, as Go shares them between two types.
+    Of(Arc<Map>),
 }
 
 impl Map {
@@ -90,7 +100,17 @@ impl Map {
 
     /// A map of this type.
     pub(crate) fn of(of: MapType, entries: BTreeMap<Arc<str>, Go>) -> Self {
-        Map { entries: Mutex::new(entries), of }
+        Map { entries: Entries::Own(Mutex::new(entries)), of }
+    }
+
+    /// The same map as another type.
+    pub(crate) fn view(map: &Arc<Map>, of: MapType) -> Arc<Map> {
+        match &map.entries {
+            _ if map.of == of => Arc::clone(map),
+            Entries::Of(inner) if inner.of == of => Arc::clone(inner),
+            Entries::Of(inner) => Arc::new(Map { entries: Entries::Of(Arc::clone(inner)), of }),
+            Entries::Own(_) => Arc::new(Map { entries: Entries::Of(Arc::clone(map)), of }),
+        }
     }
 
     /// Which type it has.
@@ -109,7 +129,10 @@ impl Map {
 
     /// The entries; callers never hold this across another map's lock.
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Go>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        match &self.entries {
+            Entries::Own(entries) => entries.lock().unwrap_or_else(PoisonError::into_inner),
+            Entries::Of(map) => map.lock(),
+        }
     }
 
     /// A shallow copy.
@@ -133,7 +156,8 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        let entries = std::mem::take(self.entries.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let Entries::Own(entries) = &mut self.entries else { return };
+        let entries = std::mem::take(entries.get_mut().unwrap_or_else(PoisonError::into_inner));
         if !entries.is_empty() {
             release(entries.into_values().collect());
         }
@@ -151,8 +175,9 @@ fn release(mut values: Vec<Go>) {
                 }
             }
             Go::Map(mut map) => {
-                if let Some(map) = Arc::get_mut(&mut map) {
-                    values.extend(std::mem::take(&mut *map.lock()).into_values());
+                if let Some(Map { entries: Entries::Own(entries), .. }) = Arc::get_mut(&mut map) {
+                    let entries = std::mem::take(entries.get_mut().unwrap_or_else(PoisonError::into_inner));
+                    values.extend(entries.into_values());
                 }
             }
             _ => {}
