@@ -94,7 +94,7 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
         (Go::Str(x), Go::Str(y)) => x == y,
         (Go::Bytes(x), Go::Bytes(y)) => x == y,
         (Go::List(x), Go::List(y)) if Arc::ptr_eq(x, y) => true,
-        (Go::List(x), Go::List(y)) if x.len() != y.len() => false,
+        (Go::List(x), Go::List(y)) if x.len() != y.len() || x.element() != y.element() => false,
         (Go::List(x), Go::List(y)) => {
             for (x, y) in x.iter().zip(y.iter()) {
                 if !same(x, y, depth + 1, compared)? {
@@ -104,7 +104,7 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
             true
         }
         (Go::Map(x), Go::Map(y)) if Arc::ptr_eq(x, y) => true,
-        (Go::Map(x), Go::Map(y)) if x.len() != y.len() => false,
+        (Go::Map(x), Go::Map(y)) if x.len() != y.len() || x.map_type() != y.map_type() => false,
         (Go::Map(x), Go::Map(y)) => {
             let other = y.snapshot();
             for (key, value) in x.snapshot() {
@@ -118,4 +118,17 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
         (Go::Host(x), Go::Host(y)) => x.type_name() == y.type_name() && x.text() == y.text(),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_another_type_is_another_value() {
+        let (strings, list) = (Go::strings(["a"]), Go::list(vec!["a".into()]));
+        assert_eq!(deep_equal(&strings, &list), Ok(false));
+        assert_eq!(deep_equal(&list, &Go::list(vec!["a".into()])), Ok(true));
+        assert_eq!(deep_equal(&strings, &Go::strings(["a"])), Ok(true));
+    }
 }
