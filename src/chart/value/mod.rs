@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) use compare::{deep_equal, equal, less};
 pub(crate) use format::{float_shortest, print, println, sprint, sprintf, take_overflow};
 pub(crate) use json::{JsonStyle, from_json, json_text, to_json};
-pub(crate) use nested::{List, Map};
+pub(crate) use nested::{Element, List, Map, MapType};
 
 /// Values nested deeper than this are refused by whatever walks through them: maps may contain themselves.
 pub(crate) const MAX_NESTING: usize = 500;
@@ -26,6 +26,8 @@ pub(crate) enum IntKind {
     Int64,
     /// `uint8`: a byte of a string.
     Uint8,
+    /// `uint64`: the numbers of a semver. The bits are kept in the `i64`.
+    Uint64,
 }
 
 /// A Go value. Maps are shared: whoever holds one sees what `set` does to it.
@@ -110,8 +112,14 @@ impl Go {
         Go::List(Arc::new(List::new(items)))
     }
 
+    /// A `[]string`.
     pub(crate) fn strings<S: Into<Go>>(items: impl IntoIterator<Item = S>) -> Self {
-        Go::list(items.into_iter().map(Into::into).collect())
+        Go::List(Arc::new(List::of(Element::Str, items.into_iter().map(Into::into).collect())))
+    }
+
+    /// A `[]int`.
+    pub(crate) fn ints(items: impl IntoIterator<Item = i64>) -> Self {
+        Go::List(Arc::new(List::of(Element::Int, items.into_iter().map(Go::int).collect())))
     }
 
     pub(crate) fn map(entries: BTreeMap<Arc<str>, Go>) -> Self {
@@ -153,11 +161,12 @@ impl Go {
             Go::Int(_, IntKind::Int) => "int",
             Go::Int(_, IntKind::Int64) => "int64",
             Go::Int(_, IntKind::Uint8) => "uint8",
+            Go::Int(_, IntKind::Uint64) => "uint64",
             Go::Float(_) => "float64",
             Go::Str(_) => "string",
             Go::Bytes(_) => "[]uint8",
-            Go::List(_) => "[]interface {}",
-            Go::Map(_) => "map[string]interface {}",
+            Go::List(list) => list.type_name(),
+            Go::Map(map) => map.type_name(),
             Go::Host(h) => h.type_name(),
         }
     }

@@ -6,13 +6,57 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Go;
 
+/// Go's type of a list's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Element {
+    /// `interface {}`.
+    #[default]
+    Any,
+    /// `string`.
+    Str,
+    /// `int`.
+    Int,
+    /// `[]interface {}`, what `chunk` makes.
+    List,
+    /// `interface {}`, of a slice that is nil: JSON shows it.
+    Nil,
+    /// `string`, of a slice that is nil.
+    NilStr,
+    /// `map[string]interface {}`, what TOML's arrays of tables are.
+    Maps,
+}
+
 /// An immutable list.
 #[derive(Debug, Default)]
-pub(crate) struct List(Vec<Go>);
+pub(crate) struct List {
+    items: Vec<Go>,
+    element: Element,
+}
 
 impl List {
     pub(crate) fn new(items: Vec<Go>) -> Self {
-        List(items)
+        List { items, element: Element::Any }
+    }
+
+    /// A list that says in Go of what it is.
+    pub(crate) fn of(element: Element, items: Vec<Go>) -> Self {
+        List { items, element }
+    }
+
+    /// What it is of.
+    pub(crate) fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Go's `%T`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.element {
+            Element::Any | Element::Nil => "[]interface {}",
+            Element::List => "[][]interface {}",
+            Element::Maps => "[]map[string]interface {}",
+            Element::Str | Element::NilStr => "[]string",
+            Element::Int => "[]int",
+        }
     }
 }
 
@@ -20,28 +64,59 @@ impl Deref for List {
     type Target = [Go];
 
     fn deref(&self) -> &[Go] {
-        &self.0
+        &self.items
     }
 }
 
 impl Drop for List {
     fn drop(&mut self) {
-        release(std::mem::take(&mut self.0));
+        release(std::mem::take(&mut self.items));
     }
+}
+
+/// Go's type of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum MapType {
+    /// `map[string]interface {}`.
+    #[default]
+    Any,
+    /// `map[string]string`.
+    Strings,
 }
 
 /// A mutable map.
 #[derive(Debug, Default)]
-pub(crate) struct Map(Mutex<BTreeMap<Arc<str>, Go>>);
+pub(crate) struct Map {
+    entries: Mutex<BTreeMap<Arc<str>, Go>>,
+    of: MapType,
+}
 
 impl Map {
     pub(crate) fn new(entries: BTreeMap<Arc<str>, Go>) -> Self {
-        Map(Mutex::new(entries))
+        Map::of(MapType::Any, entries)
+    }
+
+    /// A map of this type.
+    pub(crate) fn of(of: MapType, entries: BTreeMap<Arc<str>, Go>) -> Self {
+        Map { entries: Mutex::new(entries), of }
+    }
+
+    /// Which type it has.
+    pub(crate) fn map_type(&self) -> MapType {
+        self.of
+    }
+
+    /// Go's `%T`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.of {
+            MapType::Any => "map[string]interface {}",
+            MapType::Strings => "map[string]string",
+        }
     }
 
     /// The entries; callers never hold this across another map's lock.
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Go>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A shallow copy.
@@ -60,7 +135,10 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        release(std::mem::take(&mut *self.lock()).into_values().collect());
+        let entries = std::mem::take(self.entries.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if !entries.is_empty() {
+            release(entries.into_values().collect());
+        }
     }
 }
 
@@ -71,7 +149,7 @@ fn release(mut values: Vec<Go>) {
         match value {
             Go::List(mut list) => {
                 if let Some(list) = Arc::get_mut(&mut list) {
-                    values.append(&mut list.0);
+                    values.append(&mut list.items);
                 }
             }
             Go::Map(mut map) => {
