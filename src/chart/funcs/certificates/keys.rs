@@ -65,7 +65,7 @@ impl Key {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (label, bytes) = pem::decode(text).ok_or("no PEM data in input")?;
         if label == "PRIVATE KEY" {
-            return pkcs8(&bytes).ok_or_else(|| "decoding PEM as PKCS#8: asn1: structure error: tags don't match".to_owned());
+            return pkcs8(&bytes).ok_or_else(|| format!("decoding PEM as PKCS#8: {}", malformed(&bytes)));
         }
         let Some(kind) = label.strip_suffix(" PRIVATE KEY") else { return Err(format!("no private key data in PEM block of type {label}")) };
         match kind {
