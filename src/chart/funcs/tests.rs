@@ -1,7 +1,5 @@
 //! Functions against what Helm v3.22 gives for them (tests/fixtures/functions, see the README there).
 
-#![expect(clippy::unwrap_used, reason = "what cannot be read is a failed test")]
-
 use std::{fs, path::Path};
 
 use serde_json::Value;
