@@ -1,10 +1,10 @@
-//! Times, on jiff, with Go's layouts and durations; and what charts use for generated names.
+//! Times, on jiff, with Go's layouts and durations.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, Zoned, tz::TimeZone};
 
-use super::Kind::{Any, Int, Str};
+use super::Kind::{self, Any, Str};
 use super::layout;
 use super::{Call, Function, fixed};
 use crate::chart::value::{Go, Host, IntKind};
@@ -16,44 +16,35 @@ pub(super) const ALL: &[Function] = &[
     fixed("date_in_zone", &[Str, Any, Str], |c| Ok(in_zone(&c.str(0), &c.any(1), &c.str(2)))),
     fixed("htmlDate", &[Any], |c| Ok(in_zone("2006-01-02", &c.any(0), "Local"))),
     fixed("htmlDateInZone", &[Any, Str], |c| Ok(in_zone("2006-01-02", &c.any(0), &c.str(1)))),
-    fixed("dateModify", &[Str, Any], |c| modify(c, false)),
-    fixed("date_modify", &[Str, Any], |c| modify(c, false)),
-    fixed("mustDateModify", &[Str, Any], |c| modify(c, true)),
-    fixed("must_date_modify", &[Str, Any], |c| modify(c, true)),
+    fixed("dateModify", &[Str, Kind::Time], |c| modify(c, false)),
+    fixed("date_modify", &[Str, Kind::Time], |c| modify(c, false)),
+    fixed("mustDateModify", &[Str, Kind::Time], |c| modify(c, true)),
+    fixed("must_date_modify", &[Str, Kind::Time], |c| modify(c, true)),
     fixed("toDate", &[Str, Str], |c| Ok(Time::wrap(layout::parse(&c.str(0), &c.str(1)).unwrap_or_else(|_| layout::zero())))),
     fixed("mustToDate", &[Str, Str], |c| Ok(Time::wrap(layout::parse(&c.str(0), &c.str(1))?))),
-    fixed("unixEpoch", &[Any], |c| Ok(time(&c.any(0))?.timestamp().as_second().to_string().into())),
-    fixed("ago", &[Any], |c| Ok(layout::duration_text(Timestamp::now().as_second() - moment(&c.any(0)).timestamp().as_second()).into())),
+    fixed("unixEpoch", &[Kind::Time], |c| Ok(time(&c.any(0))?.timestamp().as_second().to_string().into())),
+    fixed("ago", &[Any], |c| {
+        Ok(layout::duration_string((Timestamp::now().as_second() - moment(&c.any(0)).timestamp().as_second()).wrapping_mul(1_000_000_000)).into())
+    }),
     fixed("duration", &[Any], |c| {
         // sprig knows strings and int64 here; an int is 0.
         let seconds = match c.any(0) {
-            Go::Str(text) => text.parse::<i64>().unwrap_or(0),
+            Go::Str(text) => super::convert::atoi(&text),
             Go::Int(n, IntKind::Int64) => n,
             _ => 0,
         };
-        Ok(layout::duration_text(seconds).into())
+        // In nanoseconds, which wrap.
+        Ok(layout::duration_string(seconds.wrapping_mul(1_000_000_000)).into())
     }),
     fixed("durationRound", &[Any], |c| Ok(rounded(&c.any(0)).into())),
-    fixed("randAlphaNum", &[Int], |c| random(c, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")),
-    fixed("randAlpha", &[Int], |c| random(c, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
-    fixed("randNumeric", &[Int], |c| random(c, b"0123456789")),
-    fixed("randAscii", &[Int], |c| random(c, b"!#$%&()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~")),
-    fixed("uuidv4", &[], |_| {
-        let mut bytes = [0u8; 16];
-        getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        let hex = format!("{:032x}", u128::from_be_bytes(bytes));
-        Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]).into())
-    }),
 ];
 
 /// Go's `time.Time`.
 #[derive(Debug)]
-struct Time(Zoned);
+pub(super) struct Time(Zoned);
 
 impl Time {
-    fn wrap(time: Zoned) -> Go {
+    pub(super) fn wrap(time: Zoned) -> Go {
         Go::Host(Arc::new(Time(time)))
     }
 }
@@ -151,18 +142,4 @@ fn rounded(value: &Go) -> String {
     };
     let unit = UNITS.iter().find(|(seconds, _)| size > seconds * 1_000_000_000);
     unit.map_or_else(|| "0s".to_owned(), |(seconds, name)| format!("{}{name}", size / (seconds * 1_000_000_000)))
-}
-
-fn random(c: &mut Call<'_>, alphabet: &[u8]) -> Result<Go, String> {
-    let count = usize::try_from(c.int(0)).unwrap_or(0);
-    c.run.reserve(count as u64)?;
-    let limit = 256 - 256 % alphabet.len();
-    let mut out = String::with_capacity(count);
-    let mut buffer = [0u8; 64];
-    while out.len() < count {
-        getrandom::fill(&mut buffer).map_err(|e| e.to_string())?;
-        // Bytes beyond the last whole multiple would favour the first letters.
-        out.extend(buffer.iter().filter(|b| usize::from(**b) < limit).take(count - out.len()).map(|b| char::from(alphabet[usize::from(*b) % alphabet.len()])));
-    }
-    Ok(out.into())
 }

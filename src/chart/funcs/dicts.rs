@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Kind::{Any, Dict, Str};
 use super::{Call, Function, empty, fixed, text_of, variadic};
-use crate::chart::value::{Go, MAX_NESTING, Map};
+use crate::chart::value::{Go, List, MAX_NESTING, Map, MapType};
 
 /// What a copied or merged entry counts in the budget, in bytes.
 const ENTRY: u64 = 64;
@@ -20,7 +20,9 @@ pub(super) const ALL: &[Function] = &[
         Ok(c.any(0))
     }),
     fixed("unset", &[Dict, Str], |c| {
-        c.map(0)?.lock().remove(&c.str(1));
+        if let Go::Map(map) = c.any(0) {
+            map.lock().remove(&c.str(1));
+        }
         Ok(c.any(0))
     }),
     fixed("get", &[Dict, Str], |c| Ok(c.map(0).ok().and_then(|m| m.get(&c.str(1))).unwrap_or_else(|| "".into()))),
@@ -54,18 +56,35 @@ fn dig(c: &mut Call<'_>) -> Result<Go, String> {
     if n < 3 {
         return Err("dig needs at least three arguments".to_owned());
     }
-    let mut value = c.any(n - 1);
-    for key in &c.args[..n - 2] {
-        let Go::Map(map) = &value else { return Err(format!("interface conversion: interface {{}} is {}, not map[string]interface {{}}", value.type_name())) };
-        match map.get(&text_of(key)) {
-            Some(found) => value = found,
+    let map = |value: &Go| match value {
+        Go::Map(map) if map.map_type() == MapType::Any => Ok(Arc::clone(map)),
+        other => Err(conversion(other, "map[string]interface {}")),
+    };
+    let mut map_now = map(&c.args[n - 1])?;
+    let keys: Vec<Arc<str>> = c.args[..n - 2]
+        .iter()
+        .map(|key| if let Go::Str(key) = key { Ok(Arc::clone(key)) } else { Err(conversion(key, "string")) })
+        .collect::<Result<_, _>>()?;
+    for (i, key) in keys.iter().enumerate() {
+        match map_now.get(key) {
             None => return Ok(c.any(n - 2)),
+            Some(found) if i + 1 == keys.len() => return Ok(found),
+            Some(found) => map_now = map(&found)?,
         }
     }
-    Ok(value)
+    Ok(c.any(n - 2))
+}
+
+/// What Go's failed type assertion says.
+fn conversion(value: &Go, wanted: &str) -> String {
+    let found = if matches!(value, Go::Nil) { "nil" } else { value.type_name() };
+    format!("interface conversion: interface {{}} is {found}, not {wanted}")
 }
 
 fn merge_all(c: &mut Call<'_>, overwrite: bool) -> Result<Go, String> {
+    if matches!(c.any(0), Go::Nil) {
+        c.args[0] = Go::dict([]);
+    }
     let target = c.map(0)?;
     for source in maps(c).iter().skip(1) {
         merge(c, &target, source, overwrite, 0)?;
@@ -73,7 +92,8 @@ fn merge_all(c: &mut Call<'_>, overwrite: bool) -> Result<Go, String> {
     Ok(c.any(0))
 }
 
-/// mergo's rules: `merge` fills what is empty, `mergeOverwrite` takes every key of the source; maps are merged either way.
+/// mergo v1.0.1: `merge` fills what is empty and skips nil, `mergeOverwrite` takes every key of the source; maps that are not empty
+/// are merged either way.
 fn merge(c: &Call<'_>, target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, depth: usize) -> Result<(), String> {
     if depth > MAX_NESTING {
         return Err(format!("maps are nested more than {MAX_NESTING} deep"));
@@ -85,7 +105,8 @@ fn merge(c: &Call<'_>, target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, de
         c.run.reserve(ENTRY)?;
         let old = target.get(&key);
         match (&old, &new) {
-            (Some(Go::Map(old)), Go::Map(new)) => merge(c, old, new, overwrite, depth + 1)?,
+            (_, Go::Nil) if !overwrite => {}
+            (Some(Go::Map(old)), Go::Map(new)) if old.len() > 0 => merge(c, old, new, overwrite, depth + 1)?,
             (Some(old), _) if !overwrite && !empty(old) => {}
             _ => {
                 target.lock().insert(key, new);
@@ -97,13 +118,19 @@ fn merge(c: &Call<'_>, target: &Arc<Map>, source: &Arc<Map>, overwrite: bool, de
 
 /// A copy that shares nothing.
 fn copy(c: &Call<'_>, value: &Go, depth: usize) -> Result<Go, String> {
+    if depth == 0 && matches!(value, Go::Nil) {
+        return Err("reflect: call of reflect.Value.Type on zero Value".to_owned());
+    }
     if depth > MAX_NESTING {
         return Err(format!("values are nested more than {MAX_NESTING} deep"));
     }
     c.run.reserve(ENTRY)?;
     Ok(match value {
-        Go::Map(map) => Go::map(map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(c, &v, depth + 1)?))).collect::<Result<_, String>>()?),
-        Go::List(items) => Go::list(items.iter().map(|v| copy(c, v, depth + 1)).collect::<Result<_, _>>()?),
+        Go::Map(map) => {
+            let entries = map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(c, &v, depth + 1)?)));
+            Go::Map(Arc::new(Map::of(map.map_type(), entries.collect::<Result<_, String>>()?)))
+        }
+        Go::List(items) => Go::List(Arc::new(List::of(items.element(), items.iter().map(|v| copy(c, v, depth + 1)).collect::<Result<_, _>>()?))),
         other => other.clone(),
     })
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Kind::{Any, Str};
-use super::{Function, fixed};
-use crate::chart::value::{Go, JsonStyle, from_json, json_text, to_json};
+use super::{Function, codec, fixed, gojson};
+use crate::chart::value::{Element, Go, JsonStyle, List, from_json, json_text, to_json};
 use crate::goyaml;
 
 pub(super) const ALL: &[Function] = &[
@@ -17,43 +18,31 @@ pub(super) const ALL: &[Function] = &[
     fixed("mustToYaml", &[Any], |c| Ok(yaml(&c.any(0), goyaml::emit)?.into())),
     fixed("toYamlPretty", &[Any], |c| Ok(yaml(&c.any(0), goyaml::emit_pretty).unwrap_or_default().into())),
     fixed("fromYaml", &[Str], |c| Ok(from_yaml(&c.str(0)))),
-    fixed("fromYamlArray", &[Str], |c| Ok(array(goyaml::parse_values(&c.str(0)).map_err(|e| e.to_string())))),
+    fixed("fromYamlArray", &[Str], |c| Ok(array(goyaml::parse_values(&c.str(0)).map(|v| from_json(&v)).map_err(|e| yaml_error(&e)), DECODING))),
     fixed("toJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Html).unwrap_or_default().into())),
     fixed("mustToJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Html)?.into())),
-    fixed("toRawJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Raw).unwrap_or_default().into())),
+    fixed("toRawJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Raw)?.into())),
     fixed("mustToRawJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Raw)?.into())),
     fixed("toPrettyJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Pretty).unwrap_or_default().into())),
     fixed("mustToPrettyJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Pretty)?.into())),
-    fixed("fromJson", &[Str], |c| {
-        Ok(match parse_json(&c.str(0)) {
-            Ok(value @ serde_json::Value::Object(_)) => floats(from_json(&value)),
-            Ok(serde_json::Value::Null) => Go::dict([]),
-            Ok(_) => Go::dict([("Error", "json: cannot unmarshal into Go value of type map[string]interface {}".into())]),
-            Err(e) => Go::dict([("Error", e.into())]),
-        })
+    fixed("fromJson", &[Str], |c| Ok(object(gojson::decode(&c.str(0))))),
+    fixed("mustFromJson", &[Str], |c| {
+        let decoded = gojson::decode(&c.str(0))?;
+        decoded.error.map_or(Ok(decoded.value), Err)
     }),
-    fixed("mustFromJson", &[Str], |c| Ok(floats(from_json(&parse_json(&c.str(0))?)))),
-    fixed("fromJsonArray", &[Str], |c| Ok(array(parse_json(&c.str(0))))),
-    fixed("b64enc", &[Str], |c| {
-        Ok(match c.any(0) {
-            Go::Bytes(b) => STANDARD.encode(b),
-            _ => STANDARD.encode(c.str(0).as_bytes()),
-        }
-        .into())
-    }),
-    fixed("b64dec", &[Str], |c| {
-        Ok(match STANDARD.decode(c.str(0).replace(['\r', '\n'], "")) {
-            Ok(bytes) => Go::from_bytes(bytes),
-            Err(e) => e.to_string().into(),
-        })
-    }),
-    fixed("sha512sum", &[Str], |c| Ok(hex(&Sha512::digest(c.str(0).as_bytes())).into())),
-    fixed("urlParse", &[Str], |c| Ok(url_parse(&c.str(0)))),
+    fixed("fromJsonArray", &[Str], |c| Ok(array(gojson::decode(&c.str(0)).and_then(|d| d.error.map_or(Ok(d.value), Err)), ""))),
+    fixed("b64enc", &[Str], |c| Ok(STANDARD.encode(c.bytes(0)).into())),
+    fixed("b64dec", &[Str], |c| Ok(codec::decode64(&c.str(0)).map_or_else(Go::from, Go::from_bytes))),
+    fixed("b32enc", &[Str], |c| Ok(codec::encode32(&c.bytes(0)).into())),
+    fixed("b32dec", &[Str], |c| Ok(codec::decode32(&c.str(0)).map_or_else(Go::from, Go::from_bytes))),
+    fixed("sha1sum", &[Str], |c| Ok(hex(&Sha1::digest(c.bytes(0))).into())),
+    fixed("sha256sum", &[Str], |c| Ok(hex(&Sha256::digest(c.bytes(0))).into())),
+    fixed("sha512sum", &[Str], |c| Ok(hex(&Sha512::digest(c.bytes(0))).into())),
     fixed("isAbs", &[Str], |c| Ok(c.str(0).starts_with('/').into())),
     fixed("osIsAbs", &[Str], |c| Ok(c.str(0).starts_with('/').into())),
     fixed("clean", &[Str], |c| Ok(clean(&c.str(0)).into())),
     fixed("osClean", &[Str], |c| Ok(clean(&c.str(0)).into())),
-    fixed("adler32sum", &[Str], |c| Ok(adler32(c.str(0).as_bytes()).to_string().into())),
+    fixed("adler32sum", &[Str], |c| Ok(adler32(&c.bytes(0)).to_string().into())),
     fixed("base", &[Str], |c| Ok(base(&c.str(0)).into())),
     fixed("osBase", &[Str], |c| Ok(base(&c.str(0)).into())),
     fixed("dir", &[Str], |c| Ok(dir(&c.str(0)).into())),
@@ -77,10 +66,6 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 fn yaml(value: &Go, emit: fn(&serde_json::Value) -> Result<String, goyaml::YamlError>) -> Result<String, String> {
     let text = emit(&to_json(value)?).map_err(|e| e.to_string())?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
@@ -90,18 +75,30 @@ fn json(value: &Go, style: JsonStyle) -> Result<String, String> {
     Ok(json_text(&to_json(value)?, style))
 }
 
-fn parse_json(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text).map_err(|e| e.to_string())
+/// What sigs.k8s.io/yaml puts before encoding/json's errors.
+const DECODING: &str = "error unmarshaling JSON: while decoding JSON: ";
+
+fn yaml_error(error: &goyaml::YamlError) -> String {
+    format!("error converting YAML to JSON: {error}")
 }
 
-/// encoding/json decodes every number into a float64.
-fn floats(value: Go) -> Go {
-    match value {
-        #[expect(clippy::cast_precision_loss, reason = "as encoding/json does")]
-        Go::Int(n, _) => Go::Float(n as f64),
-        Go::List(items) => Go::list(items.iter().cloned().map(floats).collect()),
-        Go::Map(map) => Go::map(map.snapshot().into_iter().map(|(k, v)| (k, floats(v))).collect()),
-        other => other,
+fn mismatch(value: &Go, wanted: &str) -> String {
+    format!("json: cannot unmarshal {} into Go value of type {wanted}", gojson::kind(value))
+}
+
+/// Helm's `fromJson`: an error goes beside what was read.
+fn object(decoded: Result<gojson::Decoded, String>) -> Go {
+    match decoded {
+        Ok(gojson::Decoded { value: Go::Map(map), error }) => {
+            if let Some(error) = error {
+                map.lock().insert(Arc::from("Error"), error.into());
+            }
+            Go::Map(map)
+        }
+        // Null empties the map: it is nil then.
+        Ok(gojson::Decoded { value: Go::Nil, error: None }) => Go::dict([]),
+        Ok(gojson::Decoded { value, .. }) => Go::dict([("Error", mismatch(&value, "map[string]interface {}").into())]),
+        Err(error) => Go::dict([("Error", error.into())]),
     }
 }
 
@@ -109,19 +106,17 @@ fn from_yaml(text: &str) -> Go {
     match goyaml::parse_values(text) {
         Ok(value @ serde_json::Value::Object(_)) => from_json(&value),
         Ok(serde_json::Value::Null) => Go::dict([]),
-        Ok(_) => {
-            Go::dict([("Error", "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal into Go value of type map[string]interface {}".into())])
-        }
-        Err(e) => Go::dict([("Error", e.to_string().into())]),
+        Ok(value) => Go::dict([("Error", format!("{DECODING}{}", mismatch(&from_json(&value), "map[string]interface {}")).into())]),
+        Err(error) => Go::dict([("Error", yaml_error(&error).into())]),
     }
 }
 
-fn array(parsed: Result<serde_json::Value, String>) -> Go {
-    match parsed {
-        Ok(value @ serde_json::Value::Array(_)) => floats(from_json(&value)),
-        Ok(serde_json::Value::Null) => Go::list(Vec::new()),
-        Ok(_) => Go::strings(["json: cannot unmarshal into Go value of type []interface {}"]),
-        Err(e) => Go::strings([e]),
+fn array(decoded: Result<Go, String>, context: &str) -> Go {
+    match decoded {
+        Ok(list @ Go::List(_)) => list,
+        Ok(Go::Nil) => Go::List(Arc::new(List::of(Element::Nil, Vec::new()))),
+        Ok(other) => Go::list(vec![format!("{context}{}", mismatch(&other, "[]interface {}")).into()]),
+        Err(error) => Go::list(vec![error.into()]),
     }
 }
 
@@ -139,22 +134,6 @@ pub(super) fn query_escape(text: &str) -> String {
     })
 }
 
-fn url_parse(text: &str) -> Go {
-    let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (scheme, rest) = rest.split_once("://").unwrap_or(("", rest));
-    let (authority, path) = match rest.find('/') {
-        _ if scheme.is_empty() => ("", rest),
-        Some(i) => rest.split_at(i),
-        None => (rest, ""),
-    };
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let entries =
-        [("scheme", scheme), ("host", host), ("hostname", name), ("path", path), ("query", query), ("opaque", ""), ("fragment", fragment), ("userinfo", user)];
-    Go::map(entries.into_iter().map(|(k, v)| (Arc::from(k), v.into())).collect())
-}
-
 fn base(path: &str) -> &str {
     match path.trim_end_matches('/') {
         "" if path.is_empty() => ".",
@@ -163,12 +142,8 @@ fn base(path: &str) -> &str {
     }
 }
 
-fn dir(path: &str) -> &str {
-    match path.rfind('/') {
-        None => ".",
-        Some(0) => "/",
-        Some(i) => path[..i].trim_end_matches('/'),
-    }
+fn dir(path: &str) -> String {
+    clean(path.rfind('/').map_or("", |at| &path[..=at]))
 }
 
 /// Go's `path.Clean`.

@@ -250,13 +250,32 @@ pub(super) fn duration(text: &str) -> Option<i64> {
     }
 }
 
-/// `Duration.String` of whole seconds.
-pub(super) fn duration_text(seconds: i64) -> String {
-    let size = seconds.unsigned_abs();
-    let sign = if seconds < 0 { "-" } else { "" };
+/// `Duration.String`.
+pub(super) fn duration_string(nanoseconds: i64) -> String {
+    let size = nanoseconds.unsigned_abs();
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let part = |unit: u64| {
+        let (whole, rest) = (size / unit, size % unit);
+        let digits = unit.ilog10() as usize;
+        let fraction = format!("{rest:0digits$}");
+        let fraction = if rest == 0 { "" } else { fraction.trim_end_matches('0') };
+        format!("{whole}{}{fraction}", if fraction.is_empty() { "" } else { "." })
+    };
     match size {
-        0..60 => format!("{sign}{size}s"),
-        60..3600 => format!("{sign}{}m{}s", size / 60, size % 60),
-        _ => format!("{sign}{}h{}m{}s", size / 3600, size / 60 % 60, size % 60),
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{size}ns"),
+        1_000..1_000_000 => format!("{sign}{}\u{b5}s", part(1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", part(1_000_000)),
+        _ => {
+            let (minutes, hours) = (size / 60_000_000_000, size / 3_600_000_000_000);
+            let whole = size / 1_000_000_000 % 60;
+            let seconds = part(1_000_000_000);
+            let fraction = seconds.split_once('.').map_or(String::new(), |(_, fraction)| format!(".{fraction}"));
+            match (hours, minutes) {
+                (0, 0) => format!("{sign}{whole}{fraction}s"),
+                (0, _) => format!("{sign}{minutes}m{whole}{fraction}s"),
+                _ => format!("{sign}{hours}h{}m{whole}{fraction}s", minutes % 60),
+            }
+        }
     }
 }

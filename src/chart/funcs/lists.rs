@@ -1,9 +1,11 @@
 //! Lists, and Go's `len`, `index` and `slice`.
 
+use std::sync::Arc;
+
 use super::Kind::{Any, Int};
 use super::convert::to_int;
 use super::{Call, Function, empty, fixed, variadic};
-use crate::chart::value::{Go, IntKind, deep_equal};
+use crate::chart::value::{Element, Go, IntKind, List, MapType, deep_equal, sprintf};
 
 pub(super) const ALL: &[Function] = &[
     variadic("list", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
@@ -12,18 +14,10 @@ pub(super) const ALL: &[Function] = &[
     fixed("mustFirst", &[Any], |c| Ok(items(c, 0, "first")?.first().cloned().unwrap_or(Go::Nil))),
     fixed("last", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
     fixed("mustLast", &[Any], |c| Ok(items(c, 0, "last")?.pop().unwrap_or(Go::Nil))),
-    fixed("rest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
-    fixed("mustRest", &[Any], |c| Ok(Go::list(items(c, 0, "rest")?.into_iter().skip(1).collect()))),
-    fixed("initial", &[Any], |c| {
-        let mut all = items(c, 0, "initial")?;
-        all.pop();
-        Ok(Go::list(all))
-    }),
-    fixed("mustInitial", &[Any], |c| {
-        let mut all = items(c, 0, "initial")?;
-        all.pop();
-        Ok(Go::list(all))
-    }),
+    fixed("rest", &[Any], |c| Ok(part(items(c, 0, "rest")?, |all| all.remove(0)))),
+    fixed("mustRest", &[Any], |c| Ok(part(items(c, 0, "rest")?, |all| all.remove(0)))),
+    fixed("initial", &[Any], |c| Ok(part(items(c, 0, "initial")?, |all| all.pop().unwrap_or(Go::Nil)))),
+    fixed("mustInitial", &[Any], |c| Ok(part(items(c, 0, "initial")?, |all| all.pop().unwrap_or(Go::Nil)))),
     fixed("append", &[Any, Any], append),
     fixed("mustAppend", &[Any, Any], append),
     fixed("push", &[Any, Any], append),
@@ -43,7 +37,7 @@ pub(super) const ALL: &[Function] = &[
         for i in 0..c.args.len() {
             all.extend(items(c, i, "concat")?);
         }
-        Ok(Go::list(all))
+        Ok(if all.is_empty() { nil_slice() } else { Go::list(all) })
     }),
     fixed("reverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
     fixed("mustReverse", &[Any], |c| Ok(Go::list(items(c, 0, "reverse")?.into_iter().rev().collect()))),
@@ -53,16 +47,10 @@ pub(super) const ALL: &[Function] = &[
     fixed("mustCompact", &[Any], |c| Ok(Go::list(items(c, 0, "compact")?.into_iter().filter(|i| !empty(i)).collect()))),
     variadic("without", &[Any, Any], without),
     variadic("mustWithout", &[Any, Any], without),
-    fixed("has", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
-    fixed("mustHas", &[Any, Any], |c| Ok(contains(&items(c, 1, "has")?, &c.args[0])?.into())),
-    fixed("chunk", &[Int, Any], |c| {
-        let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
-        Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
-    }),
-    fixed("mustChunk", &[Int, Any], |c| {
-        let size = usize::try_from(c.int(0)).unwrap_or(0).max(1);
-        Ok(Go::list(items(c, 1, "chunk")?.chunks(size).map(|part| Go::list(part.to_vec())).collect()))
-    }),
+    fixed("has", &[Any, Any], |c| Ok((!matches!(c.any(1), Go::Nil) && contains(&items(c, 1, "has")?, &c.args[0])?).into())),
+    fixed("mustHas", &[Any, Any], |c| Ok((!matches!(c.any(1), Go::Nil) && contains(&items(c, 1, "has")?, &c.args[0])?).into())),
+    fixed("chunk", &[Int, Any], chunk),
+    fixed("mustChunk", &[Int, Any], chunk),
     variadic("slice", &[Any, Any], slice),
     variadic("mustSlice", &[Any, Any], slice),
     fixed("len", &[Any], |c| match c.any(0) {
@@ -78,13 +66,18 @@ pub(super) const ALL: &[Function] = &[
         other => Err(format!("len of type {}", other.type_name())),
     }),
     variadic("index", &[Any, Any], index),
+    variadic("call", &[Any, Any], |c| match c.any(0) {
+        Go::Nil => Err("call of nil".to_owned()),
+        // Templates have no values that are functions.
+        other => Err(format!("non-function {} of type {}", sprintf("%#v", std::slice::from_ref(&other)), other.type_name())),
+    }),
 ];
 
 fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
     match c.any(i) {
         Go::List(items) => Ok(items.to_vec()),
         Go::Bytes(b) => Ok(b.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect()),
-        Go::Nil => Ok(Vec::new()),
+        Go::Nil => Err("runtime error: invalid memory address or nil pointer dereference".to_owned()),
         Go::Host(h) if h.entries().is_some() => match h.entries() {
             Some(Go::List(items)) => Ok(items.to_vec()),
             _ => Err(format!("Cannot find {name} on type {}", h.kind())),
@@ -136,11 +129,42 @@ fn without(c: &mut Call<'_>) -> Result<Go, String> {
     Ok(Go::list(kept))
 }
 
+/// sprig's `mustSlice`: what it gives has the type of what it took.
 fn slice(c: &mut Call<'_>) -> Result<Go, String> {
     let all = items(c, 0, "slice")?;
-    let from = usize::try_from(c.args.get(1).map_or(0, to_int)).unwrap_or(0);
-    let to = c.args.get(2).map_or(all.len(), |n| usize::try_from(to_int(n)).unwrap_or(0));
-    all.get(from..to).map(|part| Go::list(part.to_vec())).ok_or_else(|| format!("slice bounds out of range [{from}:{to}]"))
+    if all.is_empty() {
+        return Ok(Go::Nil);
+    }
+    let from = usize::try_from(c.args.get(1).map_or(0, to_int)).ok();
+    let to = c.args.get(2).map_or(Some(all.len()), |n| usize::try_from(to_int(n)).ok());
+    let part = from.zip(to).and_then(|(from, to)| all.get(from..to)).ok_or("reflect.Value.Slice: slice index out of bounds")?;
+    let element = if let Go::List(list) = c.any(0) { list.element() } else { Element::Any };
+    Ok(Go::List(Arc::new(List::of(element, part.to_vec()))))
+}
+
+fn nil_slice() -> Go {
+    Go::List(Arc::new(List::of(Element::Nil, Vec::new())))
+}
+
+/// All but one; of nothing, it is nil.
+fn part(mut all: Vec<Go>, remove: impl Fn(&mut Vec<Go>) -> Go) -> Go {
+    if all.is_empty() {
+        return nil_slice();
+    }
+    remove(&mut all);
+    Go::list(all)
+}
+
+/// sprig's `mustChunk`, with what becomes of its floats where the size is none.
+fn chunk(c: &mut Call<'_>) -> Result<Go, String> {
+    let all = items(c, 1, "chunk")?;
+    let chunks: Vec<Go> = match usize::try_from(c.int(0)) {
+        Ok(0) => return Err("runtime error: makeslice: len out of range".to_owned()),
+        Ok(size) => all.chunks(size).map(|part| Go::list(part.to_vec())).collect(),
+        Err(_) if all.len() > 1 => Vec::new(),
+        Err(_) => return Err("runtime error: makeslice: len out of range".to_owned()),
+    };
+    Ok(Go::List(Arc::new(List::of(Element::List, chunks))))
 }
 
 /// Go's `index`: maps by string, lists and strings by integer; a missing key is nil.
@@ -156,13 +180,17 @@ fn index(c: &mut Call<'_>) -> Result<Go, String> {
             value = entries;
         }
         let position = |len: usize| match key {
-            Go::Int(n, _) => usize::try_from(*n).ok().filter(|n| *n < len).ok_or_else(|| format!("index out of range: {n}")),
+            Go::Int(n, _) => match usize::try_from(*n) {
+                Ok(n) if n < len => Ok(n),
+                Ok(n) if n == len => Err(format!("reflect: {} index out of range", value.kind())),
+                _ => Err(format!("index out of range: {n}")),
+            },
             Go::Nil => Err("cannot index slice/array with nil".to_owned()),
             other => Err(format!("cannot index slice/array with type {}", other.type_name())),
         };
         value = match &value {
             Go::Map(map) => match key {
-                Go::Str(key) => map.get(key).unwrap_or(Go::Nil),
+                Go::Str(key) => map.get(key).unwrap_or_else(|| if map.map_type() == MapType::Strings { "".into() } else { Go::Nil }),
                 Go::Nil => return Err("value is nil; should be of type string".to_owned()),
                 other => return Err(format!("value has type {}; should be string", other.type_name())),
             },

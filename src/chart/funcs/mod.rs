@@ -1,23 +1,28 @@
 //! The functions of templates: Go's builtins, sprig's and Helm's, by theme.
 //!
-//! Not there (a template that names one fails to parse, as with any unknown name in Go: `function "x" not defined`):
-//! certificates and keys (`genPrivateKey`, `genCA`, `genCAWithKey`, `genSelfSignedCert`, `genSelfSignedCertWithKey`, `genSignedCert`,
-//! `genSignedCertWithKey`, `buildCustomCert`), `derivePassword`, `encryptAES`, `decryptAES`, `randBytes`, `randInt`, `shuffle`, `sha1sum`,
-//! `b32enc`, `b32dec`, `urlJoin`, `wrapWith`, `toToml` and `fromToml`. `env` and `expandenv` are missing in Helm too.
+//! `env` and `expandenv` are not there, as in Helm.
 
+mod cases;
+mod certificates;
+mod codec;
 mod convert;
 mod dates;
+mod decimal;
 mod dicts;
 mod encoding;
 mod glob;
+mod gojson;
 mod helm;
 mod layout;
 mod lists;
 mod math;
+mod random;
 mod regexp;
 mod secrets;
 mod semver;
 mod strings;
+mod toml;
+mod urls;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -40,6 +45,16 @@ pub(crate) enum Kind {
     Bool,
     /// `map[string]interface{}`.
     Dict,
+    /// `float64`.
+    Float,
+    /// `uint32`.
+    Uint32,
+    /// `[]interface{}`.
+    List,
+    /// `time.Time`.
+    Time,
+    /// `sprig.certificate`.
+    Certificate,
 }
 
 impl Kind {
@@ -51,8 +66,15 @@ impl Kind {
             | (Kind::Str, Go::Str(_) | Go::Bytes(_))
             | (Kind::Bool, Go::Bool(_))
             | (Kind::Int, Go::Int(_, IntKind::Int))
-            | (Kind::Dict, Go::Map(_) | Go::Nil) => true,
+            | (Kind::Float, Go::Float(_))
+            | (Kind::Dict | Kind::List, Go::Nil) => true,
+            (Kind::Dict, Go::Map(map)) => map.type_name() != "map[string]string",
+            (Kind::List, Go::List(list)) => list.type_name() == "[]interface {}",
+            (Kind::Time | Kind::Certificate, Go::Host(host)) => host.type_name() == self.type_name(),
             (Kind::Int, Go::Float(f)) => literal && f.fract() == 0.0,
+            (Kind::Float, Go::Int(..)) => literal,
+            (Kind::Uint32, Go::Int(n, IntKind::Int)) => literal && *n >= 0,
+            (Kind::Uint32, Go::Float(f)) => literal && *f >= 0.0 && f.fract() == 0.0,
             _ => false,
         }
     }
@@ -64,6 +86,11 @@ impl Kind {
             Kind::Int => "int",
             Kind::Bool => "bool",
             Kind::Dict => "map[string]interface {}",
+            Kind::Float => "float64",
+            Kind::Uint32 => "uint32",
+            Kind::List => "[]interface {}",
+            Kind::Time => "time.Time",
+            Kind::Certificate => "sprig.certificate",
         }
     }
 
@@ -73,7 +100,9 @@ impl Kind {
             Kind::Str => format!("expected string; found {text}"),
             Kind::Int => format!("expected integer; found {text}"),
             Kind::Bool => format!("expected bool; found {text}"),
-            Kind::Any | Kind::Dict => format!("can't handle {text} for arg of type {}", self.type_name()),
+            Kind::Float => format!("expected float; found {text}"),
+            Kind::Uint32 => format!("expected unsigned integer; found {text}"),
+            Kind::Any | Kind::Dict | Kind::List | Kind::Time | Kind::Certificate => format!("can't handle {text} for arg of type {}", self.type_name()),
         }
     }
 }
@@ -98,6 +127,15 @@ impl Call<'_> {
             Some(Go::Str(s)) => Arc::clone(s),
             Some(Go::Bytes(b)) => Arc::from(String::from_utf8_lossy(b)),
             _ => Arc::from(""),
+        }
+    }
+
+    /// A string's bytes, which need not be UTF-8.
+    fn bytes(&self, i: usize) -> Vec<u8> {
+        match self.args.get(i) {
+            Some(Go::Str(s)) => s.as_bytes().to_vec(),
+            Some(Go::Bytes(b)) => b.to_vec(),
+            _ => Vec::new(),
         }
     }
 
@@ -145,8 +183,23 @@ const fn variadic(name: &'static str, params: &'static [Kind], call: Body) -> Fu
 fn table() -> &'static HashMap<&'static str, &'static Function> {
     static TABLE: OnceLock<HashMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let themes: [&'static [Function]; 10] =
-            [convert::ALL, dates::ALL, dicts::ALL, encoding::ALL, helm::ALL, lists::ALL, math::ALL, secrets::ALL, semver::ALL, strings::ALL];
+        let themes: [&'static [Function]; 15] = [
+            certificates::ALL,
+            convert::ALL,
+            dates::ALL,
+            dicts::ALL,
+            encoding::ALL,
+            helm::ALL,
+            lists::ALL,
+            math::ALL,
+            random::ALL,
+            regexp::ALL,
+            secrets::ALL,
+            semver::ALL,
+            strings::ALL,
+            toml::ALL,
+            urls::ALL,
+        ];
         themes.into_iter().flatten().map(|f| (f.name, f)).collect()
     })
 }
@@ -166,7 +219,6 @@ fn text_of(value: &Go) -> String {
     match value {
         Go::Str(s) => s.to_string(),
         Go::Bytes(b) => String::from_utf8_lossy(b).into_owned(),
-        Go::Nil => String::new(),
         other => super::value::sprint(std::slice::from_ref(other)),
     }
 }
@@ -176,6 +228,7 @@ fn texts_of(value: &Go) -> Vec<String> {
     match value {
         Go::List(items) => items.iter().filter(|i| !matches!(i, Go::Nil)).map(text_of).collect(),
         Go::Nil => Vec::new(),
+        Go::Host(host) if host.kind() == "slice" && host.entries().is_some() => texts_of(&host.entries().unwrap_or(Go::Nil)),
         other => vec![text_of(other)],
     }
 }
@@ -184,3 +237,6 @@ fn texts_of(value: &Go) -> Vec<String> {
 fn empty(value: &Go) -> bool {
     !value.truth()
 }
+
+#[cfg(test)]
+mod tests;

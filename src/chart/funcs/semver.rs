@@ -4,19 +4,37 @@ use std::sync::Arc;
 
 use super::Kind::Str;
 use super::{Function, fixed};
+use crate::chart::gotmpl::quote;
 use crate::chart::semver::{Constraint, Version};
-use crate::chart::value::{Go, Host};
+use crate::chart::value::{Go, Host, IntKind};
 
 pub(super) const ALL: &[Function] = &[
     fixed("semverCompare", &[Str, Str], |c| {
-        let constraint = Constraint::parse(&c.str(0)).ok_or_else(|| format!("improper constraint: {}", c.str(0)))?;
+        let constraint = Constraint::parse(&c.str(0)).ok_or_else(|| improper(&c.str(0)))?;
+        // Unlike in Chart.yaml, every group must say something.
+        if let Some(empty) = c.str(0).split("||").find(|group| group.trim().is_empty()) {
+            return Err(improper(empty));
+        }
         Ok(constraint.accepts(&parse(&c.str(1))?).into())
     }),
-    fixed("semver", &[Str], |c| Ok(Go::Host(Arc::new(Object { version: parse(&c.str(0))?, original: c.str(0) })))),
+    fixed("semver", &[Str], |c| Ok(Go::Host(Arc::new(Object { version: parse(&c.str(0))?, original: c.str(0), value: false })))),
 ];
 
+fn improper(text: &str) -> String {
+    let group = text.split("||").find(|group| Constraint::parse(group).is_none()).unwrap_or(text);
+    format!("improper constraint: {}", quote(group))
+}
+
 fn parse(text: &str) -> Result<Version, String> {
-    Version::parse(text).ok_or_else(|| "invalid semantic version".to_owned())
+    if text.is_empty() {
+        return Err("version string empty".to_owned());
+    }
+    let version = Version::parse(text).ok_or("invalid semantic version")?;
+    // A number behind the minus may not start with a zero.
+    if version.prerelease.split('.').any(|part| part.len() > 1 && part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit())) {
+        return Err("version segment starts with 0".to_owned());
+    }
+    Ok(version)
 }
 
 /// `*semver.Version`.
@@ -24,6 +42,8 @@ fn parse(text: &str) -> Result<Version, String> {
 struct Object {
     version: Version,
     original: Arc<str>,
+    /// What `IncMajor` and its like give is no pointer.
+    value: bool,
 }
 
 impl Object {
@@ -32,7 +52,7 @@ impl Object {
         let version = Version { major, minor, patch, ..Version::default() };
         let mark = if self.original.starts_with('v') { "v" } else { "" };
         let original = Arc::from(format!("{mark}{}", text(&version)));
-        Go::Host(Arc::new(Object { version, original }))
+        Go::Host(Arc::new(Object { version, original, value: true }))
     }
 }
 
@@ -51,11 +71,11 @@ fn other(args: &[Go]) -> Result<Version, String> {
 
 impl Host for Object {
     fn type_name(&self) -> &'static str {
-        "*semver.Version"
+        if self.value { "semver.Version" } else { "*semver.Version" }
     }
 
     fn kind(&self) -> &'static str {
-        "ptr"
+        if self.value { "struct" } else { "ptr" }
     }
 
     fn field(&self, _name: &str) -> Option<Go> {
@@ -65,7 +85,7 @@ impl Host for Object {
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
         use std::cmp::Ordering::{Equal, Greater, Less};
         let version = &self.version;
-        let number = |n: u64| Go::int64(i64::try_from(n).unwrap_or(i64::MAX));
+        let number = |n: u64| Go::Int(n.cast_signed(), IntKind::Uint64);
         let compare = |wanted: &[std::cmp::Ordering]| other(args).map(|o| wanted.contains(&version.compare(&o)).into());
         Some(match name {
             "Major" => Ok(number(version.major)),

@@ -1,17 +1,18 @@
-//! Strings and regular expressions.
+//! Strings.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Kind::{Any, Int, Str};
-use super::{Call, Function, fixed, text_of, texts_of, variadic};
-use crate::chart::gotmpl::quote;
-use crate::chart::value::{Go, print, println, sprint, sprintf};
+use super::{Call, Function, cases, fixed, text_of, texts_of, variadic};
+use crate::chart::gotmpl::{printable, quote};
+use crate::chart::value::{Go, Map, MapType, println, sprint, sprintf};
 
 pub(super) const ALL: &[Function] = &[
-    fixed("upper", &[Str], |c| Ok(c.str(0).to_uppercase().into())),
-    fixed("lower", &[Str], |c| Ok(c.str(0).to_lowercase().into())),
-    fixed("title", &[Str], |c| Ok(title(&c.str(0)).into())),
-    fixed("untitle", &[Str], |c| Ok(untitle(&c.str(0)).into())),
+    fixed("upper", &[Str], |c| Ok(cases::upper(&c.str(0)).into())),
+    fixed("lower", &[Str], |c| Ok(cases::lower(&c.str(0)).into())),
+    fixed("title", &[Str], |c| Ok(cases::title(&c.str(0)).into())),
+    fixed("untitle", &[Str], |c| Ok(cases::untitle(&c.str(0)).into())),
     fixed("trim", &[Str], |c| Ok(c.str(0).trim().into())),
     fixed("trimAll", &[Str, Str], |c| Ok(c.str(1).trim_matches(|x| c.str(0).contains(x)).into())),
     fixed("trimall", &[Str, Str], |c| Ok(c.str(1).trim_matches(|x| c.str(0).contains(x)).into())),
@@ -22,10 +23,10 @@ pub(super) const ALL: &[Function] = &[
     fixed("contains", &[Str, Str], |c| Ok(c.str(1).contains(&*c.str(0)).into())),
     fixed("replace", &[Str, Str, Str], replace),
     fixed("repeat", &[Int, Str], repeat),
-    fixed("nospace", &[Str], |c| Ok(c.str(0).replace(char::is_whitespace, "").into())),
+    fixed("nospace", &[Str], |c| Ok(no_space(&c.str(0)).into())),
     fixed("trunc", &[Int, Str], |c| Ok(trunc(c))),
     fixed("substr", &[Int, Int, Str], substr),
-    fixed("initials", &[Str], |c| Ok(c.str(0).split_whitespace().filter_map(|w| w.chars().next()).collect::<String>().into())),
+    fixed("initials", &[Str], |c| Ok(c.str(0).split(char::is_whitespace).filter_map(|w| w.chars().next()).collect::<String>().into())),
     fixed("indent", &[Int, Str], |c| indent(c, "")),
     fixed("nindent", &[Int, Str], |c| indent(c, "\n")),
     variadic("quote", &[Any], |c| Ok(quoted(c, quote))),
@@ -34,76 +35,43 @@ pub(super) const ALL: &[Function] = &[
         let parts: Vec<String> = c.args.iter().filter(|a| !matches!(a, Go::Nil)).map(|a| sprint(std::slice::from_ref(a))).collect();
         Ok(parts.join(" ").into())
     }),
-    fixed("snakecase", &[Str], |c| Ok(separated(&c.str(0), '_').into())),
-    fixed("kebabcase", &[Str], |c| Ok(separated(&c.str(0), '-').into())),
-    fixed("camelcase", &[Str], |c| Ok(c.str(0).split(['_', '-', ' ']).map(title).collect::<String>().into())),
+    fixed("snakecase", &[Str], |c| Ok(cases::separated(&c.str(0), '_').into())),
+    fixed("kebabcase", &[Str], |c| Ok(cases::separated(&c.str(0), '-').into())),
+    fixed("camelcase", &[Str], |c| Ok(cases::pascal(&c.str(0)).into())),
     fixed("plural", &[Str, Str, Int], |c| Ok(Go::Str(if c.int(2) == 1 { c.str(0) } else { c.str(1) }))),
     fixed("splitList", &[Str, Str], |c| Ok(Go::strings(split(&c.str(0), &c.str(1))))),
-    fixed("split", &[Str, Str], |c| {
-        let parts = split(&c.str(0), &c.str(1));
-        Ok(Go::map(parts.into_iter().enumerate().map(|(i, p)| (format!("_{i}").into(), p.into())).collect()))
-    }),
+    fixed("split", &[Str, Str], |c| Ok(numbered(split(&c.str(0), &c.str(1))))),
     fixed("splitn", &[Str, Int, Str], |c| {
         let (separator, text) = (c.str(0), c.str(2));
-        let parts = text.splitn(usize::try_from(c.int(1)).unwrap_or(usize::MAX), &*separator);
-        Ok(Go::map(parts.enumerate().map(|(i, p)| (format!("_{i}").into(), p.into())).collect()))
+        Ok(numbered(match usize::try_from(c.int(1)) {
+            Err(_) => split(&separator, &text),
+            Ok(0) => Vec::new(),
+            Ok(n) if separator.is_empty() => {
+                let cut = text.char_indices().nth(n - 1).map_or(text.len(), |(at, _)| at);
+                let rest = (cut < text.len()).then(|| text[cut..].to_owned());
+                text[..cut].chars().map(String::from).chain(rest).collect()
+            }
+            Ok(n) => text.splitn(n, &*separator).map(str::to_owned).collect(),
+        }))
     }),
     fixed("join", &[Str, Any], |c| Ok(texts_of(&c.any(1)).join(&c.str(0)).into())),
     fixed("sortAlpha", &[Any], |c| {
-        let mut items = texts_of(&c.any(0));
+        let mut items = match c.any(0) {
+            value @ (Go::List(_) | Go::Bytes(_) | Go::Host(_)) => texts_of(&value),
+            other => vec![text_of(&other)],
+        };
         items.sort();
         Ok(Go::strings(items))
     }),
-    fixed("toString", &[Any], |c| {
-        Ok(match c.any(0) {
-            Go::Nil => "<nil>".into(),
-            other => text_of(&other).into(),
-        })
-    }),
+    fixed("toString", &[Any], |c| Ok(text_of(&c.any(0)).into())),
     fixed("toStrings", &[Any], |c| Ok(Go::strings(texts_of(&c.any(0))))),
     variadic("print", &[Any], |c| Ok(sprint(&c.args).into())),
     variadic("println", &[Any], |c| Ok(println(&c.args).into())),
     variadic("printf", &[Str, Any], |c| Ok(sprintf(&c.str(0), &c.args[1..]).into())),
     variadic("html", &[Any], |c| Ok(html(&operands(c)).into())),
     variadic("urlquery", &[Any], |c| Ok(super::encoding::query_escape(&operands(c)).into())),
-    fixed("regexMatch", &[Str, Str], |c| Ok(compile(&c.str(0)).is_ok_and(|r| r.is_match(&c.str(1))).into())),
-    fixed("mustRegexMatch", &[Str, Str], |c| Ok(compile(&c.str(0))?.is_match(&c.str(1)).into())),
-    fixed("regexFind", &[Str, Str], |c| Ok(certain(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
-    fixed("mustRegexFind", &[Str, Str], |c| Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())),
-    fixed("regexFindAll", &[Str, Str, Int], |c| {
-        let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
-        let text = c.str(1);
-        Ok(Go::strings(certain(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str())))
-    }),
-    fixed("mustRegexFindAll", &[Str, Str, Int], |c| {
-        let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
-        let text = c.str(1);
-        Ok(Go::strings(compile(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str())))
-    }),
-    fixed("regexReplaceAll", &[Str, Str, Str], regex_replace),
-    fixed("mustRegexReplaceAll", &[Str, Str, Str], regex_replace),
-    fixed("regexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(certain(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
-    fixed("mustRegexReplaceAllLiteral", &[Str, Str, Str], |c| Ok(compile(&c.str(0))?.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())),
-    fixed("regexSplit", &[Str, Str, Int], |c| {
-        let text = c.str(1);
-        let expression = certain(&c.str(0))?;
-        Ok(match usize::try_from(c.int(2)) {
-            Ok(n) => Go::strings(expression.splitn(&text, n)),
-            Err(_) => Go::strings(expression.split(&text)),
-        })
-    }),
-    fixed("mustRegexSplit", &[Str, Str, Int], |c| {
-        let text = c.str(1);
-        let expression = compile(&c.str(0))?;
-        Ok(match usize::try_from(c.int(2)) {
-            Ok(n) => Go::strings(expression.splitn(&text, n)),
-            Err(_) => Go::strings(expression.split(&text)),
-        })
-    }),
-    fixed("regexQuoteMeta", &[Str], |c| Ok(regex::escape(&c.str(0)).into())),
     fixed("ternary", &[Any, Any, super::Kind::Bool], |c| Ok(if c.any(2).truth() { c.any(0) } else { c.any(1) })),
-    fixed("sha256sum", &[Str], |c| Ok(super::encoding::sha256(c.str(0).as_bytes()).into())),
-    fixed("swapcase", &[Str], |c| Ok(swap_case(&c.str(0)).into())),
+    fixed("swapcase", &[Str], |c| Ok(cases::swap(&c.str(0)).into())),
     fixed("hello", &[], |_| Ok("Hello!".into())),
     variadic("js", &[Any], |c| Ok(js(&operands(c)).into())),
     fixed("abbrev", &[Int, Str], |c| {
@@ -114,45 +82,29 @@ pub(super) const ALL: &[Function] = &[
         let (left, right, text) = (c.int(0), c.int(1), c.str(2));
         Ok(if right < 4 || (left > 0 && right < 7) { Go::Str(text) } else { abbreviate(&text, left, right) })
     }),
-    fixed("wrap", &[Int, Str], |c| Ok(wrap(&c.str(1), usize::try_from(c.int(0)).unwrap_or(1)).into())),
+    fixed("wrap", &[Int, Str], |c| wrap(c, &c.str(1), "", false)),
+    fixed("wrapWith", &[Int, Str, Str], |c| wrap(c, &c.str(2), &c.str(1), true)),
 ];
 
+/// text/template's `evalArgs`.
 fn operands(c: &Call<'_>) -> String {
-    match c.args.as_slice() {
-        [one] => {
-            let mut out = String::new();
-            print(one, &mut out);
-            out
-        }
-        many => sprint(many),
-    }
+    let shown: Vec<Go> = c.args.iter().map(|a| if matches!(a, Go::Nil) { "<no value>".into() } else { a.clone() }).collect();
+    sprint(&shown)
+}
+
+/// goutils' `DeleteWhiteSpace`, which takes every byte for a character.
+fn no_space(text: &str) -> String {
+    text.bytes().map(char::from).filter(|c| !c.is_whitespace()).collect()
+}
+
+/// The map that `split` gives.
+fn numbered(parts: Vec<String>) -> Go {
+    let entries = parts.into_iter().enumerate().map(|(i, part)| (format!("_{i}").into(), part.into()));
+    Go::Map(Arc::new(Map::of(MapType::Strings, entries.collect())))
 }
 
 fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('\'', "&#39;").replace('"', "&#34;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Go's `strings.Title`: the first letter of each word, where words are separated by what is neither letter, digit nor `_`.
-fn title(text: &str) -> String {
-    let mut start = true;
-    text.chars()
-        .map(|ch| {
-            let out = if start { ch.to_uppercase().next().unwrap_or(ch) } else { ch };
-            start = !(ch.is_alphanumeric() || ch == '_' || ch == '\'');
-            out
-        })
-        .collect()
-}
-
-fn untitle(text: &str) -> String {
-    let mut start = true;
-    text.chars()
-        .map(|ch| {
-            let out = if start { ch.to_lowercase().next().unwrap_or(ch) } else { ch };
-            start = ch.is_whitespace();
-            out
-        })
-        .collect()
+    text.replace('&', "&amp;").replace('\0', "\u{fffd}").replace('\'', "&#39;").replace('"', "&#34;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn replace(c: &mut Call<'_>) -> Result<Go, String> {
@@ -174,111 +126,66 @@ fn bytes(text: &str, from: usize, to: usize) -> Go {
 
 fn trunc(c: &Call<'_>) -> Go {
     let text = c.str(1);
-    let n = c.int(0);
-    let size = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
-    match n {
-        n if n < 0 && text.len() > size => bytes(&text, text.len() - size, text.len()),
-        n if n >= 0 && text.len() > size => bytes(&text, 0, size),
-        _ => Go::Str(text),
+    let size = usize::try_from(c.int(0).unsigned_abs()).unwrap_or(usize::MAX);
+    if text.len() <= size {
+        return Go::Str(text);
     }
+    if c.int(0) < 0 { bytes(&text, text.len() - size, text.len()) } else { bytes(&text, 0, size) }
 }
 
+/// sprig's `substring`; what is out of range is what Go's panic says.
 fn substr(c: &mut Call<'_>) -> Result<Go, String> {
-    let text = c.str(2);
-    let start = usize::try_from(c.int(0)).unwrap_or(0);
-    let end = usize::try_from(c.int(1)).unwrap_or(text.len()).min(text.len());
-    if start > end {
-        return Err(format!("runtime error: slice bounds out of range [{start}:{end}]"));
-    }
-    Ok(bytes(&text, start, end))
+    let (start, end, text) = (c.int(0), c.int(1), c.str(2));
+    let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let out = |what: String| Err(format!("runtime error: slice bounds out of range [{what}]"));
+    let (start, end) = match (start, end) {
+        (..0, ..0) => return out(format!(":{end}")),
+        (..0, end) if end > length => return out(format!(":{end}] with length {length}")).map_err(|e: String| e.trim_end_matches(']').to_owned()),
+        (..0, end) => (0, end),
+        (start, end) if end < 0 || end > length => {
+            if start > length {
+                return out(format!("{start}:{length}"));
+            }
+            (start, length)
+        }
+        (start, end) if start > end => return out(format!("{start}:{end}")),
+        range => range,
+    };
+    Ok(bytes(&text, usize::try_from(start).unwrap_or(0), usize::try_from(end).unwrap_or(0)))
 }
 
-fn indent(c: &Call<'_>, before: &str) -> Result<Go, String> {
-    let Ok(count) = usize::try_from(c.int(0)) else { return Err("strings: negative Repeat count".to_owned()) };
-    let text = c.str(1);
-    c.run.reserve((count as u64).saturating_mul(text.matches('\n').count() as u64 + 1))?;
-    let pad = " ".repeat(count);
-    Ok(format!("{before}{pad}{}", text.replace('\n', &format!("\n{pad}"))).into())
-}
-
-fn quoted(c: &Call<'_>, one: impl Fn(&str) -> String) -> Go {
-    let parts: Vec<String> = c.args.iter().filter(|a| !matches!(a, Go::Nil)).map(|a| one(&text_of(a))).collect();
-    parts.join(" ").into()
-}
-
-fn separated(text: &str, mark: char) -> String {
-    let mut out = String::new();
-    let mut lower = false;
-    for ch in text.chars() {
-        if matches!(ch, '_' | '-' | ' ') {
-            out.push(mark);
-            lower = false;
+/// goutils' `WrapCustom`; it counts bytes.
+fn wrap(c: &Call<'_>, text: &str, line: &str, long: bool) -> Result<Go, String> {
+    let line = if line.is_empty() { "\n" } else { line };
+    let width = usize::try_from(c.int(0)).unwrap_or(1).max(1);
+    c.run.reserve((text.len() as u64).saturating_add((text.len() / width) as u64 * line.len() as u64))?;
+    let all = text.as_bytes();
+    let mut out: Vec<u8> = Vec::with_capacity(all.len());
+    let mut at = 0;
+    while all.len() - at > width {
+        if all[at] == b' ' {
+            at += 1;
             continue;
         }
-        if ch.is_uppercase() && lower {
-            out.push(mark);
-        }
-        lower = ch.is_lowercase() || ch.is_numeric();
-        out.extend(ch.to_lowercase());
-    }
-    out
-}
-
-/// Go's `strings.Split`; an empty separator splits into characters.
-fn split(separator: &str, text: &str) -> Vec<String> {
-    if separator.is_empty() { text.chars().map(String::from).collect() } else { text.split(separator).map(str::to_owned).collect() }
-}
-
-fn compile(pattern: &str) -> Result<regex::Regex, String> {
-    regex::RegexBuilder::new(&super::regexp::translate(pattern)).size_limit(1 << 20).build().map_err(|error| {
-        // The two mistakes people make, in the words of Go's regexp.
-        let text = error.to_string();
-        let reason = if text.contains("unclosed group") {
-            "missing closing ): "
-        } else if text.contains("unclosed character class") {
-            "missing closing ]: "
+        if let Some(space) = all[at..=at + width].iter().rposition(|b| *b == b' ') {
+            out.extend_from_slice(&all[at..at + space]);
+            out.extend_from_slice(line.as_bytes());
+            at += space + 1;
+        } else if long {
+            out.extend_from_slice(&all[at..at + width]);
+            out.extend_from_slice(line.as_bytes());
+            at += width;
+        } else if let Some(space) = all[at + width..].iter().position(|b| *b == b' ') {
+            out.extend_from_slice(&all[at..at + width + space]);
+            out.extend_from_slice(line.as_bytes());
+            at += width + space + 1;
         } else {
-            ""
-        };
-        format!("error parsing regexp: {reason}`{pattern}`")
-    })
-}
-
-/// `regexp.MustCompile`, whose panic is the error.
-fn certain(pattern: &str) -> Result<regex::Regex, String> {
-    compile(pattern).map_err(|e| format!("regexp: Compile(`{pattern}`): {e}"))
-}
-
-fn regex_replace(c: &mut Call<'_>) -> Result<Go, String> {
-    let text = c.str(1);
-    let out = compile(&c.str(0))?.replace_all(&text, &*c.str(2)).into_owned();
-    Ok(out.into())
-}
-
-fn wrap(text: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
+            out.extend_from_slice(&all[at..]);
+            at = all.len();
         }
     }
-    lines.join("\n")
-}
-
-/// goutils' `SwapCase`.
-fn swap_case(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, c| {
-        if c.is_uppercase() {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        out
-    })
+    out.extend_from_slice(&all[at..]);
+    Ok(Go::from_bytes(out))
 }
 
 /// goutils' `AbbreviateFull`; it counts bytes.
@@ -294,10 +201,31 @@ fn abbreviate(text: &str, offset: i64, width: i64) -> Go {
     if offset <= 4 {
         return join([&all[..width - 3], b"...", b""]);
     }
-    if width >= 6 && offset + width - 3 < all.len() {
+    if width < 7 {
+        return "".into();
+    }
+    if offset + width - 3 < all.len() {
         return join([b"...", &all[offset..offset + width - 6], b"..."]);
     }
     join([b"...", &all[all.len() - (width - 3)..], b""])
+}
+
+fn indent(c: &Call<'_>, before: &str) -> Result<Go, String> {
+    let Ok(count) = usize::try_from(c.int(0)) else { return Err("strings: negative Repeat count".to_owned()) };
+    let text = c.str(1);
+    c.run.reserve((count as u64).saturating_mul(text.matches('\n').count() as u64 + 1))?;
+    let pad = " ".repeat(count);
+    Ok(format!("{before}{pad}{}", text.replace('\n', &format!("\n{pad}"))).into())
+}
+
+fn quoted(c: &Call<'_>, one: impl Fn(&str) -> String) -> Go {
+    let parts: Vec<String> = c.args.iter().filter(|a| !matches!(a, Go::Nil)).map(|a| one(&text_of(a))).collect();
+    parts.join(" ").into()
+}
+
+/// Go's `strings.Split`; an empty separator splits into characters.
+fn split(separator: &str, text: &str) -> Vec<String> {
+    if separator.is_empty() { text.chars().map(String::from).collect() } else { text.split(separator).map(str::to_owned).collect() }
 }
 
 /// text/template's `JSEscapeString`.
@@ -307,7 +235,7 @@ fn js(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\'' => out.push_str("\\'"),
             '"' => out.push_str("\\\""),
-            c if matches!(c, '<' | '>' | '&' | '=') || u32::from(c) < 0x20 => {
+            c if matches!(c, '<' | '>' | '&' | '=') || u32::from(c) < 0x20 || (!c.is_ascii() && !printable(c)) => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
             c => out.push(c),

@@ -6,6 +6,15 @@ use super::ast::Number;
 
 /// Go's `strconv.Quote`.
 pub(crate) fn quote(text: &str) -> String {
+    quoted(text, false)
+}
+
+/// Go's `strconv.QuoteToASCII`.
+pub(crate) fn quote_ascii(text: &str) -> String {
+    quoted(text, true)
+}
+
+fn quoted(text: &str, ascii: bool) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -19,7 +28,7 @@ pub(crate) fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\x0b' => out.push_str("\\v"),
-            c if printable(c) => out.push(c),
+            c if printable(c) && (c.is_ascii() || !ascii) => out.push(c),
             c => {
                 let n = u32::from(c);
                 let _ = if n < 0x80 {
@@ -36,12 +45,14 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
-/// Near enough to Go's `unicode.IsPrint`: no controls, no separators but the space, no format or private characters.
+/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space. The standard library escapes the
+/// same characters when it debugs a string, and a mark at its start.
 pub(crate) fn printable(c: char) -> bool {
-    let n = u32::from(c);
-    !(c.is_control()
-        || (c.is_whitespace() && c != ' ')
-        || matches!(n, 0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0xe000..=0xf8ff | 0xfeff | 0xfff0..=0xfffb | 0xfffe | 0xffff | 0xe0000..=0xe0fff | 0xf0000..))
+    match c {
+        ' '..='~' => true,
+        c if c.is_control() => false,
+        c => c.escape_debug().len() == 1 || format!("{:?}", format_args!("a{c}").to_string()).len() == c.len_utf8() + 3,
+    }
 }
 
 /// Go's `strconv.Unquote` of a literal with its quotes; `None` is a syntax error.
@@ -185,7 +196,7 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
 }
 
 /// Go's `strconv.ParseFloat` for the syntax of numbers, hexadecimal floats included.
-fn float(text: &str) -> Option<f64> {
+pub(crate) fn float(text: &str) -> Option<f64> {
     let clean = text.replace('_', "");
     let body = clean.trim_start_matches(['+', '-']);
     if let Some(hex) = body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {

@@ -6,5 +6,5 @@ mod literal;
 mod parse;
 
 pub(crate) use ast::{Command, Control, Node, Number, Operand, Pipe, Template, Term};
-pub(crate) use literal::{integer, quote};
+pub(crate) use literal::{float, integer, printable, quote, quote_ascii};
 pub(crate) use parse::parse;

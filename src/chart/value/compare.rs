@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Go, MAX_NESTING};
+use super::{Element, Go, IntKind, MAX_NESTING};
 
 #[derive(PartialEq, Clone, Copy)]
 enum Basic {
@@ -13,12 +13,13 @@ enum Basic {
     Str,
 }
 
-const BAD_TYPES: &str = "incompatible types for comparison";
+const BAD_TYPE: &str = "invalid type for comparison";
 
-fn describe(a: &Go, b: &Go) -> String {
-    format!("{BAD_TYPES}: {} and {}", a.type_name(), b.type_name())
+fn incompatible(a: &Go, b: &Go) -> String {
+    format!("incompatible types for comparison: {} and {}", a.type_name(), b.type_name())
 }
 
+/// `basicKind`.
 fn basic(value: &Go) -> Option<Basic> {
     Some(match value {
         Go::Bool(_) => Basic::Bool,
@@ -31,42 +32,60 @@ fn basic(value: &Go) -> Option<Basic> {
     })
 }
 
+/// An integer of either sign.
+fn wide(value: &Go) -> Option<i128> {
+    match value {
+        #[expect(clippy::cast_sign_loss, reason = "the bits of an unsigned number")]
+        Go::Int(n, IntKind::Uint64) => Some(i128::from(*n as u64)),
+        Go::Int(n, _) => Some(i128::from(*n)),
+        _ => None,
+    }
+}
+
 /// Go's template `eq` for one pair; the error is Go's text.
 pub(crate) fn equal(a: &Go, b: &Go) -> Result<bool, String> {
+    if let (Some(a), Some(b)) = (wide(a), wide(b)) {
+        return Ok(a == b);
+    }
+    if basic(a) != basic(b) {
+        return if matches!(a, Go::Nil) || matches!(b, Go::Nil) { Ok(false) } else { Err(incompatible(a, b)) };
+    }
     match (a, b) {
-        (Go::Nil, other) | (other, Go::Nil) => return Ok(matches!(other, Go::Nil)),
-        (Go::Bool(x), Go::Bool(y)) => return Ok(x == y),
-        (Go::Int(x, _), Go::Int(y, _)) => return Ok(x == y),
+        (Go::Bool(x), Go::Bool(y)) => Ok(x == y),
         #[expect(clippy::float_cmp, reason = "Go compares exactly")]
-        (Go::Float(x), Go::Float(y)) => return Ok(x == y),
-        (Go::Str(x), Go::Str(y)) => return Ok(x == y),
-        _ => {}
-    }
-    let (left, right) = (basic(a), basic(b));
-    if left != right {
-        return Err(describe(a, b));
-    }
-    match (a, b) {
-        (Go::Host(x), Go::Host(y)) if left == Some(Basic::Complex) => Ok(x.text() == y.text()),
+        (Go::Float(x), Go::Float(y)) => Ok(x == y),
+        (Go::Str(x), Go::Str(y)) => Ok(x == y),
+        (Go::Nil, other) | (other, Go::Nil) => Ok(is_nil(other)),
+        (Go::Host(x), Go::Host(y)) if basic(a) == Some(Basic::Complex) => Ok(x.text() == y.text()),
         _ if a.kind() != b.kind() => {
-            let text = |verb: &str, value: &Go| super::sprintf(verb, std::slice::from_ref(value));
-            Err(format!("non-comparable types {}: {}, {}: {}", text("%s", a), a.type_name(), b.type_name(), text("%v", b)))
+            let shown = |verb: &str, value: &Go| super::sprintf(verb, std::slice::from_ref(value));
+            Err(format!("non-comparable types {}: {}, {}: {}", shown("%s", a), a.type_name(), b.type_name(), shown("%v", b)))
         }
-        (Go::Host(x), Go::Host(y)) if a.kind() == "ptr" => Ok(Arc::ptr_eq(x, y)),
-        (Go::Host(x), Go::Host(y)) if a.kind() == "struct" => Ok(x.type_name() == y.type_name() && x.text() == y.text()),
+        _ if is_nil(a) || is_nil(b) => Ok(is_nil(a) == is_nil(b)),
+        (Go::Host(x), Go::Host(y)) => Ok(Arc::ptr_eq(x, y) || (x.kind() == "struct" && x.type_name() == y.type_name() && x.text() == y.text())),
         _ => Err(format!("non-comparable type {}: {}", super::sprintf("%s", std::slice::from_ref(b)), b.type_name())),
+    }
+}
+
+fn is_nil(value: &Go) -> bool {
+    match value {
+        Go::Nil => true,
+        Go::List(list) => matches!(list.element(), Element::Nil | Element::NilStr),
+        _ => false,
     }
 }
 
 /// Go's template `lt`.
 pub(crate) fn less(a: &Go, b: &Go) -> Result<bool, String> {
+    if let (Some(a), Some(b)) = (wide(a), wide(b)) {
+        return Ok(a < b);
+    }
     match (a, b) {
-        (Go::Int(x, _), Go::Int(y, _)) => Ok(x < y),
         (Go::Float(x), Go::Float(y)) => Ok(x < y),
         (Go::Str(x), Go::Str(y)) => Ok(x < y),
         _ => match (basic(a), basic(b)) {
-            (Some(x), Some(y)) if x != y => Err(describe(a, b)),
-            _ => Err("invalid type for comparison".to_owned()),
+            (Some(x), Some(y)) if x != y => Err(incompatible(a, b)),
+            _ => Err(BAD_TYPE.to_owned()),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use serde_json::{Number, Value};
 
-use super::{Go, IntKind, MAX_NESTING};
+use super::{Element, Go, IntKind, MAX_NESTING};
 use crate::goyaml;
 
 /// Values as templates see them: integers stay `int64`, all else is `float64`, as after Helm's own decoding.
@@ -42,10 +42,13 @@ fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, Stri
     Ok(match value {
         Go::Nil => Value::Null,
         Go::Bool(b) => Value::Bool(*b),
+        #[expect(clippy::cast_sign_loss, reason = "the bits of an unsigned number")]
+        Go::Int(n, IntKind::Uint64) => Value::from(*n as u64),
         Go::Int(n, _) => Value::from(*n),
         Go::Float(f) => Value::Number(Number::from_f64(*f).ok_or_else(|| format!("json: unsupported value: {}", super::float_shortest(*f)))?),
         Go::Str(s) => Value::from(&**s),
         Go::Bytes(b) => Value::from(base64::engine::general_purpose::STANDARD.encode(b)),
+        Go::List(items) if matches!(items.element(), Element::Nil | Element::NilStr) => Value::Null,
         Go::List(items) => Value::Array(items.iter().map(|item| convert(item, depth + 1, elements)).collect::<Result<_, _>>()?),
         Go::Map(map) => {
             let mut out = serde_json::Map::new();

@@ -30,6 +30,8 @@ pub(crate) enum IntKind {
     Int64,
     /// `uint8`: a byte of a string.
     Uint8,
+    /// `uint64`: the numbers of a semver. The bits are kept in the `i64`.
+    Uint64,
 }
 
 /// A Go value. Maps are shared: whoever holds one sees what `set` does to it.
@@ -172,6 +174,7 @@ impl Go {
             Go::Int(_, IntKind::Int) => "int",
             Go::Int(_, IntKind::Int64) => "int64",
             Go::Int(_, IntKind::Uint8) => "uint8",
+            Go::Int(_, IntKind::Uint64) => "uint64",
             Go::Float(_) => "float64",
             Go::Str(_) => "string",
             Go::Bytes(_) => "[]uint8",

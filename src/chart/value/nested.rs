@@ -18,6 +18,14 @@ pub(crate) enum Element {
     Int,
     /// Something of Helm's: the name of the list's type.
     Other(&'static str),
+    /// `[]interface {}`, what `chunk` makes.
+    List,
+    /// `interface {}`, of a slice that is nil: JSON shows it.
+    Nil,
+    /// `string`, of a slice that is nil.
+    NilStr,
+    /// `map[string]interface {}`, what TOML's arrays of tables are.
+    Maps,
 }
 
 /// An immutable list.
@@ -45,8 +53,10 @@ impl List {
     /// Go's `%T`.
     pub(crate) fn type_name(&self) -> &'static str {
         match self.element {
-            Element::Any => "[]interface {}",
-            Element::Str => "[]string",
+            Element::Any | Element::Nil => "[]interface {}",
+            Element::List => "[][]interface {}",
+            Element::Maps => "[]map[string]interface {}",
+            Element::Str | Element::NilStr => "[]string",
             Element::Int => "[]int",
             Element::Other(name) => name,
         }

@@ -1,5 +1,7 @@
 //! From RE2's syntax, as Go reads it, to that of the regex crate.
 
+use std::fmt::Write as _;
+
 /// `\w` and its relatives are ASCII in Go; `[`, `&`, `~` and a `-` behind a class are plain characters in Go's brackets.
 pub(super) fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
@@ -10,6 +12,22 @@ pub(super) fn translate(pattern: &str) -> String {
         let was_class = std::mem::take(&mut after_class);
         match c {
             '\\' => match chars.next() {
+                Some('Q') if !inside => {
+                    let tail: String = chars.clone().collect();
+                    let plain = tail.split_once("\\E").map_or(tail.as_str(), |(plain, _)| plain);
+                    out.push_str(&regex::escape(plain));
+                    let taken = plain.chars().count() + if plain.len() < tail.len() { 2 } else { 0 };
+                    chars.by_ref().take(taken).for_each(drop);
+                }
+                Some(name @ '0'..='7') => {
+                    let mut value = name.to_digit(8).unwrap_or(0);
+                    for _ in 0..2 {
+                        let Some(digit) = chars.peek().and_then(|c| c.to_digit(8)) else { break };
+                        value = value * 8 + digit;
+                        chars.next();
+                    }
+                    let _ = write!(out, "\\x{{{value:x}}}");
+                }
                 Some(name) => match class(name) {
                     Some(set) => {
                         after_class = true;
@@ -46,6 +64,19 @@ pub(super) fn translate(pattern: &str) -> String {
             ']' if inside => {
                 inside = false;
                 out.push(']');
+            }
+            '(' if !inside && chars.clone().take(2).eq("?P".chars()) || c == '(' && !inside && chars.clone().take(2).eq("?<".chars()) => {
+                // Names may start with a digit in Go only.
+                out.push('(');
+                while let Some(c) = chars.next_if(|c| matches!(c, '?' | 'P')) {
+                    out.push(c);
+                }
+                if chars.next_if_eq(&'<').is_some() {
+                    out.push('<');
+                    if chars.peek().is_some_and(char::is_ascii_digit) {
+                        out.push_str("__");
+                    }
+                }
             }
             '{' if !inside && !repeats(&chars.clone().collect::<String>()) => out.push_str("\\{"),
             c => out.push(c),

@@ -1,0 +1,120 @@
+//! sprig's regular expressions (regex.go): Go's syntax and errors, matched by the regex crate.
+
+mod check;
+mod translate;
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::Kind::{Int, Str};
+use super::{Call, Function, fixed};
+use crate::chart::gotmpl::quote;
+use crate::chart::value::{Element, Go, List};
+
+pub(super) const ALL: &[Function] = &[
+    fixed("regexMatch", &[Str, Str], |c| Ok(compile(&c.str(0)).is_ok_and(|r| r.is_match(&c.str(1))).into())),
+    fixed("mustRegexMatch", &[Str, Str], |c| Ok(compile(&c.str(0))?.is_match(&c.str(1)).into())),
+    fixed("regexFind", &[Str, Str], |c| find(c, certain)),
+    fixed("mustRegexFind", &[Str, Str], |c| find(c, compile)),
+    fixed("regexFindAll", &[Str, Str, Int], |c| find_all(c, certain)),
+    fixed("mustRegexFindAll", &[Str, Str, Int], |c| find_all(c, compile)),
+    fixed("regexReplaceAll", &[Str, Str, Str], |c| replace(c, certain)),
+    fixed("mustRegexReplaceAll", &[Str, Str, Str], |c| replace(c, compile)),
+    fixed("regexReplaceAllLiteral", &[Str, Str, Str], |c| replace_literal(c, certain)),
+    fixed("mustRegexReplaceAllLiteral", &[Str, Str, Str], |c| replace_literal(c, compile)),
+    fixed("regexSplit", &[Str, Str, Int], |c| split(c, certain)),
+    fixed("mustRegexSplit", &[Str, Str, Int], |c| split(c, compile)),
+    fixed("regexQuoteMeta", &[Str], |c| Ok(quote_meta(&c.str(0)).into())),
+];
+
+type Compile = fn(&str) -> Result<Regex, String>;
+
+/// `regexp.Compile`.
+fn compile(pattern: &str) -> Result<Regex, String> {
+    check::check(pattern).map_err(|e| format!("error parsing regexp: {e}"))?;
+    regex::RegexBuilder::new(&translate::translate(pattern))
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|_| format!("error parsing regexp: expression nests too deeply or is too large: `{pattern}`"))
+}
+
+/// `regexp.MustCompile`, whose panic is the error.
+fn certain(pattern: &str) -> Result<Regex, String> {
+    let plain = |c: char| c != '`' && (c == '\t' || !c.is_control()) && c != '\u{feff}';
+    compile(pattern).map_err(|e| {
+        let shown = if pattern.chars().all(plain) { format!("`{pattern}`") } else { quote(pattern) };
+        format!("regexp: Compile({shown}): {e}")
+    })
+}
+
+fn find(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
+    Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())
+}
+
+fn find_all(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
+    let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
+    let text = c.str(1);
+    let found: Vec<Go> = compile(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str().into()).collect();
+    let element = if found.is_empty() { Element::NilStr } else { Element::Str };
+    Ok(Go::List(Arc::new(List::of(element, found))))
+}
+
+/// What a replacement may make.
+fn bounded(c: &Call<'_>, expression: &Regex) -> Result<(), String> {
+    let count = expression.find_iter(&c.str(1)).count() as u64;
+    c.run.reserve(count.saturating_mul(c.str(2).len() as u64))
+}
+
+fn replace(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
+    let expression = compile(&c.str(0))?;
+    bounded(c, &expression)?;
+    Ok(expression.replace_all(&c.str(1), &*c.str(2)).into_owned().into())
+}
+
+fn replace_literal(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
+    let expression = compile(&c.str(0))?;
+    bounded(c, &expression)?;
+    Ok(expression.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())
+}
+
+/// `Regexp.Split`.
+fn split(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
+    let expression = compile(&c.str(0))?;
+    let (text, limit) = (c.str(1), c.int(2));
+    if limit == 0 {
+        return Ok(Go::List(Arc::new(List::of(Element::NilStr, Vec::new()))));
+    }
+    if text.is_empty() && !c.str(0).is_empty() {
+        return Ok(Go::strings([""]));
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut parts: Vec<Go> = Vec::new();
+    let (mut from, mut end) = (0, 0);
+    for found in expression.find_iter(&text).take(limit) {
+        if parts.len() + 1 == limit {
+            break;
+        }
+        end = found.start();
+        if found.end() != 0 {
+            parts.push(text[from..end].into());
+        }
+        from = found.end();
+    }
+    if end != text.len() {
+        parts.push(text[from..].into());
+    }
+    Ok(Go::strings(parts))
+}
+
+/// `regexp.QuoteMeta`.
+fn quote_meta(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

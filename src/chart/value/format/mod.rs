@@ -1,0 +1,85 @@
+//! Go's fmt: `%v` and its relatives, flags, widths, and the `%!verb(type=value)` of mistakes (fmt/print.go, fmt/format.go).
+
+mod float;
+mod printer;
+mod scan;
+
+use std::cell::Cell;
+
+use super::{Go, MAX_NESTING};
+use printer::Printer;
+
+pub(crate) use scan::sprintf;
+
+/// A float as Go's `%v` prints it.
+pub(crate) fn float_shortest(f: f64) -> String {
+    if f.is_infinite() {
+        return if f > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    if f.is_nan() { "NaN".to_owned() } else { crate::goyaml::float_general(f) }
+}
+
+/// Whether an operand is a string to `Sprint`, which puts no space beside those.
+fn is_string(arg: &Go) -> bool {
+    arg.kind() == "string"
+}
+
+/// Go's `fmt.Sprint`: spaces between operands when neither is a string.
+pub(crate) fn sprint(args: &[Go]) -> String {
+    let mut out = String::new();
+    for (i, arg) in args.iter().enumerate() {
+        if i > 0 && !is_string(arg) && !is_string(&args[i - 1]) {
+            out.push(' ');
+        }
+        Printer::new(&mut out).print(arg, 'v');
+    }
+    out
+}
+
+/// Go's `fmt.Sprintln`.
+pub(crate) fn println(args: &[Go]) -> String {
+    let mut out = String::new();
+    for (i, arg) in args.iter().enumerate() {
+        if i > 0 {
+            out.push(' ');
+        }
+        Printer::new(&mut out).print(arg, 'v');
+    }
+    out.push('\n');
+    out
+}
+
+/// What `{{ value }}` prints: nil apart, lists and maps as `%v`.
+pub(crate) fn print(arg: &Go, out: &mut String) {
+    match arg {
+        Go::Nil => out.push_str("<no value>"),
+        Go::Str(s) => out.push_str(s),
+        other => Printer::new(out).print(other, 'v'),
+    }
+}
+
+/// What one call may print.
+const MAX_PRINTED: usize = 256 << 20;
+
+thread_local! {
+    /// Set where printing was cut short; Go would have printed on until its stack or memory ended. Printing itself has no way
+    /// to fail, so whoever asked for it has to look here.
+    static OVERFLOW: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether anything printed by this thread since the last call was cut short, as an error.
+pub(crate) fn take_overflow() -> Result<(), String> {
+    if OVERFLOW.take() {
+        return Err(format!("a value is nested more than {MAX_NESTING} deep, or prints as more than {MAX_PRINTED} bytes"));
+    }
+    Ok(())
+}
+
+/// Whether printing may go on at this depth.
+fn fits(depth: usize, out: &str) -> bool {
+    let fits = depth <= MAX_NESTING && out.len() <= MAX_PRINTED;
+    if !fits {
+        OVERFLOW.set(true);
+    }
+    fits
+}
