@@ -14,7 +14,7 @@ mod helm;
 mod layout;
 mod lists;
 mod math;
-mod regexp;
+pub(in crate::chart) mod regexp;
 mod secrets;
 mod semver;
 mod strings;

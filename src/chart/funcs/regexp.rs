@@ -1,7 +1,7 @@
 //! From RE2's syntax, as Go reads it, to that of the regex crate.
 
 /// `\w` and its relatives are ASCII in Go; `[`, `&`, `~` and a `-` behind a class are plain characters in Go's brackets.
-pub(super) fn translate(pattern: &str) -> String {
+pub(in crate::chart) fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars().peekable();
     // Where in brackets we are: nothing, or the last thing was a class.
