@@ -7,8 +7,8 @@ mod strvals;
 use serde_json::{Map, Value};
 
 pub(super) use schema::check as check_schema;
-pub use strvals::{Kind, ReadFile, SetError, parse_files_into};
 use strvals::parse_into;
+pub use strvals::{Kind, ReadFile, SetError, parse_files_into};
 
 use super::engine::Dialect;
 use crate::goyaml::{self, YamlError};
@@ -226,6 +226,10 @@ mod tests {
         assert_eq!(keys("a: 1\n---\nb: 2\n--- # c\nc: 3").as_deref(), Ok("a b c"));
         assert_eq!(keys("---\na: 1\n---\n---\n").as_deref(), Ok("a"));
         assert_eq!(keys("a: 1\n--- x\n"), Err("error reading yaml document: invalid Yaml document separator: x".to_owned()));
-        assert!(keys("a: 1\n---\n- b\n").unwrap_err().starts_with("cannot unmarshal yaml document: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array"));
+        assert!(
+            keys("a: 1\n---\n- b\n")
+                .unwrap_err()
+                .starts_with("cannot unmarshal yaml document: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array")
+        );
     }
 }

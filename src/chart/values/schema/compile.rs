@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use super::{
     document::{Document, Draft, is_metaschema, load},
-    format::{Format, pattern},
+    format::Format,
     location::{decode, join, lookup, push, split},
     number::Decimal,
+    pattern::pattern,
     validate::metaschema_problem,
 };
 
@@ -183,7 +184,8 @@ pub(super) struct Compiled {
 
 /// Compiles what stands at a URL.
 pub(super) fn compile(url: &str, value: Option<Value>) -> Result<Compiled, String> {
-    let mut compiler = Compiler { documents: HashMap::new(), schemas: Vec::new(), places: Vec::new(), known: HashMap::new(), urns: Vec::new(), meta: value.is_none() };
+    let mut compiler =
+        Compiler { documents: HashMap::new(), schemas: Vec::new(), places: Vec::new(), known: HashMap::new(), urns: Vec::new(), meta: value.is_none() };
     compiler.document(url, value)?;
     let root = compiler.enqueue(url, "")?;
     let mut next = 0;

@@ -275,8 +275,7 @@ impl Document {
 }
 
 /// The drafts' own schemas, by their path at json-schema.org, where they come from.
-static METASCHEMAS: LazyLock<BTreeMap<String, Value>> =
-    LazyLock::new(|| serde_json::from_str(include_str!("metaschemas.json")).expect("the file is JSON"));
+static METASCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| serde_json::from_str(include_str!("metaschemas.json")).expect("the file is JSON"));
 
 /// Whether a URL names the schema of a draft.
 pub(super) fn is_metaschema(url: &str) -> bool {

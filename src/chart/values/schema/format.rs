@@ -2,10 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use regex::Regex;
-
-use super::{location::decode, problem::quote};
-use crate::chart::{funcs::regexp, log::go_quoted};
+use super::{location::decode, pattern::pattern, problem::quote};
+use crate::chart::log::go_quoted;
 
 /// A known format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +21,9 @@ pub(super) enum Format {
     Time,
     DateTime,
     Uri,
+    Iri,
     UriReference,
+    IriReference,
     UriTemplate,
     Semver,
     Regex,
@@ -55,9 +55,10 @@ impl Format {
             "date" => Self::Date,
             "time" => Self::Time,
             "date-time" => Self::DateTime,
-            // The names of the formats that the messages tell: `iri` is its own there.
             "uri" => Self::Uri,
+            "iri" => Self::Iri,
             "uri-reference" => Self::UriReference,
+            "iri-reference" => Self::IriReference,
             "uri-template" => Self::UriTemplate,
             "semver" => Self::Semver,
             "regex" => Self::Regex,
@@ -80,7 +81,9 @@ impl Format {
             Self::Time => "time",
             Self::DateTime => "date-time",
             Self::Uri => "uri",
+            Self::Iri => "iri",
             Self::UriReference => "uri-reference",
+            Self::IriReference => "iri-reference",
             Self::UriTemplate => "uri-template",
             Self::Semver => "semver",
             Self::Regex => "regex",
@@ -102,67 +105,15 @@ impl Format {
             Self::Date => date(text),
             Self::Time => time(text),
             Self::DateTime => date_time(text),
-            Self::Uri => uri(text, false),
-            Self::UriReference if text.contains('\\') => fault("contains \\"),
-            Self::UriReference => uri(text, true),
+            Self::Uri | Self::Iri => uri(text, false),
+            Self::UriReference | Self::IriReference if text.contains('\\') => fault("contains \\"),
+            Self::UriReference | Self::IriReference => uri(text, true),
             Self::UriTemplate => template(text),
             Self::Semver => semver(text),
             Self::Regex => pattern(text).map(|_| ()),
         };
         checked.err().map(|why| format!("{} is not valid {}: {why}", quote(text), self.name()))
     }
-}
-
-/// A pattern as Go compiles it.
-pub(super) fn pattern(text: &str) -> Result<Regex, String> {
-    Regex::new(&regexp::translate(text)).map_err(|_| format!("error parsing regexp: {}", go_fault(text)))
-}
-
-/// What regexp/syntax says of a pattern that it does not take: the first of its faults that can be told from the text alone.
-fn go_fault(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let (mut depth, mut at) = (0_usize, 0);
-    let rest = |at: usize| chars[at..].iter().collect::<String>();
-    while at < chars.len() {
-        match chars[at] {
-            '\\' => match chars.get(at + 1) {
-                None => return "trailing backslash at end of expression: ``".to_owned(),
-                Some(c) if c.is_ascii_alphanumeric() && !"aftnrvdswDSWbBAzCQEpPx01234567".contains(*c) => return format!("invalid escape sequence: `\\{c}`"),
-                Some(c) if ('1'..='9').contains(c) => return format!("invalid escape sequence: `\\{c}`"),
-                Some(_) => at += 1,
-            },
-            '[' => {
-                let mut end = at + 1;
-                end += usize::from(chars.get(end) == Some(&'^'));
-                end += usize::from(chars.get(end) == Some(&']'));
-                while end < chars.len() && chars[end] != ']' {
-                    end += if chars[end] == '\\' { 2 } else { 1 };
-                }
-                if end >= chars.len() {
-                    return format!("missing closing ]: `{}`", rest(at));
-                }
-                at = end;
-            }
-            '(' => {
-                let after = rest(at);
-                for look in ["(?=", "(?!", "(?<=", "(?<!", "(?>"] {
-                    if after.starts_with(look) {
-                        let told = if look.starts_with("(?<") { "(?<" } else { look };
-                        return format!("invalid or unsupported Perl syntax: `{told}`");
-                    }
-                }
-                depth += 1;
-            }
-            ')' if depth == 0 => return format!("unexpected ): `{text}`"),
-            ')' => depth -= 1,
-            c @ ('*' | '+' | '?') if at == 0 || (chars[at - 1] == '(' || chars[at - 1] == '|') && chars.get(at.wrapping_sub(2)) != Some(&'\\') => {
-                return format!("missing argument to repetition operator: `{c}`");
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    if depth > 0 { format!("missing closing ): `{text}`") } else { "invalid pattern".to_owned() }
 }
 
 fn json_pointer(text: &str) -> Checked {
@@ -284,7 +235,13 @@ fn ipv6(text: &str) -> Checked {
     }
     let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
     if address.parse::<Ipv6Addr>().is_err() {
-        return fault(format!("ParseAddr({}): unable to parse IP", go_quoted(text)));
+        // Go tells where; the most common of its reasons is told here.
+        let long = address.split(':').find(|group| group.len() > 4 && group.bytes().all(|b| b.is_ascii_hexdigit()));
+        let why = long.map_or_else(
+            || "unable to parse IP".to_owned(),
+            |group| format!("each group must have 4 or less digits (at {})", go_quoted(&address[address.find(group).unwrap_or(0)..])),
+        );
+        return fault(format!("ParseAddr({}): {why}", go_quoted(text)));
     }
     if zone.is_some() { fault("zone id is not a part of ipv6 address") } else { Ok(()) }
 }
@@ -343,9 +300,8 @@ fn email(text: &str) -> Checked {
 
 /// `time.Parse("2006-01-02", …)`, with its errors.
 fn date(text: &str) -> Checked {
-    let wrong = |rest: &str, wanted: &str| {
-        fault(format!("parsing time {} as \"2006-01-02\": cannot parse {} as \"{wanted}\"", go_quoted(text), go_quoted(rest)))
-    };
+    let wrong =
+        |rest: &str, wanted: &str| fault(format!("parsing time {} as \"2006-01-02\": cannot parse {} as \"{wanted}\"", go_quoted(text), go_quoted(rest)));
     let mut rest = text;
     let mut numbers = [0_u32; 3];
     for (place, (size, wanted)) in [(4, "2006"), (2, "01"), (2, "02")].into_iter().enumerate() {

@@ -6,8 +6,10 @@
 mod compile;
 mod document;
 mod format;
+mod json;
 mod location;
 mod number;
+mod pattern;
 mod problem;
 mod validate;
 
@@ -30,7 +32,7 @@ pub(in crate::chart) fn check(report: &mut String, chart: &str, schema: &Bytes, 
 
 /// `ValidateAgainstSingleSchema`.
 fn validate_single(schema: &Bytes, values: &Value, log: &mut Log) -> Result<(), String> {
-    let schema: Value = serde_json::from_slice(schema).map_err(|error| error.to_string())?;
+    let schema: Value = serde_json::from_slice(schema).map_err(|error| json::fault(schema).unwrap_or_else(|| error.to_string()))?;
     let compiled = compile::compile(URL, Some(schema))?;
     for urn in &compiled.urns {
         log.urn(urn);

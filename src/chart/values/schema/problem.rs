@@ -42,7 +42,10 @@ impl Problem {
             text.push('\n');
             text.push_str(&"  ".repeat(indent - 1));
             let pointer: String = self.at.iter().map(|part| format!("/{}", escape(part))).collect();
-            text.push_str(&format!("- at {}: {}", quote(&pointer), self.text));
+            text.push_str("- at ");
+            text.push_str(&quote(&pointer));
+            text.push_str(": ");
+            text.push_str(&self.text);
             inner += 1;
         }
         for cause in &self.causes {
@@ -51,11 +54,10 @@ impl Problem {
     }
 }
 
-/// A text between single quotes.
+/// A text between single quotes: made of Go's double quotes as the library makes it, so that a backslash at the end loses its escape.
 pub(super) fn quote(text: &str) -> String {
-    let quoted = go_quoted(text);
-    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted);
-    format!("'{}'", inner.replace("\\\"", "\"").replace('\'', "\\'"))
+    let quoted = go_quoted(text).replace("\\\"", "\"").replace('\'', "\\'");
+    format!("'{}'", &quoted[1..quoted.len() - 1])
 }
 
 /// Names between quotes, with commas.

@@ -1,10 +1,6 @@
 //! Values against schemas (santhosh-tekuri/jsonschema, validator.go), in its order and with its words.
 
-use std::{
-    cell::Cell,
-    collections::BTreeSet,
-    sync::OnceLock,
-};
+use std::{cell::Cell, collections::BTreeSet, sync::OnceLock};
 
 use serde_json::{Map, Value};
 
