@@ -70,16 +70,30 @@ pub const DEFAULT_API_VERSIONS: [&str; 57] = [
     "apiextensions.k8s.io/v1",
 ];
 
-/// A Kubernetes version as `--kube-version` takes it (`version.ParseGeneric`): two or three numbers, anything after them dropped.
+/// A Kubernetes version as `--kube-version` takes it (apimachinery, `version.ParseGeneric`): two numbers or more, anything after them dropped.
 pub fn parse_kube_version(text: &str) -> Option<String> {
-    let body = text.trim().strip_prefix('v').unwrap_or(text.trim());
-    let end = body.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(body.len());
-    let numbers: Vec<u64> = body[..end].split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
-    match numbers[..] {
-        [major, minor] => Some(format!("v{major}.{minor}.0")),
-        [major, minor, patch] => Some(format!("v{major}.{minor}.{patch}")),
-        _ => None,
+    let body = text.trim_start();
+    let body = body.strip_prefix('v').unwrap_or(body);
+    let mut numbers = Vec::new();
+    let mut rest = body;
+    loop {
+        let digits = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
+        if digits.is_empty() {
+            break;
+        }
+        numbers.push(digits);
+        match rest[digits.len()..].strip_prefix('.') {
+            Some(more) => rest = more,
+            None => break,
+        }
     }
+    // "the first of which can't have leading zeroes"
+    let zero = numbers.first().is_none_or(|first| first.len() > 1 && first.starts_with('0'));
+    if zero || numbers.len() < 2 {
+        return None;
+    }
+    let numbers: Vec<u64> = numbers.into_iter().map(str::parse).collect::<Result<_, _>>().ok()?;
+    Some(format!("v{}", numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")))
 }
 
 #[cfg(test)]
@@ -88,7 +102,17 @@ mod tests {
 
     #[test]
     fn kube_versions_lose_their_suffix() {
-        for (text, want) in [("1.29", Some("v1.29.0")), ("v1.20.3-gke.1", Some("v1.20.3")), ("1.2.3+k3s1", Some("v1.2.3")), ("x", None), ("1", None)] {
+        for (text, want) in [
+            ("1.29", Some("v1.29")),
+            ("v1.20.3-gke.1", Some("v1.20.3")),
+            (" 1.2.3+k3s1", Some("v1.2.3")),
+            ("1.2.3.4", Some("v1.2.3.4")),
+            ("1.29.03", Some("v1.29.3")),
+            ("1.29.", Some("v1.29")),
+            ("01.2", None),
+            ("x", None),
+            ("1", None),
+        ] {
             assert_eq!(parse_kube_version(text).as_deref(), want, "{text}");
         }
     }

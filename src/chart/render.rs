@@ -52,6 +52,17 @@ pub fn kube_version(text: &str) -> Option<KubeVersion> {
     Some(KubeVersion { version, major, minor })
 }
 
+/// The same as one of the Helms shows it: Helm 4 keeps what follows the numbers (pkg/chart/common/capabilities.go).
+pub fn kube_version_for(dialect: Dialect, text: &str) -> Option<KubeVersion> {
+    let parsed = kube_version(text)?;
+    let version = match dialect {
+        Dialect::Helm3 => parsed.version,
+        Dialect::Helm4 if text.starts_with('v') => text.to_owned(),
+        Dialect::Helm4 => format!("v{text}"),
+    };
+    Some(KubeVersion { version, ..parsed })
+}
+
 impl std::fmt::Debug for RenderOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RenderOptions")
@@ -127,7 +138,8 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     }
     let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
-    if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
+    let numbers = parse_kube_version(found).filter(|_| options.dialect == Dialect::Helm4);
+    if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, numbers.as_ref().unwrap_or(found)) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
     let stored = chart.stored(&prepared.metadata, &prepared.defaults);

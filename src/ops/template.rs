@@ -164,7 +164,8 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
 fn render_options(options: &TemplateOptions) -> Result<RenderOptions, Failure> {
     let mut render = RenderOptions::new("", &options.namespace);
     if let Some(version) = options.kube_version.as_deref().filter(|version| !version.is_empty()) {
-        render.capabilities.kube_version = chart::kube_version(version).ok_or_else(|| TemplateError::KubeVersion { version: version.to_owned() })?;
+        render.capabilities.kube_version =
+            chart::kube_version_for(options.dialect(), version).ok_or_else(|| TemplateError::KubeVersion { version: version.to_owned() })?;
     }
     render.capabilities.api_versions.extend(options.api_versions.iter().cloned());
     render.release.is_upgrade = options.is_upgrade;

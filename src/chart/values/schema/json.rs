@@ -40,8 +40,7 @@ impl Scanner<'_> {
             b'\r' => "'\\r'".to_owned(),
             b'\t' => "'\\t'".to_owned(),
             b'\\' => "'\\\\'".to_owned(),
-            0x20..=0x7e => format!("'{}'", char::from(byte)),
-            0xa1..=0xff => format!("'{}'", char::from(byte)),
+            0x20..=0x7e | 0xa1..=0xff => format!("'{}'", char::from(byte)),
             other => format!("'\\x{other:02x}'"),
         };
         Err(format!("invalid character {shown} {context}"))
@@ -163,9 +162,9 @@ impl Scanner<'_> {
             }
         }
         if self.peek()? == b'0' {
-            self.at += 1
+            self.at += 1;
         } else {
-            self.digits()
+            self.digits();
         }
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;

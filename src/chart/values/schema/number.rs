@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    fn number(value: Value) -> Decimal {
-        Decimal::of(&value).unwrap()
+    fn number(value: impl Into<Value>) -> Decimal {
+        Decimal::of(&value.into()).unwrap()
     }
 
     #[test]

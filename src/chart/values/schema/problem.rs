@@ -41,7 +41,7 @@ impl Problem {
         if self.role != Role::Reference || self.causes.len() != 1 {
             text.push('\n');
             text.push_str(&"  ".repeat(indent - 1));
-            let pointer: String = self.at.iter().map(|part| format!("/{}", escape(part))).collect();
+            let pointer: String = self.at.iter().flat_map(|part| ["/".to_owned(), escape(part)]).collect();
             text.push_str("- at ");
             text.push_str(&quote(&pointer));
             text.push_str(": ");

@@ -371,14 +371,13 @@ impl Check<'_, '_> {
         let Some(target) = schema.contains else { return };
         let (mut problems, mut matched) = (Vec::new(), Vec::new());
         for (index, item) in items.iter().enumerate() {
-            match self.value_below(target, item, &index.to_string()) {
-                Err(problem) => problems.push(problem),
-                Ok(()) => {
-                    matched.push(index);
-                    if schema.draft >= Draft::V2020 {
-                        self.left.items.remove(&index);
-                    }
-                }
+            if let Err(problem) = self.value_below(target, item, &index.to_string()) {
+                problems.push(problem);
+                continue;
+            }
+            matched.push(index);
+            if schema.draft >= Draft::V2020 {
+                self.left.items.remove(&index);
             }
         }
         let places = matched.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -462,15 +461,14 @@ impl Check<'_, '_> {
     fn any_of(&mut self) {
         let (mut problems, mut matched) = (Vec::new(), false);
         for target in &self.schema.any_of {
-            match self.try_same(*target, "") {
-                Err(problem) => problems.push(problem),
-                Ok(()) => {
-                    matched = true;
-                    // Where something is to be told unevaluated, all of them must look at it.
-                    if self.left.is_empty() {
-                        break;
-                    }
-                }
+            if let Err(problem) = self.try_same(*target, "") {
+                problems.push(problem);
+                continue;
+            }
+            matched = true;
+            // Where something is to be told unevaluated, all of them must look at it.
+            if self.left.is_empty() {
+                break;
             }
         }
         if !matched {
