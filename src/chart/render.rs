@@ -44,23 +44,21 @@ impl RenderOptions {
     }
 }
 
-/// A Kubernetes version as templates see it; none if it is not one.
-pub fn kube_version(text: &str) -> Option<KubeVersion> {
-    let version = parse_kube_version(text)?;
-    let mut numbers = version[1..].split('.').map(ToOwned::to_owned);
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    Some(KubeVersion { version, major, minor })
+/// A Kubernetes version as templates see it, with as many numbers as were given; else what is wrong, in Helm's words.
+pub fn kube_version(text: &str) -> Result<KubeVersion, String> {
+    let numbers: Vec<String> = parse_kube_version(text)?.iter().map(u64::to_string).collect();
+    Ok(KubeVersion { version: format!("v{}", numbers.join(".")), major: numbers[0].clone(), minor: numbers[1].clone() })
 }
 
 /// The same as one of the Helms shows it: Helm 4 keeps what follows the numbers (pkg/chart/common/capabilities.go).
-pub fn kube_version_for(dialect: Dialect, text: &str) -> Option<KubeVersion> {
+pub fn kube_version_for(dialect: Dialect, text: &str) -> Result<KubeVersion, String> {
     let parsed = kube_version(text)?;
     let version = match dialect {
         Dialect::Helm3 => parsed.version,
         Dialect::Helm4 if text.starts_with('v') => text.to_owned(),
         Dialect::Helm4 => format!("v{text}"),
     };
-    Some(KubeVersion { version, ..parsed })
+    Ok(KubeVersion { version, ..parsed })
 }
 
 impl std::fmt::Debug for RenderOptions {
@@ -138,7 +136,8 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     }
     let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
-    let numbers = parse_kube_version(found).filter(|_| options.dialect == Dialect::Helm4);
+    // Helm 4 compares the numbers alone; Helm 3 has nothing else.
+    let numbers = kube_version(found).ok().filter(|_| options.dialect == Dialect::Helm4).map(|parsed| parsed.version);
     if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, numbers.as_ref().unwrap_or(found)) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
@@ -210,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_default_is_a_version() {
-        let parsed = kube_version(DEFAULT_KUBE_VERSION).map(|version| (version.version, version.major, version.minor));
+        let parsed = kube_version(DEFAULT_KUBE_VERSION).ok().map(|version| (version.version, version.major, version.minor));
         let default = RenderOptions::new("r", "n").capabilities.kube_version;
         assert_eq!(parsed, Some((default.version, default.major, default.minor)));
     }

@@ -44,7 +44,9 @@ struct GlobalArgs {
     #[arg(long, short, global = true)]
     quiet: bool,
     /// Log what happens inside, to standard error
-    #[arg(long, global = true)]
+    // A value may follow, as helm's `--debug=false`.
+    #[arg(long, global = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = pflag::switch, value_name = "BOOL")]
     debug: bool,
 }
 
@@ -60,7 +62,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
-    Template(template::TemplateArgs),
+    Template(Box<template::TemplateArgs>),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
 }
@@ -72,7 +74,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are asked for and no failure; clap knows which stream each belongs to.
             let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
-            let _ = error.print();
+            match template_words(&error) {
+                Some(failure) => Printer::new(true, false).failure(&failure),
+                None => {
+                    let _ = error.print();
+                }
+            }
             return ExitCode::from(code);
         }
     };
@@ -88,6 +95,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// What is wrong with the flags of `template`, whose errors are Helm's.
+fn template_words(error: &clap::Error) -> Option<Failure> {
+    let asked = std::env::args_os().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
+    let words = pflag::words(error).filter(|_| asked.is_some_and(|command| command == "template"))?;
+    Some(crate::ops::template::refused(words))
 }
 
 impl Command {

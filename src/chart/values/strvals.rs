@@ -422,4 +422,19 @@ mod tests {
         assert_eq!(parse(Kind::Json, "a={\"b\":[1,2]},c=\"x\",d="), Ok(json!({"a": {"b": [1.0, 2.0]}, "c": "x", "d": null})));
         assert_eq!(parse(Kind::Literal, "a.b=c,d={e}\\"), Ok(json!({"a": {"b": "c,d={e}\\"}})));
     }
+
+    /// pkg/strvals, `parser_test.go`, `TestParseIntoFile` and `TestParseFile`.
+    #[test]
+    fn files_are_read_where_values_stand() {
+        let mut read = |path: &str| if path == "gone" { Err("open gone: no such file or directory".to_owned()) } else { Ok(format!("content of {path}")) };
+        let mut values = Map::new();
+        parse_files_into(&mut values, r"name1=path1,a.b[0]=x\,y,list={p,q},none=", &mut read, Dialect::Helm3).unwrap();
+        let want = serde_json::json!({
+            "name1": "content of path1", "a": {"b": ["content of x,y"]}, "list": ["content of p", "content of q"], "none": "",
+        });
+        assert_eq!(Value::Object(values), want);
+        for (text, want) in [("a=gone", "open gone: no such file or directory"), ("name1", "key \"name1\" has no value")] {
+            assert_eq!(parse_files_into(&mut Map::new(), text, &mut read, Dialect::Helm3).unwrap_err().to_string(), want);
+        }
+    }
 }
