@@ -68,7 +68,7 @@ pub(super) struct Graph<'a> {
     requirements: Vec<Dependency>,
     /// Requirements whose imports are done.
     imported: BTreeSet<usize>,
-    log: &'a mut Log,
+    pub(super) log: &'a mut Log,
 }
 
 /// A chart of a graph, for coalescing.

@@ -58,7 +58,7 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
     let coalesced = graph.coalesce(0, user, false)?;
     if check_schemas {
         let mut report = String::new();
-        schemas(&graph, 0, &coalesced, &mut report);
+        schemas(&mut graph, 0, &coalesced, &mut report);
         if !report.is_empty() {
             return Err(PrepareError::Schema(report));
         }
@@ -75,14 +75,15 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
 }
 
 /// `ValidateAgainstSchema`: a chart and those below it, each with its own values.
-fn schemas(graph: &Graph<'_>, index: usize, own: &Map<String, Value>, report: &mut String) {
-    let chart = &graph.charts[index];
-    if let Some(schema) = &chart.source.schema {
-        values::check_schema(report, graph.name(index), schema, &Value::Object(own.clone()));
+fn schemas(graph: &mut Graph<'_>, index: usize, own: &Map<String, Value>, report: &mut String) {
+    let source = graph.charts[index].source;
+    if let Some(schema) = &source.schema {
+        let name = graph.name(index).to_owned();
+        values::check_schema(report, &name, schema, &Value::Object(own.clone()), graph.log);
     }
-    for child in &chart.children {
-        if let Some(Value::Object(own)) = own.get(graph.name(*child)) {
-            schemas(graph, *child, own, report);
+    for child in graph.charts[index].children.clone() {
+        if let Some(Value::Object(own)) = own.get(graph.name(child)) {
+            schemas(graph, child, own, report);
         }
     }
 }

@@ -50,6 +50,17 @@ pub fn kube_version(text: &str) -> Result<KubeVersion, String> {
     Ok(KubeVersion { version: format!("v{}", numbers.join(".")), major: numbers[0].clone(), minor: numbers[1].clone() })
 }
 
+/// The same as one of the Helms shows it: Helm 4 keeps what follows the numbers (pkg/chart/common/capabilities.go).
+pub fn kube_version_for(dialect: Dialect, text: &str) -> Result<KubeVersion, String> {
+    let parsed = kube_version(text)?;
+    let version = match dialect {
+        Dialect::Helm3 => parsed.version,
+        Dialect::Helm4 if text.starts_with('v') => text.to_owned(),
+        Dialect::Helm4 => format!("v{text}"),
+    };
+    Ok(KubeVersion { version, ..parsed })
+}
+
 impl std::fmt::Debug for RenderOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RenderOptions")
@@ -125,7 +136,9 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     }
     let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
-    if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
+    // Helm 4 compares the numbers alone; Helm 3 has nothing else.
+    let numbers = kube_version(found).ok().filter(|_| options.dialect == Dialect::Helm4).map(|parsed| parsed.version);
+    if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, numbers.as_ref().unwrap_or(found)) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
     let stored = chart.stored(&prepared.metadata, &prepared.defaults);

@@ -198,7 +198,8 @@ fn early_warnings(options: &TemplateOptions, chart: &Chart) -> Vec<String> {
 fn render_options(options: &TemplateOptions) -> Result<RenderOptions, Failure> {
     let mut render = RenderOptions::new("", &options.namespace);
     if let Some(version) = options.kube_version.as_deref().filter(|version| !version.is_empty()) {
-        render.capabilities.kube_version = chart::kube_version(version).map_err(|reason| TemplateError::KubeVersion { version: version.to_owned(), reason })?;
+        render.capabilities.kube_version =
+            chart::kube_version_for(options.dialect(), version).map_err(|reason| TemplateError::KubeVersion { version: version.to_owned(), reason })?;
     }
     render.capabilities.api_versions.extend(options.api_versions.iter().cloned());
     render.release.is_upgrade = options.is_upgrade;

@@ -17,7 +17,7 @@ mod layout;
 mod lists;
 mod math;
 mod random;
-mod regexp;
+pub(in crate::chart) mod regexp;
 mod secrets;
 mod semver;
 mod strings;

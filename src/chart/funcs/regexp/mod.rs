@@ -31,10 +31,10 @@ pub(super) const ALL: &[Function] = &[
 type Compile = fn(&str) -> Result<Regex, String>;
 
 /// `regexp.Compile`.
-fn compile(pattern: &str) -> Result<Regex, String> {
+pub(in crate::chart) fn compile(pattern: &str) -> Result<Regex, String> {
     check::check(pattern).map_err(|e| format!("error parsing regexp: {e}"))?;
     regex::RegexBuilder::new(&translate::translate(pattern))
-        .size_limit(1 << 20)
+        .size_limit(8 << 20)
         .build()
         .map_err(|_| format!("error parsing regexp: expression nests too deeply or is too large: `{pattern}`"))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// `\w` and its relatives are ASCII in Go; `[`, `&`, `~` and a `-` behind a class are plain characters in Go's brackets.
-pub(super) fn translate(pattern: &str) -> String {
+pub(in crate::chart) fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars().peekable();
     // Where in brackets we are: nothing, or the last thing was a class.
