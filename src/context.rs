@@ -14,6 +14,8 @@ pub struct Context {
     kubeconfig: Option<OsString>,
     /// Context that helm was told by `--kube-context`; helm passes it on only so.
     pub helm_context: Option<String>,
+    /// Namespace of releases where no flag says one, from `HELM_NAMESPACE`.
+    pub helm_namespace: Option<String>,
     /// Password of a private key, from `COSIGN_PASSWORD` as cosign reads it. Never printed.
     key_password: Option<Password>,
     /// Proxy settings as other programs read them.
@@ -54,6 +56,7 @@ impl Context {
             docker_config: env::var_os("DOCKER_CONFIG").filter(|d| !d.is_empty()).map(PathBuf::from),
             kubeconfig: env::var_os("KUBECONFIG").filter(|k| !k.is_empty()),
             helm_context: text("HELM_KUBECONTEXT"),
+            helm_namespace: text("HELM_NAMESPACE"),
             key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),

@@ -6,6 +6,9 @@ pub const DEFAULT_KUBE_VERSION: &str = "v1.37.0";
 /// The version templates see as `.Capabilities.HelmVersion.Version`.
 pub const HELM_VERSION: &str = "v3.22.0";
 
+/// The same of Helm 4.3.
+pub const HELM4_VERSION: &str = "v4.3";
+
 /// API versions that Helm v3.22 assumes without a cluster, in its order: client-go's scheme, then apiextensions.
 pub const DEFAULT_API_VERSIONS: [&str; 57] = [
     "v1",

@@ -9,6 +9,7 @@ mod inspect;
 mod install;
 mod keygen;
 mod list;
+mod pflag;
 mod schema;
 mod sign;
 mod status;
@@ -80,7 +81,7 @@ pub fn main() -> ExitCode {
     if cli.global.debug {
         report::show_log();
     }
-    match cli.command.run(&context, &printer) {
+    match cli.command.run(&context, &printer, cli.global.debug) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             printer.failure(&failure);
@@ -90,7 +91,7 @@ pub fn main() -> ExitCode {
 }
 
 impl Command {
-    fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+    fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<(), Failure> {
         match self {
             Self::Completion(args) => args.run(printer),
             Self::Export(args) => args.run(context, printer),
@@ -102,7 +103,7 @@ impl Command {
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
-            Self::Template(args) => args.run(context, printer),
+            Self::Template(args) => args.run(context, printer, debug),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
         }

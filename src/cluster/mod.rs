@@ -19,7 +19,7 @@ pub mod release;
 mod rights;
 mod wait;
 
-pub use connect::{Cluster, ConnectOptions};
+pub use connect::{Cluster, ConnectOptions, kubeconfig_namespace};
 pub use diagnosis::{Placement, PodTrouble};
 pub use discovery::Catalog;
 pub use error::ClusterError;

@@ -18,6 +18,8 @@ pub enum Kind {
     Json,
     /// `--set-literal`: everything after `=` is the value.
     Literal,
+    /// `--set-file`: values are files; [`parse_files_into`] reads them.
+    File,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             Self::Text => "--set-string",
             Self::Json => "--set-json",
             Self::Literal => "--set-literal",
+            Self::File => "--set-file",
         }
     }
 }
@@ -50,7 +53,19 @@ fn fault<T>(text: impl Into<String>) -> Result<T, Stop> {
 
 /// Reads `a.b[0].c=v,d={x,y}` into values; what is there already is changed in place.
 pub fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str) -> Result<(), SetError> {
-    let mut reader = Reader { rest: text, kind };
+    // Nobody who gives no way to read files asks for files.
+    parse(values, Reader { rest: text, kind, file: &mut |path| Err(format!("open {path}: no such file or directory")) })
+}
+
+/// The same for `--set-file`: what stands after `=` is given to `file`, and its answer is the value (`ParseIntoFile`).
+pub fn parse_files_into(values: &mut Map<String, Value>, text: &str, file: &mut ReadFile<'_>) -> Result<(), SetError> {
+    parse(values, Reader { rest: text, kind: Kind::File, file })
+}
+
+/// Gives the content of a file, or says why not.
+pub type ReadFile<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
+
+fn parse(values: &mut Map<String, Value>, mut reader: Reader<'_, '_>) -> Result<(), SetError> {
     loop {
         match reader.key(values, 0) {
             Ok(()) => {}
@@ -60,12 +75,13 @@ pub fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str) -> Re
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'f> {
     rest: &'a str,
     kind: Kind,
+    file: &'a mut ReadFile<'f>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -159,7 +175,7 @@ impl Reader<'_> {
             }
             _ => {
                 let (text, _) = self.until(&[',']);
-                Ok((self.typed(text), false))
+                Ok((self.typed(text)?, false))
             }
         }
     }
@@ -203,7 +219,7 @@ impl Reader<'_> {
         loop {
             let (text, last) = self.until(&[',', '}']);
             let Some(last) = last else { return fault("list must terminate with '}'") };
-            items.push(self.typed(text));
+            items.push(self.typed(text)?);
             if last == '}' {
                 self.rest = self.rest.strip_prefix(',').unwrap_or(self.rest);
                 return Ok(Value::Array(items));
@@ -263,22 +279,31 @@ impl Reader<'_> {
         }
     }
 
-    fn typed(&self, text: String) -> Value {
-        if self.kind == Kind::Text {
-            return Value::String(text);
+    fn typed(&mut self, text: String) -> Result<Value, Stop> {
+        match self.kind {
+            Kind::Text => Ok(Value::String(text)),
+            Kind::File => match (self.file)(&text) {
+                Ok(content) => Ok(Value::String(content)),
+                Err(error) => fault(error),
+            },
+            _ => Ok(typed(text)),
         }
-        match text.to_lowercase().as_str() {
-            "true" => return Value::Bool(true),
-            "false" => return Value::Bool(false),
-            "null" => return Value::Null,
-            "0" => return Value::from(0),
-            _ => {}
-        }
-        // What starts with a zero stays text: it may be a phone number or an octal mode.
-        match text.parse::<i64>() {
-            Ok(number) if !text.starts_with('0') => Value::from(number),
-            _ => Value::String(text),
-        }
+    }
+}
+
+/// `typedVal`.
+fn typed(text: String) -> Value {
+    match text.to_lowercase().as_str() {
+        "true" => return Value::Bool(true),
+        "false" => return Value::Bool(false),
+        "null" => return Value::Null,
+        "0" => return Value::from(0),
+        _ => {}
+    }
+    // What starts with a zero stays text: it may be a phone number or an octal mode.
+    match text.parse::<i64>() {
+        Ok(number) if !text.starts_with('0') => Value::from(number),
+        _ => Value::String(text),
     }
 }
 
