@@ -70,16 +70,20 @@ pub const DEFAULT_API_VERSIONS: [&str; 57] = [
     "apiextensions.k8s.io/v1",
 ];
 
-/// A Kubernetes version as `--kube-version` takes it (`version.ParseGeneric`): two or three numbers, anything after them dropped.
+/// A Kubernetes version as `--kube-version` takes it (k8s.io/apimachinery/pkg/util/version, `ParseGeneric`): two numbers or more, as many as
+/// were given; anything after them is dropped.
 pub fn parse_kube_version(text: &str) -> Option<String> {
-    let body = text.trim().strip_prefix('v').unwrap_or(text.trim());
+    let text = text.trim_start();
+    let body = text.strip_prefix('v').unwrap_or(text);
     let end = body.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(body.len());
-    let numbers: Vec<u64> = body[..end].split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
-    match numbers[..] {
-        [major, minor] => Some(format!("v{major}.{minor}.0")),
-        [major, minor, patch] => Some(format!("v{major}.{minor}.{patch}")),
-        _ => None,
+    // What is not a number ends the version: `1.29.` is 1.29.
+    let parts: Vec<&str> = body[..end].split('.').take_while(|part| !part.is_empty()).collect();
+    let major = parts.first()?;
+    if parts.len() < 2 || (major.len() > 1 && major.starts_with('0')) {
+        return None;
     }
+    let numbers: Vec<String> = parts.iter().map(|part| part.parse().map(|number: u64| number.to_string())).collect::<Result<_, _>>().ok()?;
+    Some(format!("v{}", numbers.join(".")))
 }
 
 #[cfg(test)]
@@ -87,8 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kube_versions_lose_their_suffix() {
-        for (text, want) in [("1.29", Some("v1.29.0")), ("v1.20.3-gke.1", Some("v1.20.3")), ("1.2.3+k3s1", Some("v1.2.3")), ("x", None), ("1", None)] {
+    fn kube_versions_lose_their_suffix_and_keep_their_length() {
+        for (text, want) in [
+            ("1.29", Some("v1.29")),
+            ("v1.20.3-gke.1", Some("v1.20.3")),
+            ("1.2.3+k3s1", Some("v1.2.3")),
+            ("1.29.x", Some("v1.29")),
+            ("1.02.3.4", Some("v1.2.3.4")),
+            ("x", None),
+            ("1", None),
+            ("01.2", None),
+        ] {
             assert_eq!(parse_kube_version(text).as_deref(), want, "{text}");
         }
     }

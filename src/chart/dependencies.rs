@@ -13,7 +13,11 @@ use super::{
     engine::Dialect,
     log::{Log, go_quoted, go_text},
     semver,
-    values::{DocumentError, coalesce::{Layer, Node as Entry, Table, TypeMismatch, coalesce, merge_tables}, parse_documents},
+    values::{
+        DocumentError,
+        coalesce::{Layer, Node as Entry, Table, TypeMismatch, coalesce, merge_tables},
+        parse_documents,
+    },
 };
 
 /// Charts beyond this are refused; aliases multiply.

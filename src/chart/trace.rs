@@ -81,7 +81,10 @@ mod tests {
     #[test]
     fn errors_are_laid_out_as_helm_4_does() {
         for (text, want) in [
-            ("template: c/t.yaml:1:42: executing \"r2\" at <.a.b>: nil pointer evaluating interface {}.b", "c/t.yaml:1:42\n  executing \"r2\" at <.a.b>:\n    nil pointer evaluating interface {}.b"),
+            (
+                "template: c/t.yaml:1:42: executing \"r2\" at <.a.b>: nil pointer evaluating interface {}.b",
+                "c/t.yaml:1:42\n  executing \"r2\" at <.a.b>:\n    nil pointer evaluating interface {}.b",
+            ),
             (
                 "template: c/b.yaml:1:6: executing \"c/b.yaml\" at <include \"x\" .>: error calling include: template: no template \"x\" associated with template \"gotpl\"",
                 "c/b.yaml:1:6\n  executing \"c/b.yaml\" at <include \"x\" .>:\n    error calling include:\ntemplate: no template \"x\" associated with template \"gotpl\"",

@@ -154,7 +154,9 @@ impl Run<'_> {
         let globals = match child.get(GLOBAL) {
             None => Table::default(),
             Some(Node::Table(globals)) => globals,
-            Some(Node::Leaf(_)) => return self.log.print("coalesce.go:138", &format!("warning: skipping globals because destination {GLOBAL} is not a table.")),
+            Some(Node::Leaf(_)) => {
+                return self.log.print("coalesce.go:138", &format!("warning: skipping globals because destination {GLOBAL} is not a table."));
+            }
         };
         let above = match parent.get(GLOBAL) {
             None => Table::default(),
@@ -231,10 +233,8 @@ impl Run<'_> {
                 }
                 (Some(Node::Table(_)), node) if !node.is_null() => {
                     let shown = go_text(&node.plain());
-                    self.log.print(
-                        "coalesce.go:319",
-                        &format!("warning: destination for {} is a table. Ignoring non-table value ({shown})", join(prefix, &key)),
-                    );
+                    self.log
+                        .print("coalesce.go:319", &format!("warning: destination for {} is a table. Ignoring non-table value ({shown})", join(prefix, &key)));
                 }
                 _ => {}
             }
