@@ -8,9 +8,10 @@ FOLDER is searched for charts; charts inside another chart's charts/ belong to t
 default values, each file of ci/ (ci/*.yaml, ci/*.yml), and option sets that switch on what charts commonly switch.
 
 `compare` sorts the cases into: identical, failed (both fail with the same text), text (both fail, the text differs), random
-(two runs of helm differ), beside (so they do, but ours also differs on lines that do not), differs, one (only one of the two fails), slow (ours ran into the time limit) and crash. An error's text is
-what follows "Error: " up to the hint about --debug. The report holds every case that is not equal with its first difference;
-the last lines count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
+(two runs of helm differ, or the same words come in another order), beside (two runs of helm differ, but ours differs elsewhere
+too), differs, one (only one of the two fails), slow (ours ran into the time limit) and crash. An error's text is what follows
+"Error: " up to the hint about --debug. The report holds every case that is not equal with its first difference; the last lines
+count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
 
 `time` renders each chart's default case with both, one after the other, and prints the sums of wall time and the largest memory.
 Needs: nothing but Python. Exit code 1 if a case differs.
@@ -125,12 +126,18 @@ def excerpt(wanted, found):
     return source + "\n" + "\n".join(line[:400] for line in list(lines)[2:22])
 
 
-def agree(first, second, ours):
-    """Whether ours has the lines on which two runs of helm agree; not decided where these differ in length."""
-    first, second, ours = first.split(b"\n"), second.split(b"\n"), ours.split(b"\n")
-    if len(first) != len(second):
-        return True
-    return len(first) == len(ours) and all(a != b or a == c for a, b, c in zip(first, second, ours))
+def settled(first, second, ours):
+    """Ours with helm's own lines where two runs of helm differ; helm's first where even the numbers of lines do."""
+    lines, others = first.split(b"\n"), second.split(b"\n")
+    if len(lines) != len(others):
+        return first
+    found = ours.split(b"\n")
+    return b"\n".join(lines[at] if at < len(lines) and lines[at] != others[at] else line for at, line in enumerate(found))
+
+
+def words(text):
+    """Schemas list what is wrong in the order of a Go map: only the words count."""
+    return sorted(re.split(r"[\n, ]+", text))
 
 
 def judge(helm, ours, again):
@@ -147,10 +154,11 @@ def judge(helm, ours, again):
         other = again().out
         if other == helm.out:
             return "differs", excerpt(helm.out, ours.out)
-        return ("random", "") if agree(helm.out, other, ours.out) else ("beside", excerpt(helm.out, ours.out))
+        found = settled(helm.out, other, ours.out)
+        return ("random", "") if found == helm.out else ("beside", excerpt(helm.out, found))
     if message(helm.error) == message(ours.error):
         return "failed", ""
-    if message(again().error) != message(helm.error):
+    if words(message(helm.error)) == words(message(ours.error)) or message(again().error) != message(helm.error):
         return "random", ""
     return "text", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}"
 
