@@ -66,6 +66,8 @@ pub(super) struct Graph<'a> {
     pub(super) charts: Vec<Active<'a>>,
     about: Vec<About>,
     requirements: Vec<Dependency>,
+    /// Requirements whose imports are done.
+    imported: BTreeSet<usize>,
     log: &'a mut Log,
 }
 
@@ -103,7 +105,7 @@ impl<'a> Graph<'a> {
         if !missing.is_empty() {
             return Err(DependencyError::Missing(missing));
         }
-        let mut graph = Graph { charts: Vec::new(), about: Vec::new(), requirements: Vec::new(), log };
+        let mut graph = Graph { charts: Vec::new(), about: Vec::new(), requirements: Vec::new(), imported: BTreeSet::new(), log };
         graph.take_up(chart, None)?;
         graph.enable(0, values, "")?;
         graph.import(0)?;
@@ -315,7 +317,12 @@ impl<'a> Graph<'a> {
     fn import_from(&mut self, need: usize, values: &Table, imported: &Table) {
         let name = self.requirements[need].name.clone();
         let mut resolved = Vec::new();
-        for import in std::mem::take(&mut self.requirements[need].import_values) {
+        let imports = std::mem::take(&mut self.requirements[need].import_values);
+        if !self.imported.insert(need) {
+            // What Helm puts in their place is of a type that it does not take a second time, through another alias.
+            return;
+        }
+        for import in imports {
             let (child, parent, named) = match &import {
                 Value::String(export) => (format!("exports.{export}"), ".".to_owned(), false),
                 Value::Object(map) => {

@@ -9,7 +9,7 @@ use super::{
 
 /// How a template that makes a name is called in errors (pkg/action, install.go, `TemplateName`).
 const TEMPLATE: &str = "name-template";
-/// The longest name of a release (pkg/chartutil, validate_name.go).
+/// The longest name of a release (pkg/chartutil, `validate_name.go`).
 const NAME_MAX: usize = 53;
 
 /// Whether a release may be called so: labels of letters, digits and `-`, joined by dots (pkg/chartutil, `ValidateReleaseName`).

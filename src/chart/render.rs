@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, ManifestError, PrepareError, Rendered,
+    Chart, DependencyError, ManifestError, PrepareError, Rendered,
     capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
     log::Log,
@@ -44,12 +44,10 @@ impl RenderOptions {
     }
 }
 
-/// A Kubernetes version as templates see it; none if it is not one.
-pub fn kube_version(text: &str) -> Option<KubeVersion> {
-    let version = parse_kube_version(text)?;
-    let mut numbers = version[1..].split('.').map(ToOwned::to_owned);
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    Some(KubeVersion { version, major, minor })
+/// A Kubernetes version as templates see it, with as many numbers as were given; else what is wrong, in Helm's words.
+pub fn kube_version(text: &str) -> Result<KubeVersion, String> {
+    let numbers: Vec<String> = parse_kube_version(text)?.iter().map(u64::to_string).collect();
+    Ok(KubeVersion { version: format!("v{}", numbers.join(".")), major: numbers[0].clone(), minor: numbers[1].clone() })
 }
 
 impl std::fmt::Debug for RenderOptions {
@@ -125,7 +123,7 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     if metadata.is_library() {
         return Err(RenderError::Library);
     }
-    let mut prepared = prepare(chart, user_values, !options.skip_schemas, log)?;
+    let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
     if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
@@ -139,6 +137,13 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
         Err(source) => return Err(RenderError::Manifest { source, files }),
     };
     Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), chart: stored })
+}
+
+/// What Helm 4 logs before it fails (pkg/action/install.go).
+fn tell(error: &PrepareError, log: &mut Log) {
+    if let (PrepareError::Dependencies(DependencyError::Mismatch(problem)), Dialect::Helm4) = (error, log.dialect()) {
+        log.slog("ERROR", "chart dependencies processing failed", &[("error", &problem.to_string())]);
+    }
 }
 
 /// Manifests that are no templates.
@@ -191,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_default_is_a_version() {
-        let parsed = kube_version(DEFAULT_KUBE_VERSION).map(|version| (version.version, version.major, version.minor));
+        let parsed = kube_version(DEFAULT_KUBE_VERSION).ok().map(|version| (version.version, version.major, version.minor));
         let default = RenderOptions::new("r", "n").capabilities.kube_version;
         assert_eq!(parsed, Some((default.version, default.major, default.minor)));
     }

@@ -44,7 +44,9 @@ struct GlobalArgs {
     #[arg(long, short, global = true)]
     quiet: bool,
     /// Log what happens inside, to standard error
-    #[arg(long, global = true)]
+    // A value may follow, as helm's `--debug=false`.
+    #[arg(long, global = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = pflag::switch, value_name = "BOOL")]
     debug: bool,
 }
 
@@ -60,7 +62,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
-    Template(template::TemplateArgs),
+    Template(Box<template::TemplateArgs>),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
 }

@@ -69,7 +69,7 @@ pub fn sort_for_install<T>(items: &mut [T], kind: impl Fn(&T) -> &str) {
     items.sort_by(|left, right| compare(kind(left), kind(right), install_rank));
 }
 
-/// What Helm 4 installs after those (pkg/release/v1/util/kind_sorter.go).
+/// What Helm 4 installs after those (`pkg/release/v1/util/kind_sorter.go`).
 const INSTALL_HELM4: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
 fn install_rank_helm4(kind: &str) -> Option<usize> {

@@ -8,7 +8,7 @@ mod locate;
 mod output_dir;
 mod show_only;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::{PrintedFailure, TemplateError, invalid_argument, refused};
 use error::{chart_failure, render_failure};
@@ -27,6 +27,7 @@ const SYSTEM_LABELS: [&str; 6] = ["name", "owner", "status", "version", "created
 
 /// What to render, and how: the flags of `helm template` that have an effect.
 #[derive(Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `helm template`")]
 pub struct TemplateOptions {
     /// `CHART`, or `NAME CHART`.
     pub arguments: Vec<String>,
@@ -139,14 +140,19 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
     let path = locate::locate(options, place)?;
     let user = given::values(options)?;
     let chart = locate::load(options, &path)?;
-    outcome.warnings.extend(chart.warnings().iter().cloned());
-    installable(&chart, options, outcome)?;
-    let chart = locate::complete(options, &path, chart)?;
-    check_name(&name, options)?;
+    outcome.warnings = early_warnings(options, &chart);
+    let chart = match before_rendering(options, &name, &path, &chart) {
+        Ok(completed) => completed.unwrap_or(chart),
+        Err(failure) => {
+            if options.helm4 && !chart::is_release_name(&name) {
+                // Helm 4 logs what it is about to say.
+                let text = failure.to_string();
+                outcome.warnings.extend(text.split_once(": ").map(|(what, why)| format!("level=ERROR msg={what:?} error={why:?}")));
+            }
+            return Err(failure);
+        }
+    };
     render.release.name = name;
-    if let Some(label) = options.labels.iter().find(|label| SYSTEM_LABELS.contains(&label.as_str())) {
-        return Err(TemplateError::SystemLabel(label.clone()).into());
-    }
     let mut lines = Vec::new();
     let rendered = chart::render_logged(&chart, &user, &render, &mut lines);
     outcome.warnings.extend(lines.into_iter().skip(chart.warnings().len()));
@@ -154,17 +160,45 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
         Ok(rendered) => print(options, &render.release.name, &rendered, outcome),
         Err(error) => {
             if options.debug && error.has_release() {
-                outcome.text.push_str(&chosen(options, &format!("{}\n", debris(&error).trim()))?);
+                match chosen(options, &format!("{}\n", debris(&error).trim())) {
+                    Ok(text) => outcome.text.push_str(&text),
+                    // Helm 4 takes it that nothing could be found in what could not be rendered.
+                    Err(_) if options.helm4 => {}
+                    Err(failure) => return Err(failure),
+                }
             }
-            Err(render_failure(error, options))
+            Err(render_failure(&error, options))
         }
     }
+}
+
+/// What Helm looks at once the chart is loaded. A chart is given back if `--dependency-update` made another one of it.
+fn before_rendering(options: &TemplateOptions, name: &str, path: &Path, chart: &Chart) -> Result<Option<Chart>, Failure> {
+    if chart.metadata().is_library() {
+        return Err(chart_failure(RenderError::Library));
+    }
+    let completed = locate::complete(options, path, chart)?;
+    check_name(name, options)?;
+    match options.labels.iter().find(|label| SYSTEM_LABELS.contains(&label.as_str())) {
+        Some(label) => Err(TemplateError::SystemLabel(label.clone()).into()),
+        None => Ok(completed),
+    }
+}
+
+/// What Helm says of a chart that it has just loaded.
+fn early_warnings(options: &TemplateOptions, chart: &Chart) -> Vec<String> {
+    let mut lines = chart.warnings().to_vec();
+    if chart.metadata().deprecated && !chart.metadata().is_library() {
+        let line = if options.helm4 { "level=WARN msg=\"this chart is deprecated\"" } else { "WARNING: This chart is deprecated" };
+        lines.push(line.to_owned());
+    }
+    lines
 }
 
 fn render_options(options: &TemplateOptions) -> Result<RenderOptions, Failure> {
     let mut render = RenderOptions::new("", &options.namespace);
     if let Some(version) = options.kube_version.as_deref().filter(|version| !version.is_empty()) {
-        render.capabilities.kube_version = chart::kube_version(version).ok_or_else(|| TemplateError::KubeVersion { version: version.to_owned() })?;
+        render.capabilities.kube_version = chart::kube_version(version).map_err(|reason| TemplateError::KubeVersion { version: version.to_owned(), reason })?;
     }
     render.capabilities.api_versions.extend(options.api_versions.iter().cloned());
     render.release.is_upgrade = options.is_upgrade;
@@ -194,18 +228,6 @@ fn name_and_chart(options: &TemplateOptions) -> Result<(String, &str), Failure> 
     }
 }
 
-/// Library charts are for others; deprecated ones are told of.
-fn installable(chart: &Chart, options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<(), Failure> {
-    if chart.metadata().is_library() {
-        return Err(chart_failure(RenderError::Library));
-    }
-    if chart.metadata().deprecated {
-        let line = if options.helm4 { "level=WARN msg=\"this chart is deprecated\"" } else { "WARNING: This chart is deprecated" };
-        outcome.warnings.push(line.to_owned());
-    }
-    Ok(())
-}
-
 fn check_name(name: &str, options: &TemplateOptions) -> Result<(), Failure> {
     if chart::is_release_name(name) {
         return Ok(());
@@ -219,7 +241,7 @@ fn print(options: &TemplateOptions, name: &str, rendered: &Rendered, outcome: &m
         None => rendered.template_text(options.print),
         Some(folder) => {
             let release = options.release_name_folder.then_some(name);
-            output_dir::write(folder, release, rendered, options.print, &mut outcome.text).map_err(|error| error::write_failure(error, options.debug))?;
+            output_dir::write(folder, release, rendered, options.print, &mut outcome.text).map_err(|error| error::write_failure(&error, options.debug))?;
             "\n".to_owned()
         }
     };
@@ -240,5 +262,6 @@ fn debris(error: &RenderError) -> String {
 
 /// Whether a hook is one that `--skip-tests` leaves out.
 fn is_shown(events: &[HookEvent], parts: TemplateText) -> bool {
-    !parts.no_hooks && !(parts.skip_tests && events.contains(&HookEvent::Test))
+    let left_out = parts.no_hooks || (parts.skip_tests && events.contains(&HookEvent::Test));
+    !left_out
 }

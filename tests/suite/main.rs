@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::zombie_processes,
     clippy::format_collect,
     clippy::await_holding_lock,
@@ -24,4 +25,5 @@ mod registry;
 mod release;
 mod sample;
 mod support;
+mod template;
 mod tidy;

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use super::TemplateOptions;
 use crate::{
-    chart::{DependencyError, PrepareError, RenderError},
+    chart::{PrepareError, RenderError},
     failure::{Failure, Kind},
 };
 
@@ -32,10 +32,12 @@ pub enum TemplateError {
         before: &'static str,
     },
     /// No version of Kubernetes.
-    #[error("invalid kube version '{version}': {}", version_problem(.version))]
+    #[error("invalid kube version '{version}': {reason}")]
     KubeVersion {
         /// What it is instead.
         version: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A label that Helm sets itself.
     #[error("user supplied labels contains system reserved label name. System labels: [name owner status version createdAt modifiedAt]")]
@@ -68,9 +70,6 @@ pub enum TemplateError {
     /// A file for `--set-file` that is no text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
-    /// `--set-json` with something else.
-    #[error("failed parsing --set-json data {0}")]
-    Json(String),
     /// `--show-only` for something that is not there.
     #[error("could not find template {0} in chart")]
     NoTemplate(String),
@@ -103,53 +102,26 @@ fn name_problem(name: &str) -> &'static str {
     }
 }
 
-/// apimachinery, util/version, `parse`.
-fn version_problem(version: &str) -> String {
-    let body = version.trim_start();
-    let numbers = body.strip_prefix('v').unwrap_or(body);
-    if !numbers.starts_with(|c: char| c.is_ascii_digit()) {
-        return format!("could not parse {version:?} as version");
-    }
-    format!("illegal version string {version:?}")
-}
-
 /// A chart that cannot be used; nothing is wrong with the command line.
 pub(super) fn chart_failure(error: impl Error + Send + Sync + 'static) -> Failure {
     Failure::new(Kind::Other, error)
 }
 
 /// A rendering that failed, with what Helm says before and after.
-pub(super) fn render_failure(error: RenderError, options: &TemplateOptions) -> Failure {
-    let before = match &error {
-        RenderError::Prepare(PrepareError::Dependencies(problem)) if options.helm4 && !matches!(problem, DependencyError::Missing(_)) => {
-            "chart dependencies processing failed: "
-        }
+pub(super) fn render_failure(error: &RenderError, options: &TemplateOptions) -> Failure {
+    let before = match error {
+        RenderError::Prepare(PrepareError::Dependencies(_)) if options.helm4 => "chart dependencies processing failed: ",
         _ => "",
     };
     let after = if error.has_release() && !options.debug { USE_DEBUG } else { "" };
-    Failure::new(Kind::Other, Framed { before, error: Box::new(error), after })
+    Failure::new(Kind::Other, format!("{before}{error}{after}"))
 }
 
 /// Files that could not be written.
-pub(super) fn write_failure(error: TemplateError, debug: bool) -> Failure {
-    Failure::new(Kind::Other, Framed { before: "", error: Box::new(error), after: if debug { "" } else { USE_DEBUG } })
+pub(super) fn write_failure(error: &TemplateError, debug: bool) -> Failure {
+    let after = if debug { "" } else { USE_DEBUG };
+    Failure::new(Kind::Other, format!("{error}{after}"))
 }
-
-/// An error between words of Helm's.
-#[derive(Debug)]
-struct Framed {
-    before: &'static str,
-    error: Box<dyn Error + Send + Sync>,
-    after: &'static str,
-}
-
-impl fmt::Display for Framed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.before, self.error, self.after)
-    }
-}
-
-impl Error for Framed {}
 
 /// A failure that is shown as Helm shows its own: `Error: ` and the text, without causes, which the text tells already.
 #[derive(Debug)]

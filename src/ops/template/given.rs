@@ -22,32 +22,22 @@ pub(super) fn values(options: &TemplateOptions) -> Result<Map<String, Value>, Fa
         values::merge(&mut given, values::parse_file_for(options.dialect(), file, &text).map_err(usage)?);
     }
     for text in &options.set_json {
-        set_json(&mut given, text, options.helm4)?;
+        values::set_for(options.dialect(), &mut given, SetKind::Json, text).map_err(usage)?;
     }
     for (kind, texts) in [(SetKind::Typed, &options.set), (SetKind::Text, &options.set_string)] {
         for text in texts {
-            values::set(&mut given, kind, text).map_err(usage)?;
+            values::set_for(options.dialect(), &mut given, kind, text).map_err(usage)?;
         }
     }
     for text in &options.set_file {
         let mut content = |path: &str| read(path).and_then(|bytes| text_of(path, bytes)).map_err(|error| error.to_string());
-        values::parse_files_into(&mut given, text, &mut content)
+        values::parse_files_into(&mut given, text, &mut content, options.dialect())
             .map_err(|source| Failure::new(Kind::Usage, values::ValuesError::Set { flag: SetKind::File.flag(), source }))?;
     }
     for text in &options.set_literal {
-        values::set(&mut given, SetKind::Literal, text).map_err(usage)?;
+        values::set_for(options.dialect(), &mut given, SetKind::Literal, text).map_err(usage)?;
     }
     Ok(given)
-}
-
-/// Helm 4 takes whole objects as well; both hide what the parser said.
-fn set_json(given: &mut Map<String, Value>, text: &str, helm4: bool) -> Result<(), Failure> {
-    if helm4 && text.trim().starts_with('{') {
-        let over = serde_json::from_str(text.trim()).map_err(|_| TemplateError::Json(format!("JSON: {text}")))?;
-        values::merge(given, over);
-        return Ok(());
-    }
-    values::set(given, SetKind::Json, text).map_err(|_| TemplateError::Json(text.to_owned()).into())
 }
 
 /// go-yaml's words for bytes that are no text.

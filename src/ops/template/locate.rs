@@ -48,11 +48,11 @@ pub(super) fn load(_options: &TemplateOptions, path: &Path) -> Result<Chart, Fai
     })
 }
 
-/// The chart with what `--dependency-update` brings; without the flag, or where nothing is missing, as it is.
-pub(super) fn complete(options: &TemplateOptions, _path: &Path, chart: Chart) -> Result<Chart, Failure> {
+/// The chart with what `--dependency-update` brings, loaded anew; none where nothing is missing.
+pub(super) fn complete(options: &TemplateOptions, _path: &Path, chart: &Chart) -> Result<Option<Chart>, Failure> {
     let missing = chart.missing_dependencies();
     if missing.is_empty() {
-        return Ok(chart);
+        return Ok(None);
     }
     if options.dependency_update {
         return Err(TemplateError::Refused(format!(

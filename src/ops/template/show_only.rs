@@ -1,15 +1,13 @@
 //! `--show-only`: the documents of some templates (cmd/helm, template.go).
 
-use std::borrow::Cow;
-
 use super::TemplateError;
 use crate::{chart::engine::Dialect, objects};
 
 /// The documents whose templates match, pattern by pattern. A pattern that matches nothing is an error.
 pub(super) fn show(patterns: &[String], text: &str, dialect: Dialect) -> Result<String, TemplateError> {
-    let documents: Vec<Cow<'_, str>> = match dialect {
-        Dialect::Helm3 => objects::split(text).into_iter().map(Cow::Owned).collect(),
-        Dialect::Helm4 => split_helm4(text).map(Cow::Borrowed).collect(),
+    let documents = match dialect {
+        Dialect::Helm3 => objects::split(text),
+        Dialect::Helm4 => objects::split_helm4(text),
     };
     let mut shown = String::new();
     for pattern in patterns {
@@ -24,18 +22,6 @@ pub(super) fn show(patterns: &[String], text: &str, dialect: Dialect) -> Result<
         }
     }
     Ok(shown)
-}
-
-/// `(?m)^---[ \t]*` cuts, and only the white space before a document is taken off (pkg/release/v1/util, manifest.go).
-fn split_helm4(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text.trim_start());
-    let pieces = std::iter::from_fn(move || {
-        let text = rest?;
-        let at = if text.starts_with("---") { Some(0) } else { text.find("\n---").map(|at| at + 1) };
-        rest = at.map(|at| text[at + 3..].trim_start_matches([' ', '\t']));
-        Some(at.map_or(text, |at| &text[..at]))
-    });
-    pieces.map(str::trim_start).filter(|piece| !piece.is_empty())
 }
 
 /// `# Source: [^/]+/(.+)`: the template's path in its chart.
@@ -155,7 +141,7 @@ fn well_formed(pattern: &[char]) -> bool {
 mod tests {
     use super::*;
 
-    /// Rows of Go's path/filepath/match_test.go, without what only a backslash tells apart from other systems.
+    /// Rows of Go's `path/filepath/match_test.go`, without what only a backslash tells apart from other systems.
     #[test]
     fn patterns_match_as_in_go() {
         for (pattern, path, want) in [
@@ -204,12 +190,6 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, path), want, "{pattern} {path}");
         }
-    }
-
-    #[test]
-    fn helm4_keeps_what_follows_a_document() {
-        assert_eq!(split_helm4("---\n# Source: c/a\nx: 1\n\n---  \ny: 2\n").collect::<Vec<_>>(), ["# Source: c/a\nx: 1\n\n", "y: 2\n"]);
-        assert_eq!(split_helm4("\n\n").count(), 0);
     }
 
     #[test]
