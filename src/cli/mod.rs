@@ -74,7 +74,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are asked for and no failure; clap knows which stream each belongs to.
             let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
-            let _ = error.print();
+            match template_words(&error) {
+                Some(failure) => Printer::new(true, false).failure(&failure),
+                None => {
+                    let _ = error.print();
+                }
+            }
             return ExitCode::from(code);
         }
     };
@@ -90,6 +95,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// What is wrong with the flags of `template`, whose errors are Helm's.
+fn template_words(error: &clap::Error) -> Option<Failure> {
+    let asked = std::env::args_os().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
+    let words = pflag::words(error).filter(|_| asked.is_some_and(|command| command == "template"))?;
+    Some(crate::ops::template::refused(words))
 }
 
 impl Command {

@@ -1,6 +1,11 @@
 //! Flags as Helm's library reads them (github.com/spf13/pflag), where clap would read them differently.
 
-use clap::{Arg, ArgAction};
+use std::error::Error as _;
+
+use clap::{
+    Arg, ArgAction,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 /// Gives every flag of a command pflag's manners: switches take `=false`, and a value may begin with a dash.
 pub(super) fn manners(arg: Arg) -> Arg {
@@ -23,6 +28,33 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
         _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+    }
+}
+
+/// `strconv.ParseInt`, as far as it tells what is one.
+pub(super) fn integer(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+}
+
+/// `strconv.ParseFloat`, as far as it tells what is one.
+pub(super) fn float(text: &str) -> Result<f32, String> {
+    text.parse().map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))
+}
+
+/// A command line that cannot be read, in pflag's words; none where pflag has none.
+pub(super) fn words(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let name = text(ContextKind::InvalidArg)?;
+    let flag = name.split(['[', ' ', '=']).next().unwrap_or(name);
+    match (error.kind(), text(ContextKind::InvalidValue)) {
+        (ErrorKind::UnknownArgument, _) if flag.starts_with("--") => Some(format!("unknown flag: {flag}")),
+        (ErrorKind::UnknownArgument, _) => flag.chars().nth(1).map(|letter| format!("unknown shorthand flag: {letter:?} in {flag}")),
+        (ErrorKind::ValueValidation, Some(value)) => error.source().map(|reason| format!("invalid argument {value:?} for {flag:?} flag: {reason}")),
+        (ErrorKind::InvalidValue, None | Some("")) => Some(format!("flag needs an argument: {flag}")),
+        _ => None,
     }
 }
 

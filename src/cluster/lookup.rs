@@ -138,7 +138,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::cluster::discovery::tests::sample;
+    use crate::{
+        chart::{self, Chart, RenderOptions},
+        cluster::discovery::tests::sample,
+    };
 
     fn answer(path: &str) -> (u16, Value) {
         let gone = |code: u16, message: &str| (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}));
@@ -213,5 +216,27 @@ mod tests {
         let asked = asked.await.unwrap();
         // Four of them need no server.
         assert_eq!(*count.lock().unwrap(), asked - 4, "no question is asked twice");
+    }
+
+    /// The thread that renders asks while the one that started it waits, as at install.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn templates_see_the_cluster() {
+        let (address, _) = server().await;
+        let lookup = LiveLookup::new(&Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap(), &sample(), Handle::current());
+        let mut tree = crate::tree::FileTree::new();
+        for (path, text) in [
+            ("Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n"),
+            ("templates/t.yaml", "a: {{ (lookup \"v1\" \"ConfigMap\" .Values.namespace \"there\").data.a }}\n"),
+            ("templates/u.yaml", "{{ if .Values.forbidden }}{{ lookup \"v1\" \"Service\" \"shop\" \"web\" }}{{ end }}"),
+        ] {
+            tree.insert(path.parse().unwrap(), text.into());
+        }
+        let chart = Chart::load(&tree).unwrap();
+        let mut options = RenderOptions::new("r", "shop");
+        options.lookup = Some(Arc::new(lookup));
+        let render = |values: Value| chart::render(&chart, values.as_object().unwrap(), &options).map(|rendered| rendered.manifest_text());
+        assert_eq!(render(json!({"namespace": "shop"})).unwrap(), "---\n# Source: c/templates/t.yaml\na: b\n");
+        let error = render(json!({"namespace": "shop", "forbidden": true})).unwrap_err().to_string();
+        assert!(error.ends_with("error calling lookup: services \"web\" is forbidden"), "{error}");
     }
 }

@@ -59,9 +59,9 @@ pub(super) struct UnusedArgs {
     post_renderer: Option<String>,
     #[arg(long, hide = true)]
     post_renderer_args: Vec<String>,
-    #[arg(long, hide = true, value_parser = clap::value_parser!(i64))]
+    #[arg(long, hide = true, value_parser = pflag::integer)]
     burst_limit: Option<i64>,
-    #[arg(long, hide = true, value_parser = clap::value_parser!(f32))]
+    #[arg(long, hide = true, value_parser = pflag::float)]
     qps: Option<f32>,
     #[arg(long, hide = true, alias = "colour", value_parser = ["never", "auto", "always"])]
     color: Option<String>,
