@@ -1,9 +1,11 @@
 //! Versions and constraints as Masterminds/semver v3 reads them: lenient versions, `~`, `^`, wildcards, hyphen ranges, `||`.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt::Write as _};
 
-/// Longer texts are refused, as upstream does.
+/// Longer constraints are refused, as upstream does.
 const MAX_BYTES: usize = 512;
+/// Longer versions are refused, as upstream does.
+const MAX_VERSION: usize = 256;
 
 /// A version; build metadata does not take part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +25,7 @@ pub struct Version {
 impl Version {
     /// `NewVersion`: a leading `v`, one or two numbers and leading zeros are accepted.
     pub fn parse(text: &str) -> Option<Self> {
-        let (version, parts) = parse_parts(text, false)?;
-        (parts > 0).then_some(version)
+        parse_version(text)
     }
 
     /// Order by precedence.
@@ -34,38 +35,32 @@ impl Version {
     }
 }
 
-/// Numbers may be `x`, `X` or `*` if `wild`; how many were given before the first wildcard.
-fn parse_parts(text: &str, wild: bool) -> Option<(Version, usize)> {
-    if text.len() > MAX_BYTES {
+/// Three numbers or fewer, then what follows `-` and `+`.
+fn parse_version(text: &str) -> Option<Version> {
+    if text.len() > MAX_VERSION {
         return None;
     }
     let text = text.strip_prefix('v').unwrap_or(text);
     let (rest, metadata) = text.split_once('+').map_or((text, ""), |(rest, metadata)| (rest, metadata));
     let (numbers, prerelease) = rest.split_once('-').map_or((rest, ""), |(numbers, prerelease)| (numbers, prerelease));
-    if (text.contains('+') && !is_identifiers(metadata)) || (rest.contains('-') && !is_identifiers(prerelease)) {
+    if (text.contains('+') && !is_identifiers(metadata)) || (rest.contains('-') && !is_prerelease(prerelease)) {
         return None;
     }
     let mut parsed = [0_u64; 3];
-    let mut given = 0;
-    let mut wildcard = false;
-    let parts: Vec<&str> = numbers.split('.').collect();
-    if parts.len() > 3 {
-        return None;
-    }
-    for (at, part) in parts.iter().enumerate() {
-        if wild && matches!(*part, "x" | "X" | "*") {
-            wildcard = true;
-        } else {
-            if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-                return None;
-            }
-            parsed[at] = if wildcard { 0 } else { part.parse().ok()? };
-            given += usize::from(!wildcard);
+    for (at, part) in numbers.split('.').enumerate() {
+        if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
         }
+        *parsed.get_mut(at)? = part.parse().ok()?;
     }
     let [major, minor, patch] = parsed;
-    let prerelease = if wildcard { String::new() } else { prerelease.to_owned() };
-    Some((Version { major, minor, patch, prerelease, metadata: metadata.to_owned() }, given))
+    Some(Version { major, minor, patch, prerelease: prerelease.to_owned(), metadata: metadata.to_owned() })
+}
+
+/// `validatePrerelease`: a number in it has no leading zero.
+fn is_prerelease(text: &str) -> bool {
+    let zero = |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit());
+    is_identifiers(text) && !text.split('.').any(zero)
 }
 
 fn is_identifiers(text: &str) -> bool {
@@ -98,6 +93,9 @@ fn compare_prerelease(left: &str, right: &str) -> Ordering {
     }
 }
 
+/// Go's `\s`.
+const SPACE: [char; 5] = ['\t', '\n', '\u{c}', '\r', ' '];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Equal,
@@ -126,8 +124,12 @@ pub struct Constraint(Vec<Vec<Term>>);
 impl Constraint {
     /// Reads a constraint; none if it is not one.
     pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_BYTES {
+            return None;
+        }
+        let text = rewrite_ranges(text);
         let groups: Vec<&str> = text.split("||").collect();
-        if text.len() > MAX_BYTES || groups.len() > 32 {
+        if groups.len() > 32 {
             return None;
         }
         groups.into_iter().map(parse_group).collect::<Option<_>>().map(Self)
@@ -150,26 +152,86 @@ pub fn is_compatible(constraint: &str, version: &str) -> bool {
     }
 }
 
-fn parse_group(text: &str) -> Option<Vec<Term>> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Some(vec![Term { operator: Operator::GreaterEqual, version: Version::default(), minor_dirty: true, patch_dirty: true, dirty: true }]);
-    }
-    if let Some((low, high)) = text.split_once(" - ") {
-        let terms = parse_group(&format!(">={}", low.trim()))?;
-        return parse_group(&format!("<={}", high.trim())).map(|high| terms.into_iter().chain(high).collect());
-    }
-    let mut terms = Vec::new();
+/// `rewriteRange`: `1.2 - 2` is `>= 1.2, <= 2`.
+fn rewrite_ranges(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while !rest.is_empty() {
-        let (operator, after) = operator(rest);
-        let after = after.trim_start();
-        let end = after.find([' ', ',', '\t', '<', '>', '=', '!', '~', '^']).unwrap_or(after.len());
-        terms.push(term(operator, &after[..end])?);
-        rest = after[end..].trim_start();
-        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+    while let Some(first) = rest.chars().next() {
+        if let Some((low, high, after)) = range(rest) {
+            let _ = write!(out, ">= {low}, <= {high} ");
+            rest = after;
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
     }
-    Some(terms)
+    out
+}
+
+/// The two ends of a range that a text begins with, and what comes after it.
+fn range(text: &str) -> Option<(&str, &str, &str)> {
+    let spaced = |text: &'_ str| text.starts_with(SPACE);
+    let (low, rest) = take_version(text.trim_start_matches(SPACE))?;
+    let dash = rest.trim_start_matches(SPACE);
+    let after = dash.strip_prefix('-').filter(|after| spaced(rest) && spaced(after))?;
+    let (high, rest) = take_version(after.trim_start_matches(SPACE))?;
+    Some((low, high, rest.trim_start_matches(SPACE)))
+}
+
+/// What `cvRegex` takes from the beginning of a text, and the rest.
+fn take_version(text: &str) -> Option<(&str, &str)> {
+    let number = |at: usize| text[at..].bytes().take_while(|byte| byte.is_ascii_digit() || b"|xX*".contains(byte)).count();
+    let mut end = usize::from(text.starts_with('v'));
+    let major = number(end);
+    if major == 0 {
+        return None;
+    }
+    end += major;
+    for _ in 0..2 {
+        let digits = if text[end..].starts_with('.') { number(end + 1) } else { 0 };
+        if digits == 0 {
+            break;
+        }
+        end += 1 + digits;
+    }
+    for sign in ['-', '+'] {
+        end += suffix(&text[end..], sign);
+    }
+    Some(text.split_at(end))
+}
+
+/// Bytes of `-a.b` or `+a.b` at the beginning of a text.
+fn suffix(text: &str, sign: char) -> usize {
+    let part = |at: usize| text[at..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count();
+    let mut end = if text.starts_with(sign) { part(1) } else { 0 };
+    if end == 0 {
+        return 0;
+    }
+    end += 1;
+    while text[end..].starts_with('.') && part(end + 1) > 0 {
+        end += 1 + part(end + 1);
+    }
+    end
+}
+
+/// Terms that all hold, with white space or a comma between them (`validConstraintRegex`).
+fn parse_group(text: &str) -> Option<Vec<Term>> {
+    let mut terms = Vec::new();
+    let mut rest = text.trim_start_matches(SPACE);
+    loop {
+        let (operator, after) = operator(rest);
+        let (version, after) = take_version(after.trim_start_matches(SPACE))?;
+        terms.push(term(operator, version)?);
+        let next = after.trim_start_matches(SPACE);
+        if next.is_empty() {
+            return Some(terms);
+        }
+        rest = match next.strip_prefix(',') {
+            Some(next) => next.trim_start_matches(SPACE),
+            None if next.len() < after.len() => next,
+            None => return None,
+        };
+    }
 }
 
 fn operator(text: &str) -> (Operator, &str) {
@@ -193,11 +255,21 @@ fn operator(text: &str) -> (Operator, &str) {
     (Operator::Equal, text.strip_prefix('=').unwrap_or(text))
 }
 
+/// `parseConstraint`: what is left out or a wildcard is zero, and remembered.
 fn term(operator: Operator, text: &str) -> Option<Term> {
-    let (version, given) = parse_parts(text, true)?;
-    // `*` is `>=0.0.0`.
-    let operator = if given == 0 && operator != Operator::NotEqual { Operator::GreaterEqual } else { operator };
-    Some(Term { operator, version, minor_dirty: given < 2, patch_dirty: given < 3, dirty: given < 3 })
+    let body = text.strip_prefix('v').unwrap_or(text);
+    let end = body.find(['-', '+']).unwrap_or(body.len());
+    let prerelease = &body[end..][..suffix(&body[end..], '-')];
+    let parts: Vec<&str> = body[..end].split('.').collect();
+    let open = |at: usize| parts.get(at).is_none_or(|part| matches!(*part, "x" | "X" | "*"));
+    let (version, minor_dirty, patch_dirty) = match (open(0), open(1), open(2)) {
+        (true, ..) => (format!("0.0.0{prerelease}"), false, false),
+        (_, true, _) => (format!("{}.0.0{prerelease}", parts[0]), true, false),
+        (_, _, true) => (format!("{}.{}.0{prerelease}", parts[0], parts[1]), false, true),
+        _ => (text.to_owned(), false, false),
+    };
+    let dirty = open(0) || minor_dirty || patch_dirty;
+    Some(Term { operator, version: parse_version(&version)?, minor_dirty, patch_dirty, dirty })
 }
 
 impl Term {
@@ -206,12 +278,14 @@ impl Term {
         match self.operator {
             Operator::Equal if self.dirty => self.tilde(version, order),
             Operator::Equal => order == Ordering::Equal,
-            Operator::NotEqual if self.dirty => {
+            Operator::NotEqual if self.minor_dirty => version.major != self.version.major,
+            Operator::NotEqual if self.patch_dirty => {
                 let own = &self.version;
-                version.major != own.major || (!self.minor_dirty && (version.minor != own.minor || (!self.patch_dirty && version.patch != own.patch)))
+                (version.major, version.minor, &version.prerelease) != (own.major, own.minor, &own.prerelease)
             }
             Operator::NotEqual => order != Ordering::Equal,
-            Operator::Greater if self.dirty && version.major == self.version.major => !self.minor_dirty && version.minor > self.version.minor,
+            Operator::Greater if self.minor_dirty => version.major > self.version.major,
+            Operator::Greater if self.patch_dirty => (version.major, version.minor) > (self.version.major, self.version.minor),
             Operator::Greater => order == Ordering::Greater,
             Operator::Less => order == Ordering::Less,
             Operator::GreaterEqual => order != Ordering::Less,
@@ -272,7 +346,16 @@ mod tests {
             ("~0.0.0", "9.9.9", true),
             ("~15.2", "15.2.7", true),
             ("*", "3.1.0", true),
-            ("", "3.1.0", true),
+            ("", "3.1.0", false),
+            (" ", "3.1.0", false),
+            (">=1.0.0,", "3.1.0", false),
+            ("1.2.3 ||", "1.2.3", false),
+            (">1.0.0<2.0.0", "1.5.0", false),
+            (">1.0.0 ,<2.0.0", "1.5.0", true),
+            (">=1 - 2", "1.5.0", false),
+            ("<=x", "0.1.0", false),
+            ("^*", "1.0.0", false),
+            (">=1.0.0-01", "1.0.0", false),
             ("1.x.x", "1.9.0", true),
             ("1.2 - 2", "2.5.0", true),
             (">=1.0, <2.0 || 3.x", "3.4.0", true),
@@ -287,9 +370,25 @@ mod tests {
 
     #[test]
     fn versions_are_lenient() {
+        assert!(Version::parse("1.2.3-01").is_none());
+        assert!(Version::parse("1.2.3-rc.01x").is_some());
         assert!(Version::parse("01.2.3").is_some());
         assert!(Version::parse("v1").is_some());
         assert!(Version::parse("1.2.3.4").is_none());
         assert!(Version::parse("x").is_none());
+    }
+
+    /// Recorded from Masterminds/semver v3.5.0: constraint, version, and whether it fits, or that either is refused (`C`, `V`).
+    #[test]
+    fn chance_constraints_as_masterminds() {
+        for row in include_str!("../../tests/fixtures/semver/constraints.tsv").lines() {
+            let [constraint, version, want] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+            let got = match (Version::parse(version), Constraint::parse(constraint)) {
+                (None, _) => "V".to_owned(),
+                (_, None) => "C".to_owned(),
+                (Some(version), Some(constraint)) => constraint.accepts(&version).to_string(),
+            };
+            assert_eq!(got, want, "{row}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     compose::MAX_DEPTH,
     number::float_32,
     resolve::{Resolved, resolve},
+    syntax,
 };
 
 const LONG: &str = "tag:yaml.org,2002:";
@@ -67,8 +68,12 @@ impl Decoder {
                 self.merge(value, map, depth + 1)?;
             } else {
                 self.count(depth)?;
-                let value = self.value(value, depth + 1)?;
-                let name = key_text(key, &value)?;
+                if let Some(refused) = collection_key(key)? {
+                    return Err(refused);
+                }
+                let value_node = value;
+                let value = self.value(value_node, depth + 1)?;
+                let name = key_text(key, value_node)?;
                 map.insert(name, value);
             }
         }
@@ -113,7 +118,7 @@ fn is_merge(key: &Node) -> bool {
 }
 
 /// A scalar with its type.
-enum Typed {
+pub(super) enum Typed {
     Text(String),
     Other(Resolved),
 }
@@ -140,7 +145,7 @@ impl Typed {
     }
 }
 
-fn scalar(node: &Node) -> Result<Typed, YamlError> {
+pub(super) fn scalar(node: &Node) -> Result<Typed, YamlError> {
     let NodeKind::Scalar { text, style } = &node.kind else { return Ok(Typed::Other(Resolved::Null)) };
     let tag = node.tag.as_deref().unwrap_or_default();
     if tag.is_empty() && *style != ScalarStyle::Plain {
@@ -174,18 +179,26 @@ fn tagged(tag: &str, text: &str, resolved: Resolved) -> Result<Typed, YamlError>
     if tag.is_empty() || tag == name { Ok(typed) } else { Err(YamlError::plain(format!("cannot decode !!{name} `{text}` as a !!{tag}"))) }
 }
 
-/// A key as JSON wants it: text.
-fn key_text(key: &Node, value: &Value) -> Result<String, YamlError> {
-    let node = key.target();
-    if !matches!(node.kind, NodeKind::Scalar { .. }) {
-        let kind = if matches!(node.kind, NodeKind::Mapping { .. }) { "map[interface {}]interface {}" } else { "[]interface {}" };
-        return Err(YamlError { line: None, place: Some((node.span.line, node.span.column)), problem: format!("invalid map key: {kind}") });
+/// The error for a key that is a list or a map (decode.go, `mapping`).
+fn collection_key(key: &Node) -> Result<Option<YamlError>, YamlError> {
+    if matches!(key.target().kind, NodeKind::Scalar { .. }) {
+        return Ok(None);
     }
-    match scalar(node)? {
+    let place = Some((key.target().span.line, key.target().span.column));
+    Ok(Some(YamlError { line: None, place, problem: format!("invalid map key: {}", syntax::of(key)?) }))
+}
+
+/// A key as JSON wants it: text (`convertToJSONableObject` of sigs.k8s.io/yaml).
+fn key_text(key: &Node, value: &Node) -> Result<String, YamlError> {
+    match scalar(key.target())? {
         Typed::Text(text) => Ok(text),
         Typed::Other(Resolved::Bool(truth)) => Ok(truth.to_string()),
         Typed::Other(Resolved::Int(number)) => Ok(number.to_string()),
         Typed::Other(Resolved::Float(number)) => Ok(float_32(number)),
-        Typed::Other(_) => Err(YamlError::plain(format!("unsupported map key of type: %!s(<nil>), key: <nil>, value: {value}"))),
+        Typed::Other(_) => {
+            let value = syntax::of(value)?;
+            let value = if value == syntax::NIL { "<nil>" } else { &value };
+            Err(YamlError::plain(format!("unsupported map key of type: %!s(<nil>), key: <nil>, value: {value}")))
+        }
     }
 }

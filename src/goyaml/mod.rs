@@ -12,6 +12,7 @@ mod node;
 mod number;
 mod resolve;
 mod sort;
+mod syntax;
 
 use serde_json::Value;
 

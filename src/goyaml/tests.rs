@@ -98,3 +98,18 @@ fn block_scalars_may_end_the_text() {
         assert_eq!(parse(text), Ok(json!({"a": want})), "{text:?}");
     }
 }
+
+#[test]
+fn keys_that_are_collections_are_named_as_go_writes_them() {
+    for (text, want) in [
+        ("a: {{ .Values.x }}\n", "yaml: invalid map key: map[interface {}]interface {}{\".Values.x\":interface {}(nil)}"),
+        (
+            "? [1, b, 1.5, true, {z: 1, y: \"q\\n\\\"\"}]\n: 2\n",
+            "yaml: invalid map key: []interface {}{1, \"b\", 1.5, true, map[interface {}]interface {}{\"z\":1, true:\"q\\n\\\"\"}}",
+        ),
+        ("~: \n", "unsupported map key of type: %!s(<nil>), key: <nil>, value: <nil>"),
+        ("~: a\n", "unsupported map key of type: %!s(<nil>), key: <nil>, value: \"a\""),
+    ] {
+        assert_eq!(parse(text).unwrap_err().to_string(), want, "{text:?}");
+    }
+}

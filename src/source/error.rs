@@ -15,6 +15,16 @@ pub enum SourceError {
     /// A file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A symbolic link that leads nowhere, in Helm's words (internal/sympath/walk.go).
+    #[error("error evaluating symlink {}: lstat {}: {reason}", path.display(), missing.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where following it ended.
+        missing: PathBuf,
+        /// What is wrong there.
+        reason: &'static str,
+    },
     /// Nothing is there.
     #[error("there is no {what} at `{}`", path.display())]
     Missing {

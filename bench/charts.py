@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Render charts with ours and with helm: compare what they say, or how long they take.
+
+usage: charts.py compare --ours BIN --helm BIN FOLDER... [--jobs 2] [--cache DIR] [--report FILE] [--only TEXT] [--helm-version 4]
+       charts.py time    --ours BIN --helm BIN FOLDER... [--charts 500] [--rounds 3]
+
+FOLDER is searched for charts; charts inside another chart's charts/ belong to that one. Every chart gives these cases: its
+default values, each file of ci/ (ci/*.yaml, ci/*.yml), and option sets that switch on what charts commonly switch.
+
+`compare` sorts the cases into: identical, failed (both fail with the same text), text (both fail, the text differs), random
+(two runs of helm differ, or the same words come in another order), beside (two runs of helm differ, but ours differs elsewhere
+too), differs, one (only one of the two fails), slow (ours ran into the time limit) and crash. An error's text is what follows
+"Error: " up to the hint about --debug. The report holds every case that is not equal with its first difference; the last lines
+count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
+
+`time` renders each chart's default case with both, one after the other, and prints the sums of wall time and the largest memory.
+Needs: nothing but Python. Exit code 1 if a case differs.
+"""
+import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, re, subprocess, sys, tempfile, time
+
+SWITCHES = ",".join(f"{key}=true" for key in (
+    "ingress.enabled", "serviceAccount.create", "rbac.create", "metrics.enabled", "metrics.serviceMonitor.enabled",
+    "serviceMonitor.enabled", "autoscaling.enabled", "persistence.enabled", "networkPolicy.enabled", "podDisruptionBudget.enabled",
+    "pdb.create", "tests.enabled", "hpa.enabled"))
+OPTIONS = {
+    "upgrade": ["--is-upgrade", "--kube-version", "1.29.3", "-a", "monitoring.coreos.com/v1", "-a", "networking.k8s.io/v1/Ingress",
+                "--include-crds", "--skip-tests", "--set", "replicaCount=3,nameOverride=short,image.tag=v1.2",
+                "--set-string", "podAnnotations.checked=true", "--set-json", 'podLabels={"tier":"b","rank":"7"}'],
+    "switched": ["--kube-version", "v1.33.1", "-a", "monitoring.coreos.com/v1/ServiceMonitor", "--set", SWITCHES,
+                 "--set-json", 'resources={"limits":{"cpu":"250m","memory":"1Gi"},"requests":{"cpu":0.5}}',
+                 "--set-json", 'nodeSelector={"disk":"ssd"}', "--set", "tolerations[0].key=a,tolerations[0].operator=Exists"],
+    "old": ["--kube-version", "1.18", "--no-hooks", "--include-crds", "--set", "fullnameOverride=full,global.imageRegistry=r.example",
+            "--set-string", "image.tag=1e3", "--set-json", 'extraEnv=[{"name":"A","value":"1"}]', "--set", "commonLabels.team=core"],
+}
+HINT = "\n\nUse --debug flag"
+Answer = collections.namedtuple("Answer", "code out error seconds memory")
+
+
+def charts(folders):
+    """The folders of charts that are no subcharts, sorted."""
+    for folder in folders:
+        for root, below, files in os.walk(folder, followlinks=False):
+            below.sort()
+            if "Chart.yaml" in files:
+                yield root
+                # Charts may lie below a chart (a repository whose root is one), but not in its own charts/.
+                below[:] = [name for name in below if name not in ("charts", "templates", "ci", "crds")]
+
+
+def cases(chart):
+    """(name, arguments) of one chart."""
+    yield "default", []
+    for values in sorted(glob.glob(os.path.join(glob.escape(chart), "ci", "*.y*ml"))):
+        yield "ci/" + os.path.basename(values), ["-f", values]
+    yield from OPTIONS.items()
+
+
+def run(command, limit):
+    """Run one command; its peak memory is what the kernel reports for it."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+        started = time.monotonic()
+        child = subprocess.Popen(command, stdout=out, stderr=error, stdin=subprocess.DEVNULL, env={**os.environ, "TZ": "UTC"})
+        late = False
+        while True:
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() - started > limit:
+                late = True
+                child.kill()
+                pid, status, usage = os.wait4(child.pid, 0)
+                break
+            time.sleep(0.002)
+        seconds = time.monotonic() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0), error.seek(0)
+        return Answer("late" if late else child.returncode, out.read(), error.read().decode("utf-8", "replace"), seconds, usage.ru_maxrss)
+
+
+def message(error):
+    """An error's text: after "Error: ", up to the hint."""
+    found = re.search("^[Ee]rror: ", error, re.MULTILINE)
+    return (error[found.end():] if found else error).split(HINT)[0].strip()
+
+
+def stamp(chart):
+    """Changes when a file of the chart does."""
+    seen = hashlib.sha256()
+    for root, below, files in os.walk(chart):
+        below.sort()
+        for name in sorted(files):
+            info = os.lstat(os.path.join(root, name))
+            seen.update(f"{root}/{name} {info.st_size} {info.st_mtime_ns}\n".encode())
+    return seen.hexdigest()
+
+
+class Helm:
+    """helm's answers, kept in a folder when there is one."""
+
+    def __init__(self, binary, folder, limit):
+        self.binary, self.folder, self.limit = binary, folder, limit
+
+    def ask(self, arguments, mark, again=""):
+        if not self.folder:
+            return run([self.binary, *arguments], self.limit)
+        key = hashlib.sha256(json.dumps([self.binary, arguments, mark, again]).encode()).hexdigest()
+        path = os.path.join(self.folder, key[:2], key)
+        try:
+            with open(path, "rb") as kept:
+                return Answer(*pickle.load(kept))
+        except FileNotFoundError:
+            answer = run([self.binary, *arguments], self.limit)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path + ".part", "wb") as kept:
+                pickle.dump(tuple(answer), kept)
+            os.replace(path + ".part", path)
+            return answer
+
+
+def excerpt(wanted, found):
+    """The first lines that differ."""
+    wanted, found = (text.decode("utf-8", "replace").split("\n") if isinstance(text, bytes) else text.split("\n") for text in (wanted, found))
+    start = next((n for n, pair in enumerate(zip(wanted, found)) if pair[0] != pair[1]), min(len(wanted), len(found)))
+    source = next((line for line in reversed(wanted[:start + 1]) if line.startswith("# Source: ")), "")
+    lines = difflib.unified_diff(wanted[max(0, start - 3):start + 12], found[max(0, start - 3):start + 12], lineterm="", n=2)
+    return source + "\n" + "\n".join(line[:400] for line in list(lines)[2:22])
+
+
+def settled(first, second, ours):
+    """Ours with helm's own lines where two runs of helm differ; helm's first where even the numbers of lines do."""
+    lines, others = first.split(b"\n"), second.split(b"\n")
+    if len(lines) != len(others):
+        return first
+    found = ours.split(b"\n")
+    return b"\n".join(lines[at] if at < len(lines) and lines[at] != others[at] else line for at, line in enumerate(found))
+
+
+def words(text):
+    """Schemas list what is wrong in the order of a Go map: only the words count."""
+    return sorted(re.split(r"[\n, ]+", text))
+
+
+def judge(helm, ours, again):
+    """(class, excerpt) of a case; `again` asks helm a second time."""
+    if ours.code == "late":
+        return "slow", ""
+    if ours.code < 0 or "panicked at" in ours.error:
+        return "crash", ours.error[-600:]
+    if (helm.code == 0) != (ours.code == 0):
+        return ("random", "") if again().code != helm.code else ("one", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}")
+    if helm.code == 0:
+        if helm.out == ours.out:
+            return "identical", ""
+        other = again().out
+        if other == helm.out:
+            return "differs", excerpt(helm.out, ours.out)
+        found = settled(helm.out, other, ours.out)
+        return ("random", "") if found == helm.out else ("beside", excerpt(helm.out, found))
+    if message(helm.error) == message(ours.error):
+        return "failed", ""
+    if words(message(helm.error)) == words(message(ours.error)) or message(again().error) != message(helm.error):
+        return "random", ""
+    return "text", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}"
+
+
+def compare(options):
+    helm = Helm(options.helm, options.cache, 180)
+    extra = ["--helm-version", options.helm_version] if options.helm_version else []
+    work = [(chart, mark, name, arguments) for chart in charts(options.folders) for mark in [stamp(chart)]
+            for name, arguments in cases(chart) if not options.only or options.only in f"{chart} {name} "]
+
+    def one(case):
+        chart, mark, name, arguments = case
+        arguments = ["template", "rel", chart, "--namespace", "space", *arguments]
+        wanted = helm.ask(arguments, mark)
+        found = run([options.ours, *arguments, *extra], 60)
+        return judge(wanted, found, lambda: helm.ask(arguments, mark, "again"))
+
+    counts = collections.Counter()
+    with open(options.report, "w") as report, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for number, (case, (kind, text)) in enumerate(zip(work, pool.map(one, work)), 1):
+            counts[kind] += 1
+            if kind not in ("identical", "failed", "random"):
+                report.write(f"=== {kind} {case[0]} {case[2]}\n{text}\n")
+                report.flush()
+            if number % 200 == 0:
+                print(f"{number} of {len(work)}: {dict(counts)}", file=sys.stderr, flush=True)
+    decided = sum(counts.values()) - counts["random"]
+    good = counts["identical"] + counts["failed"]
+    for kind, count in counts.most_common():
+        print(f"{kind:10} {count}")
+    print(f"{good} of {decided} deterministic cases equal ({100 * good / max(decided, 1):.2f} %)")
+    return 0 if good == decided else 1
+
+
+def measure(options):
+    rows = []
+    for chart in list(charts(options.folders)):
+        arguments = ["template", "rel", chart, "--namespace", "space"]
+        if len(rows) == options.charts:
+            break
+        # Only what both render: a failure is quick on either side. Each round runs the pair, so that both meet the same machine.
+        pairs = [(run([options.helm, *arguments], 180), run([options.ours, *arguments], 180)) for _ in range(options.rounds)]
+        if all(answer.code == 0 for pair in pairs for answer in pair):
+            rows.append((min(a.seconds for a, _ in pairs), min(b.seconds for _, b in pairs), max(a.memory for a, _ in pairs),
+                         max(b.memory for _, b in pairs), chart))
+    helm, ours = sum(row[0] for row in rows), sum(row[1] for row in rows)
+    print(f"{len(rows)} charts: helm {helm:.2f} s, ours {ours:.2f} s, one to {helm / max(ours, 1e-9):.2f}")
+    print(f"largest memory: helm {max(row[2] for row in rows) >> 10} MiB, ours {max(row[3] for row in rows) >> 10} MiB")
+    for row in sorted(rows, key=lambda row: row[1] / row[0], reverse=True)[:10]:
+        print(f"  {row[0] / row[1]:6.2f}x  helm {row[0]:.3f} s  ours {row[1]:.3f} s  {row[4]}")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, action in (("compare", compare), ("time", measure)):
+        command = commands.add_parser(name)
+        command.set_defaults(action=action)
+        command.add_argument("--ours", required=True)
+        command.add_argument("--helm", required=True)
+        command.add_argument("folders", nargs="+", metavar="FOLDER")
+        if name == "compare":
+            command.add_argument("--jobs", type=int, default=2)
+            command.add_argument("--cache")
+            command.add_argument("--report", default="charts.report")
+            command.add_argument("--only")
+            command.add_argument("--helm-version")
+        else:
+            command.add_argument("--charts", type=int, default=500)
+            command.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    return options.action(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
