@@ -9,6 +9,6 @@ mod types;
 mod validate;
 
 pub use diagnostic::{DeliveryError, Diagnostic};
-pub use model::{App, AppSource, Delivery, ImageEntry, Profile, SourceOptions, Spec};
+pub use model::{App, AppSource, ChartSource, Delivery, ImageEntry, Profile, SourceOptions, Spec};
 pub use parse::{TEXT_MAX, parse};
 pub use schema::schema_json;

@@ -1,5 +1,6 @@
 //! One file per use case: options in, an outcome out. Nothing here prints; outcomes are data that `report` shows or writes as JSON.
 
+mod charts;
 pub mod export;
 pub mod images;
 mod inputs;
@@ -14,4 +15,5 @@ pub mod status;
 pub mod template;
 pub mod verify;
 
+pub use charts::ChartAccess;
 pub use inputs::{read_delivery, read_values};

@@ -23,5 +23,6 @@ mod quickstart;
 mod registry;
 mod release;
 mod sample;
+mod sources;
 mod support;
 mod tidy;

@@ -12,6 +12,7 @@ use offline::{
     failure::Kind,
     oci::{Descriptor, Digest, Platform, Reference, media_type},
     ops::{
+        ChartAccess,
         export::{self, ExportOptions},
         images::images_of_delivery,
         read_delivery,
@@ -219,7 +220,7 @@ fn delivery(folder: &Path, host: &str, digest: &Digest) -> offline::delivery::De
 
 fn options(delivery: offline::delivery::Delivery, output: &Path) -> ExportOptions {
     let agent = offline::cluster::nodes::AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() };
-    ExportOptions { delivery, output: Some(output.into()), signer: None, platforms: None, docker_config: None, agents: vec![agent], dry_run: false }
+    ExportOptions { delivery, output: Some(output.into()), signer: None, platforms: None, access: ChartAccess::default(), agents: vec![agent], dry_run: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +229,7 @@ async fn exports_the_same_bytes_twice_and_skopeo_reads_them() {
     let (registry, layout, folder) = (Registry::start(Setup::default()), Layout::new(), tempfile::tempdir().unwrap());
     registry.push(layout.path(), "app", "app:1");
     let delivery = delivery(folder.path(), &registry.host, &layout.index);
-    let listed = images_of_delivery(&delivery).unwrap();
+    let listed = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap();
     assert_eq!(listed.images.len(), 2);
     assert_eq!(listed.images[1].origins.len(), 2, "the manifest and spec.images");
     let (a, b) = (folder.path().join("a.tar"), folder.path().join("b.tar"));
@@ -322,7 +323,7 @@ async fn charts_are_rendered_with_values_and_profiles() {
     let path = folder.path().join("delivery.yaml");
     fs::write(&path, "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n  apps:\n  - name: web\n    namespace: shop\n    chart: {path: charts/web}\n    set: {image: 'x.dev/web:2'}\n    profiles: [{name: more, set: {extra: 'x.dev/more:1'}}]\n").unwrap();
     let delivery = read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
-    let listed = images_of_delivery(&delivery).unwrap_or_else(|error| panic!("{error}"));
+    let listed = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<String> = listed.images.iter().map(|image| image.reference.to_string()).collect();
     assert_eq!(names, ["x.dev/more:1", "x.dev/web:2"]);
     let origin = &listed.images[0].origins[0];
@@ -331,6 +332,6 @@ async fn charts_are_rendered_with_values_and_profiles() {
         (Some("more"), Some("web/templates/pod.yaml"), Some("Pod/web"))
     );
     fs::write(chart.join("templates/bad.yaml"), "{{ fail \"no way\" }}").unwrap();
-    let failure = images_of_delivery(&delivery).unwrap_err();
+    let failure = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap_err();
     assert!(failure.to_string().contains("app web") && failure.to_string().contains("profile more") && failure.to_string().contains("no way"), "{failure}");
 }

@@ -103,7 +103,9 @@ fn build_failure(error: BuildError) -> Failure {
 fn app_record(prepared: &PreparedApp) -> AppRecord {
     let app = &prepared.app;
     let source = match &prepared.package {
-        Package::Chart { name, version, tgz, .. } => AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(tgz) },
+        Package::Chart { name, version, tgz, origin, .. } => {
+            AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(tgz), origin: origin.clone() }
+        }
         Package::Manifests { tgz } => AppSource::Manifests { digest: Digest::of(tgz) },
     };
     AppRecord {
@@ -123,7 +125,7 @@ fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
     for app in &prepared.apps {
         match &app.package {
             Package::Manifests { tgz } => artifacts.push(content::manifests_artifact(&app.app.name, tgz.clone())),
-            Package::Chart { name, version, metadata, tgz } => {
+            Package::Chart { name, version, metadata, tgz, .. } => {
                 let digest = Digest::of(tgz);
                 let called = format!("{name}-{version}");
                 match charts.get(&called) {

@@ -9,6 +9,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use serde::Serialize;
 
 use super::{
+    charts::{self, ChartAccess},
     prepare::{self, folder_of},
     verify::archive_failure,
 };
@@ -19,7 +20,7 @@ use crate::{
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
-    registry::{HostOptions, Registries},
+    registry::Registries,
     signing::PrivateKey,
 };
 
@@ -34,8 +35,8 @@ pub struct ExportOptions {
     pub signer: Option<PrivateKey>,
     /// Platforms instead of the delivery's.
     pub platforms: Option<Vec<Platform>>,
-    /// Docker's config.json, where credentials are.
-    pub docker_config: Option<PathBuf>,
+    /// What of this machine is needed to reach charts and images.
+    pub access: ChartAccess,
     /// Agents that can travel along.
     pub agents: Vec<AgentBinary>,
     /// Resolve and lay out, write nothing.
@@ -81,23 +82,26 @@ pub struct ExportedImage {
 /// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     let started = Instant::now();
-    let ExportOptions { delivery, output, signer, platforms, docker_config, agents, dry_run } = options;
+    let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run } = options;
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let delivery = Arc::new(delivery);
 
+    reporter.step("getting the charts");
+    let charts = access.charts(charts::hosts(&delivery))?;
+    let found = charts::fetch(&delivery, &charts, None, &reporter).await?;
     reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
     let (prepared, archives) = blocking({
         let (delivery, platforms, reporter, scratch) = (delivery.clone(), platforms.clone(), reporter.clone(), folder_of(&path).to_owned());
         move || {
-            let prepared = prepare::prepare(&delivery, &*reporter)?;
+            let prepared = prepare::prepare(&delivery, &found, &*reporter)?;
             Ok((prepared, super::images::open_archives(&delivery, &platforms, &scratch)?))
         }
     })
     .await?;
 
-    let registries = Arc::new(Registries::new(hosts(&delivery), docker_config));
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
     let resolved = resolve::resolve(prepared.images.clone(), archives, &platforms, &registries, &reporter).await?;
     let images = resolved.summary();
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
@@ -140,15 +144,6 @@ async fn write(
     .await?;
     fill::fill(&writer, resolved, registries, reporter).await?;
     blocking(move || writer.finish().map_err(archive_failure)).await
-}
-
-/// How hosts are reached, with paths that can be opened.
-fn hosts(delivery: &Delivery) -> std::collections::BTreeMap<String, HostOptions> {
-    let host = |(name, o): (&String, &crate::delivery::SourceOptions)| {
-        let ca_file = o.ca_file.as_ref().map(|path| delivery.resolve(path));
-        (name.clone(), HostOptions { mirror: o.mirror.clone(), ca_file, plain_http: o.plain_http })
-    };
-    delivery.spec.sources.iter().map(host).collect()
 }
 
 /// Work that computes or reads files, off the threads that wait for the network.

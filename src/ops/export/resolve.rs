@@ -13,9 +13,9 @@ use crate::{
     failure::{Failure, Kind},
     images::ImageSet,
     oci::{Digest, Platform, Reference},
-    ops::several,
+    ops::{prepare::registry_failure, several},
     progress::SharedReporter,
-    registry::{Image, Registries, RegistryError},
+    registry::{Image, Registries},
     source::LocalArchive,
 };
 
@@ -45,16 +45,6 @@ impl Resolved {
             size: image.layers.iter().map(|layer| layer.size).sum(),
         };
         self.images.iter().map(line).collect()
-    }
-}
-
-/// What a registry's error means to whoever ran the command.
-pub(super) fn registry_failure(error: RegistryError) -> Failure {
-    let hint = error.hint();
-    let failure = Failure::new(Kind::Source, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
     }
 }
 
