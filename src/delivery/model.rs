@@ -138,6 +138,11 @@ impl Delivery {
         self.folder().join(path)
     }
 
+    /// Where its lock is: `delivery.lock` beside delivery.yaml.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
+    }
+
     /// Apps so that each comes after those it depends on; otherwise in the order written.
     pub fn install_order(&self) -> Vec<&App> {
         let mut order: Vec<&App> = Vec::with_capacity(self.spec.apps.len());

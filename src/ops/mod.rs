@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod install;
 pub mod keygen;
 pub mod list;
+pub mod lock;
 mod prepare;
 mod several;
 pub mod sign;

@@ -17,7 +17,7 @@ use crate::{
     objects::{self, Document},
     progress::Reporter,
     registry::RegistryError,
-    source::{self, ResolvedChart, SourceError},
+    source::{self, DependencyProblem, ResolvedChart, SourceError},
     tree::FileTree,
 };
 
@@ -131,6 +131,13 @@ pub(super) fn source_failure(error: SourceError) -> Failure {
         SourceError::Missing { .. } | SourceError::NoManifests { .. } => {
             Failure::new(Kind::Usage, error).hint("paths in delivery.yaml are relative to the folder that it is in")
         }
+        SourceError::Dependencies { ref problem, .. } => match **problem {
+            DependencyProblem::NotLocked(_) => Failure::new(Kind::Usage, error).hint("`kubectl offline lock` resolves the delivery anew"),
+            DependencyProblem::LockOutOfSync | DependencyProblem::OldLockOutOfSync => {
+                Failure::new(Kind::Usage, error).hint("`helm dependency update CHART` resolves the chart's dependencies anew")
+            }
+            _ => Failure::new(Kind::Source, error),
+        },
         SourceError::NoRepository(_) | SourceError::Locate(_) => Failure::new(Kind::Usage, error),
         SourceError::NotInRepository { .. } => Failure::new(Kind::Source, error).hint("check the chart's name and version"),
         SourceError::Fetch(ref fetch) => {

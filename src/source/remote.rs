@@ -103,7 +103,7 @@ impl Charts {
     }
 
     pub(super) async fn from_url(&self, url: &Url, access: &Access, name: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
-        let source = shown(url);
+        let source = shown(url).trim_end_matches('/').to_owned();
         if let Some(pin) = pin
             && let Some(archive) = self.kept(&pin.digest)
         {
@@ -160,7 +160,7 @@ impl Charts {
     /// The entry of a chart's version in a repository's index.
     async fn entry(&self, url: &Url, access: &Access, name: &str, version: Option<&str>) -> Result<Entry, SourceError> {
         let index = self.index(url, access).await?;
-        let repository = shown(url);
+        let repository = shown(url).trim_end_matches('/').to_owned();
         let chart = name.to_owned();
         let read = tokio::task::spawn_blocking(move || index::versions(&index, &chart)).await.expect("reading an index does not panic");
         let listed = read.map_err(|source| SourceError::Index { repository: repository.clone(), source: Box::new(source) })?;

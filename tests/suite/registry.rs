@@ -15,6 +15,7 @@ use offline::{
         ChartAccess,
         export::{self, ExportOptions},
         images::images_of_delivery,
+        lock::{self, LockOptions},
         read_delivery,
     },
     progress::Silent,
@@ -334,4 +335,33 @@ async fn charts_are_rendered_with_values_and_profiles() {
     fs::write(chart.join("templates/bad.yaml"), "{{ fail \"no way\" }}").unwrap();
     let failure = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap_err();
     assert!(failure.to_string().contains("app web") && failure.to_string().contains("profile more") && failure.to_string().contains("no way"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_image_is_taken_by_its_digest() {
+    provider();
+    let (registry, layout, folder) = (Registry::start(Setup::default()), Layout::new(), tempfile::tempdir().unwrap());
+    registry.push(layout.path(), "app", "app:1");
+    let delivery = delivery(folder.path(), &registry.host, &layout.index);
+    let locked = |check: bool| lock::run(LockOptions { delivery: delivery.clone(), access: ChartAccess::default(), check }, Arc::new(Silent));
+    let outcome = locked(false).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((outcome.images, outcome.changed), (2, true));
+    let a = folder.path().join("a.tar");
+    let first = export::run(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    // The tag moves to another image.
+    let index = fs::read(layout.path().join("blobs/sha256").join(layout.index.hex())).unwrap();
+    let child = serde_json::from_slice::<serde_json::Value>(&index).unwrap()["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    crate::support::run(std::process::Command::new(crate::support::tool("crane")).args(["tag", &format!("{}/app@{child}", registry.host), "1"]));
+    let again = export::run(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again.digest, first.digest);
+    assert!(again.locked);
+    let mut more = delivery.clone();
+    more.spec.images.push(offline::delivery::ImageEntry::Ref(reference(&format!("{}/app:2", registry.host))));
+    let failure = export::run(options(more, &a), Arc::new(Silent)).await.unwrap_err();
+    assert!(failure.kind == Kind::Usage && failure.to_string().contains("/app:2 is not in the lock"), "{failure}");
+    let mut fewer = delivery.clone();
+    fewer.spec.images.clear();
+    fewer.spec.apps.clear();
+    let failure = export::run(options(fewer, &a), Arc::new(Silent)).await.unwrap_err();
+    assert!(failure.to_string().contains("nothing names the image"), "{failure}");
 }

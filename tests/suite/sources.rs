@@ -11,7 +11,17 @@ use std::{
 };
 
 use base64::Engine as _;
-use offline::oci::Digest;
+use offline::{
+    cluster::nodes::AgentBinary,
+    failure::Failure,
+    oci::{Digest, Platform},
+    ops::{
+        ChartAccess,
+        export::{self, ExportOptions},
+        read_delivery,
+    },
+    progress::Silent,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -72,18 +82,54 @@ impl Desk {
         fs::write(self.path("delivery.yaml"), text).unwrap();
     }
 
-    fn program(&self) -> Program {
-        Program::new(self.folder.path())
+    /// What of the desk is needed to reach charts.
+    fn access(&self) -> ChartAccess {
+        ChartAccess {
+            docker_config: Some(self.path(".docker/config.json")),
+            helm_repositories: Some(self.path(".config/helm/repositories.yaml")),
+            helm_registries: Some(self.path(".config/helm/registry/config.json")),
+            cache: Some(self.path(".cache/kubectl-offline")),
+        }
     }
 
+    /// Exports to `a.tar`; in this process, because the program under test may have been built without agents.
+    fn finish(&self, access: ChartAccess) -> Finished {
+        let failed = |failure: &Failure| Finished {
+            code: failure.kind.exit_code().into(),
+            stdout: String::new(),
+            stderr: format!("{failure}\n{}", failure.hints.join("\n")),
+        };
+        // Only the first of all tests sets it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let delivery = match read_delivery(&self.path("delivery.yaml")) {
+            Ok(delivery) => delivery,
+            Err(failure) => return failed(&failure),
+        };
+        let agent = AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() };
+        let output = Some(self.path("a.tar"));
+        let options = ExportOptions { delivery, output, signer: None, platforms: None, access, agents: vec![agent], dry_run: false };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        match runtime.block_on(export::run(options, Arc::new(Silent))) {
+            Ok(_) => Finished { code: 0, stdout: String::new(), stderr: String::new() },
+            Err(failure) => failed(&failure),
+        }
+    }
+
+    /// An export that must fail with an exit code.
+    #[track_caller]
+    fn refused(&self, code: i32) -> Finished {
+        self.finish(ChartAccess { cache: None, ..self.access() }).code(code)
+    }
+
+    /// The command line in this folder.
     fn run(&self, args: &[&str]) -> Finished {
-        self.program().run(args)
+        Program::new(self.folder.path()).run(args)
     }
 
     /// Exports to `a.tar` and returns the record of the first app.
     #[track_caller]
     fn export(&self) -> Value {
-        self.run(&["export", "--allow-unsigned", "-o", "a.tar"]).ok();
+        self.finish(self.access()).ok();
         self.record()["apps"][0].clone()
     }
 
@@ -123,7 +169,7 @@ fn a_chart_of_a_repository_travels_as_it_was_downloaded() {
         assert!(pulled.contains(&format!("version: {version}\n")), "helm takes the same: {pulled}");
     }
     desk.deliver(&[&format!("{{repo: '{}', name: web, version: ^3}}", site.url), &format!("{{repo: '{}', name: none}}", site.url)], "");
-    let failed = desk.run(&["export", "--allow-unsigned"]).code(4);
+    let failed = desk.refused(4);
     let failed = failed.says("app web0: chart \"web\" version \"^3\" not found in").says("the newest version there is 2.0.0-rc.1");
     failed.says("app web1: chart \"none\" not found in");
 }
@@ -155,9 +201,9 @@ fn a_chart_of_a_registry_travels_as_it_was_downloaded() {
     }
     assert!(packed.exists());
     desk.deliver(&[&format!("{{oci: '{oci}', version: ^9}}")], "");
-    desk.run(&["export", "--allow-unsigned"]).code(4).says("a version that fits \"^9\" not found in");
+    desk.refused(4).says("a version that fits \"^9\" not found in");
     fs::remove_dir_all(desk.path(".config/helm/registry")).unwrap();
-    let failed = desk.run(&["export", "--allow-unsigned", "--no-cache"]).code(4).says("wants credentials");
+    let failed = desk.refused(4).says("wants credentials");
     assert!(!failed.stderr.contains(PASSWORD));
 }
 
@@ -180,9 +226,14 @@ fn what_was_downloaded_is_kept_and_held_against_its_digest() {
     fs::write(&kept, "damaged").unwrap();
     desk.export();
     assert_eq!(site.asked(), ["/index.yaml", "/web-1.0.0.tgz"]);
-    desk.run(&["export", "--allow-unsigned", "--no-cache", "-o", "b.tar"]).ok();
+    let before = fs::read(desk.path("a.tar")).unwrap();
+    desk.finish(ChartAccess { cache: None, ..desk.access() }).ok();
     assert_eq!(site.asked().len(), 2);
-    assert_eq!(fs::read(desk.path("a.tar")).unwrap(), fs::read(desk.path("b.tar")).unwrap());
+    assert!(fs::read(desk.path("a.tar")).unwrap() == before, "same in, same out");
+    desk.run(&["images"]).ok();
+    assert_eq!(site.asked(), ["/index.yaml"], "the command line finds the same cache");
+    desk.run(&["images", "--no-cache"]).ok();
+    assert_eq!(site.asked().len(), 2);
     // A server that tells when the index changes is not asked to send it again.
     let index = fs::read(desk.path("repo/index.yaml")).unwrap();
     let tagged = Site::with(desk.path("repo"), move |request| match request.headers.get("if-none-match") {
@@ -206,12 +257,13 @@ fn passwords_go_to_their_own_host_only() {
     let site =
         Site::with(desk.path("repo"), move |request| closed(request).or_else(|| (request.path == "/web-1.0.0.tgz").then(|| Page::to(elsewhere.clone()))));
     desk.deliver(&[&format!("{{repo: '{}', name: web}}", site.url)], "");
-    desk.run(&["export", "--allow-unsigned"]).code(4).says("refuses without credentials").says("helm repo add");
+    desk.refused(4).says("refuses without credentials").says("helm repo add");
     // Docker's config by host.
     let login = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
     fs::create_dir_all(desk.path(".docker")).unwrap();
     fs::write(desk.path(".docker/config.json"), serde_json::json!({"auths": {site.host(): {"auth": login}}}).to_string()).unwrap();
-    let finished = desk.run(&["--debug", "export", "--allow-unsigned", "--no-cache", "-o", "a.tar"]).ok();
+    let finished = desk.run(&["--debug", "images", "--no-cache"]).ok();
+    desk.finish(ChartAccess { cache: None, ..desk.access() }).ok();
     assert!(!finished.stderr.contains(PASSWORD) && !finished.stderr.contains(&login));
     assert!(other.seen().iter().all(|request| !request.headers.contains_key("authorization")), "the redirect carries no password");
     assert!(!fs::read(desk.path("a.tar")).unwrap().windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()));
@@ -220,14 +272,14 @@ fn passwords_go_to_their_own_host_only() {
     desk.helm(&["repo", "add", "corp", &site.url, "--username", USER, "--password", PASSWORD]);
     for chart in [format!("{{repo: '{}/', name: web}}", site.url), "{repo: '@corp', name: web}".to_owned()] {
         desk.deliver(&[&chart], "");
-        desk.run(&["export", "--allow-unsigned", "--no-cache", "-o", "a.tar"]).ok();
+        desk.finish(ChartAccess { cache: None, ..desk.access() }).ok();
     }
     desk.deliver(&["{repo: '@nobody', name: web}"], "");
-    desk.run(&["export", "--allow-unsigned"]).code(2).says("no repository definition for @nobody. Please add them via 'helm repo add'");
+    desk.refused(2).says("no repository definition for @nobody. Please add them via 'helm repo add'");
     fs::write(desk.path(".config/helm/repositories.yaml"), fs::read_to_string(desk.path(".config/helm/repositories.yaml")).unwrap().replace(PASSWORD, "wrong"))
         .unwrap();
     desk.deliver(&["{repo: '@corp', name: web}"], "");
-    desk.run(&["export", "--allow-unsigned"]).code(4).says("refuses user `me`: wrong password or no rights");
+    desk.refused(4).says("refuses user `me`: wrong password or no rights");
 }
 
 #[test]
@@ -247,7 +299,7 @@ fn mirrors_stand_for_repositories_too() {
 fn without_tls_only_where_that_is_said() {
     let desk = Desk::new();
     desk.deliver(&["{repo: 'http://charts.invalid', name: web}"], "");
-    desk.run(&["export", "--allow-unsigned"]).code(4).says("would be asked without TLS").says("spec.sources.\"charts.invalid\".plainHTTP: true");
+    desk.refused(4).says("would be asked without TLS").says("spec.sources.\"charts.invalid\".plainHTTP: true");
 }
 
 #[test]
@@ -271,7 +323,7 @@ fn hostile_repositories_end_in_an_error() {
     let packed = desk.publish("web", "1.0.0");
     let index = fs::read_to_string(desk.path("repo/index.yaml")).unwrap();
     let digest = digest(&packed);
-    let other = index.replace(digest.trim_start_matches("sha256:"), &"0".repeat(64));
+    let other = index.replace(digest.trim_start_matches("sha256:"), &"a".repeat(64));
     let (circle, oversized, evil) = (Page::to("/again"), Page { endless: true, ..Page::ok(vec![b'x'; 1 << 20]) }, evil_chart());
     let with = |index: String, chart: Option<Page>| {
         Site::with(desk.path("repo"), move |request| match request.path.as_str() {
@@ -295,7 +347,7 @@ fn hostile_repositories_end_in_an_error() {
     ];
     for (site, want) in cases {
         desk.deliver(&[&format!("{{repo: '{}', name: web}}", site.url)], "");
-        let failed = desk.run(&["export", "--allow-unsigned", "--no-cache"]).code(4).says(want);
+        let failed = desk.refused(4).says(want);
         assert!(!failed.stderr.contains("panicked"));
     }
 }
@@ -311,4 +363,169 @@ fn evil_chart() -> Vec<u8> {
         tar.append(&header, content.as_bytes()).unwrap();
     }
     tar.into_inner().unwrap().finish().unwrap()
+}
+
+/// An umbrella chart `app` with dependencies, and the repository that has them.
+fn umbrella(desk: &Desk, dependencies: &str) -> Site {
+    for version in ["1.0.0", "1.1.0"] {
+        desk.publish("web", version);
+    }
+    let site = Site::folder(desk.path("repo"));
+    desk.chart("app", "app", "0.1.0", &format!("dependencies:\n{}", dependencies.replace("@URL@", &site.url)));
+    desk.deliver(&["{path: app}"], "");
+    site
+}
+
+#[test]
+fn dependencies_are_built_in_memory_as_helm_builds_them() {
+    let desk = Desk::new();
+    desk.chart("part", "part", "0.3.0", "");
+    let site = umbrella(
+        &desk,
+        "- {name: web, version: ^1.0, repository: '@URL@'}\n- {name: part, version: '>=0.1', repository: 'file://../part'}\n- {name: web, alias: other, version: 1.0.0, repository: '@URL@'}\n",
+    );
+    let packed = |desk: &Desk| -> Vec<String> {
+        let opened = offline::archive::open(&desk.path("a.tar")).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &Silent).unwrap();
+        let offline::delivery::record::AppSource::Chart { digest, .. } = opened.record().apps[0].source.clone() else { panic!() };
+        let chart = offline::chart::Chart::from_tgz(&opened.read(&digest).unwrap()).unwrap();
+        chart.subcharts().iter().map(|chart| format!("{} {}", chart.name(), chart.version())).collect()
+    };
+    // Without a lock: the newest that fit.
+    let origin = desk.export()["source"]["origin"].clone();
+    assert_eq!(packed(&desk), ["part 0.3.0", "web 1.0.0", "web 1.1.0"]);
+    assert_eq!((origin["dependencies"][0]["version"].as_str(), origin["dependencies"].as_array().unwrap().len()), (Some("1.1.0"), 2));
+    assert!(!desk.path("app/charts").exists() && !desk.path("app/Chart.lock").exists(), "nothing is written into the user's folder");
+    // With Chart.lock: what it says, though there is something newer by now.
+    desk.helm(&["dependency", "update", "app"]);
+    let vendored: Vec<String> = fs::read_dir(desk.path("app/charts")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(vendored.len(), 3, "helm takes the same: {vendored:?}");
+    site.asked();
+    desk.export();
+    assert_eq!(site.asked(), Vec::<String>::new(), "what lies in charts/ and fits is kept");
+    fs::remove_dir_all(desk.path("app/charts")).unwrap();
+    desk.publish("web", "1.9.0");
+    desk.export();
+    assert_eq!(packed(&desk), ["part 0.3.0", "web 1.0.0", "web 1.1.0"]);
+    // A lock of another Chart.yaml.
+    let text = fs::read_to_string(desk.path("app/Chart.yaml")).unwrap();
+    fs::write(desk.path("app/Chart.yaml"), text.replace("^1.0", "~1.1")).unwrap();
+    desk.refused(2).says("the lock file (Chart.lock) is out of sync with the dependencies file (Chart.yaml). Please update the dependencies");
+    let helm = Command::new(tool("helm3")).env("HOME", desk.path(".")).args(["dependency", "build"]).arg(desk.path("app")).output().unwrap();
+    assert!(String::from_utf8_lossy(&helm.stderr).contains("the lock file (Chart.lock) is out of sync"), "helm says so too");
+    // What cannot be had.
+    fs::remove_file(desk.path("app/Chart.lock")).unwrap();
+    for (from, to, code, want) in [
+        ("file://../part", "file://../none", 4, "app/../none not found"),
+        ("'>=0.1'", "^9", 4, "dependency part at version 0.3.0 does not satisfy the constraint ^9"),
+        ("^1.0, repository: '", "^1.0, repository: '@corp", 4, "no repository definition for @corp"),
+        ("^1.0", "^7", 4, "chart \"web\" version \"^7\" not found in"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        fs::write(desk.path("app/Chart.yaml"), changed).unwrap();
+        desk.refused(code).says(want);
+    }
+}
+
+#[test]
+fn dependencies_by_helms_names_and_from_registries() {
+    let (desk, registry) = (Desk::new(), Registry::start(Setup::default()));
+    let site = umbrella(&desk, "- {name: web, version: ^1.0, repository: '@corp'}\n- {name: lib, version: ~2.0, repository: 'oci://@HOST@/charts'}\n");
+    let text = fs::read_to_string(desk.path("app/Chart.yaml")).unwrap();
+    fs::write(desk.path("app/Chart.yaml"), text.replace("@HOST@", &registry.host)).unwrap();
+    let lib = desk.publish("lib", "2.0.4");
+    desk.helm(&["push", lib.to_str().unwrap(), &format!("oci://{}/charts", registry.host), "--plain-http"]);
+    desk.helm(&["repo", "add", "corp", &site.url]);
+    let dependencies = desk.export()["source"]["origin"]["dependencies"].clone();
+    let found: Vec<&str> = dependencies.as_array().unwrap().iter().map(|d| d["version"].as_str().unwrap()).collect();
+    assert_eq!(found, ["1.1.0", "2.0.4"]);
+    assert_eq!(dependencies[1]["digest"], digest(&lib).as_str());
+    // A lock by helm, whose digest is over the URLs that the names stand for.
+    desk.helm(&["dependency", "update", "app", "--plain-http"]);
+    fs::remove_dir_all(desk.path("app/charts")).unwrap();
+    desk.export();
+}
+
+#[test]
+fn a_packaged_chart_must_be_whole() {
+    let desk = Desk::new();
+    desk.chart(
+        "src",
+        "app",
+        "0.1.0",
+        "dependencies:\n- {name: web, version: ^1, repository: 'https://charts.invalid'}\n- {name: db, version: ^1, repository: ''}\n",
+    );
+    // helm refuses to pack it, so it is packed by hand.
+    fs::create_dir_all(desk.path("repo")).unwrap();
+    fs::rename(desk.path("src"), desk.path("app")).unwrap();
+    run(Command::new("tar").args(["-czf", "app-0.1.0.tgz", "app"]).current_dir(desk.path(".")));
+    desk.deliver(&["{path: app-0.1.0.tgz}"], "");
+    desk.refused(4).says("found in Chart.yaml, but missing in charts/ directory: web, db");
+}
+
+#[test]
+fn the_lock_decides_until_it_is_made_anew() {
+    let (desk, registry) = (Desk::new(), Registry::start(Setup::default()));
+    desk.publish("web", "1.0.0");
+    let lib = desk.publish("lib", "2.0.0");
+    desk.helm(&["push", lib.to_str().unwrap(), &format!("oci://{}/charts", registry.host), "--plain-http"]);
+    desk.chart("own", "own", "0.1.0", "");
+    let site = Site::folder(desk.path("repo"));
+    let charts =
+        [format!("{{repo: '{}', name: web, version: ^1}}", site.url), format!("{{oci: 'oci://{}/charts/lib'}}", registry.host), "{path: own}".to_owned()];
+    desk.deliver(&charts.each_ref().map(String::as_str), "");
+    desk.run(&["lock", "--check"]).code(1).says("would change");
+    let outcome = desk.run(&["lock", "--format", "json"]).ok().json();
+    assert_eq!((&outcome["changed"], &outcome["charts"]), (&Value::Bool(true), &3.into()));
+    let lock = fs::read_to_string(desk.path("delivery.lock")).unwrap();
+    assert!(lock.starts_with("# Written by `kubectl offline lock`") && lock.contains("version: 1.0.0") && lock.contains(&digest(&lib)), "{lock}");
+    desk.run(&["lock", "--check"]).ok();
+    desk.export();
+    let before = fs::read(desk.path("a.tar")).unwrap();
+    // The world moves on; the export does not.
+    desk.publish("web", "1.5.0");
+    let newer = desk.publish("lib", "2.1.0");
+    desk.helm(&["push", newer.to_str().unwrap(), &format!("oci://{}/charts", registry.host), "--plain-http"]);
+    desk.export();
+    assert!(fs::read(desk.path("a.tar")).unwrap() == before, "same lock, same bytes");
+    fs::remove_dir_all(desk.path(".cache")).unwrap();
+    desk.export();
+    assert!(fs::read(desk.path("a.tar")).unwrap() == before, "also from another machine");
+    assert!(desk.record()["files"].is_null(), "the lock is no file of the user's");
+    let check = desk.run(&["lock", "--check"]).code(1);
+    check.says("chart of web0: 1.0.0 → 1.5.0").says("chart of web1: 2.0.0 → 2.1.0");
+    assert_eq!(fs::read_to_string(desk.path("delivery.lock")).unwrap(), lock);
+    // A repository that puts something else under the same version.
+    fs::copy(desk.path("repo/web-1.5.0.tgz"), desk.path("repo/web-1.0.0.tgz")).unwrap();
+    desk.helm(&["repo", "index", "repo"]);
+    let index = fs::read_to_string(desk.path("repo/index.yaml")).unwrap().replace("web-1.5.0.tgz", "web-1.0.0.tgz").replace("version: 1.5.0", "version: 1.0.0");
+    fs::write(desk.path("repo/index.yaml"), index).unwrap();
+    desk.refused(4).says("app web0: web 1.0.0 of").says("has the digest");
+}
+
+#[test]
+fn a_lock_of_another_delivery_is_refused() {
+    let desk = Desk::new();
+    desk.publish("web", "1.0.0");
+    desk.chart("own", "own", "0.1.0", "");
+    let site = Site::folder(desk.path("repo"));
+    let web = |version: &str| format!("{{repo: '{}', name: web, version: {version}}}", site.url);
+    desk.deliver(&[&web("^1"), "{path: own}"], "");
+    desk.run(&["lock"]).ok();
+    desk.deliver(&[&web("~1.0"), "{path: own}", "{path: own}"], "");
+    let refused = desk.refused(2).says("app `web0` asks for `web` of").says("in version `~1.0`").says("app `web2` is not in the lock");
+    refused.says("kubectl offline lock");
+    desk.deliver(&[&web("^1")], "");
+    desk.refused(2).says("the lock has a chart of app `web1`, which delivery.yaml does not");
+    // A chart beside the delivery that was changed, and with it an image.
+    desk.deliver(&[&web("^1"), "{path: own}"], "");
+    fs::write(desk.path("own/templates/pod.yaml"), "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: x, image: 'x.dev/new:1'}]}\n")
+        .unwrap();
+    desk.refused(2).says("the chart `own` of app `web1` has changed since");
+    // One that nobody can read.
+    let lock = fs::read_to_string(desk.path("delivery.lock")).unwrap();
+    fs::write(desk.path("delivery.lock"), lock.replace("digest: sha256:", "digets: sha256:")).unwrap();
+    desk.refused(2).says("delivery.lock:5:").says("has no key `digets` (did you mean `digest`?)");
+    fs::write(desk.path("delivery.lock"), "<<<<<<< HEAD\n").unwrap();
+    desk.refused(2).says("delivery.lock:1:1:");
 }

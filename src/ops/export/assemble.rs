@@ -12,7 +12,7 @@ use crate::{
     },
     cluster::nodes::AgentBinary,
     delivery::{
-        Delivery,
+        Delivery, Lock,
         record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
     },
     failure::{Failure, Kind},
@@ -57,12 +57,13 @@ pub(super) fn agents_for(platforms: &[Platform], agents: &[AgentBinary]) -> Resu
 /// Lays the archive out.
 pub(super) fn assemble(
     delivery: &Delivery,
+    lock: Option<&Lock>,
     prepared: &Prepared,
     resolved: &Resolved,
     platforms: &[Platform],
     agents: &[AgentBinary],
 ) -> Result<Layout, Failure> {
-    let (files, file_records) = files(delivery)?;
+    let (files, file_records) = files(delivery, lock)?;
     let record = Record {
         format: FORMAT,
         name: delivery.name.clone(),
@@ -145,9 +146,10 @@ fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
 /// A file's path in delivery.yaml and its content.
 type NamedFile = (String, Bytes);
 
-/// delivery.yaml, the values files and `spec.files`, by their paths; and the record of the latter.
-fn files(delivery: &Delivery) -> Result<(Vec<NamedFile>, Vec<FileRecord>), Failure> {
+/// delivery.yaml, its lock, the values files and `spec.files`, by their paths; and the record of the latter.
+fn files(delivery: &Delivery, lock: Option<&Lock>) -> Result<(Vec<NamedFile>, Vec<FileRecord>), Failure> {
     let mut found = BTreeMap::from([("delivery.yaml".to_owned(), Bytes::from(delivery.text.clone()))]);
+    found.extend(lock.map(|lock| ("delivery.lock".to_owned(), Bytes::from(lock.text()))));
     let mut room = FILES_MAX;
     let mut take = |path: &std::path::Path| -> Result<(String, Bytes), Failure> {
         let bytes = match io::read_capped(&delivery.resolve(path), room) {

@@ -2,7 +2,7 @@
 
 mod assemble;
 mod fill;
-mod resolve;
+pub(super) mod resolve;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess},
+    lock,
     prepare::{self, folder_of},
     verify::archive_failure,
 };
@@ -53,6 +54,8 @@ pub struct ExportOutcome {
     pub digest: Digest,
     /// Bytes of the archive.
     pub size: u64,
+    /// Whether delivery.lock decided what is in it.
+    pub locked: bool,
     /// Bytes of layers, each once.
     pub layers_size: u64,
     /// Whether it carries a signature.
@@ -90,7 +93,12 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
 
     reporter.step("getting the charts");
     let charts = access.charts(charts::hosts(&delivery))?;
-    let found = charts::fetch(&delivery, &charts, None, &reporter).await?;
+    let locked = lock::read(&delivery)?;
+    let pins = locked.as_ref().map(lock::pins);
+    let found = charts::fetch(&delivery, &charts, pins.as_ref(), &reporter).await?;
+    if let Some(locked) = &locked {
+        lock::agree_on_charts(&delivery, locked, &found)?;
+    }
     reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
     let (prepared, archives) = blocking({
         let (delivery, platforms, reporter, scratch) = (delivery.clone(), platforms.clone(), reporter.clone(), folder_of(&path).to_owned());
@@ -102,12 +110,18 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     .await?;
 
     let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
-    let resolved = resolve::resolve(prepared.images.clone(), archives, &platforms, &registries, &reporter).await?;
+    let digests = locked.as_ref().map(crate::delivery::Lock::image_digests);
+    if let Some(locked) = &locked {
+        let named = resolve::names(&prepared.images, &archives);
+        lock::agree_on_images(&delivery, locked, named.iter())?;
+    }
+    let resolved = resolve::resolve(prepared.images.clone(), archives, &platforms, digests.as_ref(), &registries, &reporter).await?;
     let images = resolved.summary();
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
+    let is_locked = locked.is_some();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, locked.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -115,6 +129,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         path: (!dry_run).then(|| path.clone()),
         digest: Digest::of(layout.index_json()),
         size: layout.size(),
+        locked: is_locked,
         layers_size: layout.pending().map(|(_, size)| size).sum(),
         signed: signer.is_some() && !dry_run,
         platforms: platforms.iter().map(ToString::to_string).collect(),
