@@ -28,15 +28,12 @@ pub(super) struct ImagesArgs {
 
 impl ImagesArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = match self.archive {
-            Some(archive) => {
-                let archive = verify::open(&archive, &self.trust.resolve(), &*printer.reporter())?;
-                images::images_of_archive(&archive)
-            }
-            None => {
-                let (delivery, access) = (read_delivery(&self.file)?, self.cache.access(context));
-                super::block_on(images::images_of_delivery(&delivery, &access))?
-            }
+        let outcome = if let Some(archive) = self.archive {
+            let archive = verify::open(&archive, &self.trust.resolve(), &*printer.reporter())?;
+            images::images_of_archive(&archive)
+        } else {
+            let (delivery, access) = (read_delivery(&self.file)?, self.cache.access(context));
+            super::block_on(images::images_of_delivery(&delivery, &access))?
         };
         printer.outcome(self.format.format, &outcome, |o| {
             let mut out = String::new();

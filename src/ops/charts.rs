@@ -10,7 +10,7 @@ use crate::{
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
     registry::HostOptions,
-    source::{Cache, ChartLocation, ChartPin, Charts, ChartsOptions, ResolvedChart},
+    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, ResolvedChart},
 };
 
 /// What of this machine is needed to reach charts and images.
@@ -52,6 +52,11 @@ impl ChartAccess {
     }
 }
 
+/// The chart that `helm template` would find by these words, with what it needs. Whether it is complete, rendering tells.
+pub async fn locate(request: &ChartRequest, access: &ChartAccess) -> Result<ResolvedChart, Failure> {
+    access.charts(BTreeMap::new())?.locate(request).await.map_err(prepare::source_failure)
+}
+
 /// Gets the charts of all apps; all that fail are reported. With pins exactly those are taken.
 pub(super) async fn fetch(
     delivery: &Delivery,
@@ -59,6 +64,9 @@ pub(super) async fn fetch(
     pins: Option<&BTreeMap<String, ChartPin>>,
     reporter: &SharedReporter,
 ) -> Result<ChartSet, Failure> {
+    if delivery.spec.apps.iter().any(|app| matches!(&app.source, AppSource::Chart(source) if !matches!(source, ChartSource::Path(_)))) {
+        reporter.step("getting the charts");
+    }
     let mut tasks = JoinSet::new();
     for app in &delivery.spec.apps {
         let AppSource::Chart(source) = &app.source else { continue };

@@ -67,14 +67,13 @@ struct Outdated {
 }
 
 fn lines(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n  - {line}")).collect()
+    lines.iter().flat_map(|line| ["\n  - ", line]).collect()
 }
 
 /// Resolves everything anew and writes the lock.
 pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockOutcome, Failure> {
     let LockOptions { delivery, access, check } = options;
     let path = delivery.lock_path();
-    reporter.step("getting the charts");
     let sources = access.charts(charts::hosts(&delivery))?;
     let found = charts::fetch(&delivery, &sources, None, &reporter).await?;
     let prepared = prepare::prepare(&delivery, &found, &*reporter)?;
@@ -91,16 +90,16 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     // One that cannot be read any more is simply written anew.
     let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
     let changes = changes(old.as_ref(), &lock);
-    let changed = before.as_deref() != Some(text.as_str());
-    if check && changed {
+    let differs = before.as_deref() != Some(text.as_str());
+    if check && differs {
         return Err(
             Failure::new(Kind::Other, Outdated { path, changes }).hint("run `kubectl offline lock` without --check, look at what it changed, and commit it")
         );
     }
-    if changed {
+    if differs {
         io::write_atomic(&path, text.as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
     }
-    Ok(LockOutcome { path, changed, changes, charts: lock.charts.len(), images: lock.images.len() })
+    Ok(LockOutcome { path, changed: differs, changes, charts: lock.charts.len(), images: lock.images.len() })
 }
 
 /// The delivery's lock, where it has one; one that was made for other charts is an error.

@@ -16,5 +16,5 @@ pub mod status;
 pub mod template;
 pub mod verify;
 
-pub use charts::ChartAccess;
+pub use charts::{ChartAccess, locate};
 pub use inputs::{read_delivery, read_values};

@@ -110,7 +110,8 @@ impl Completion<'_> {
         let locked = if mode == Mode::Build { self.chart.dependency_lock()? } else { None };
         if let Some(lock) = locked {
             let v1 = self.chart.metadata().api_version == "v1";
-            if !lock.fits(&wanted) && !(v1 && lock.fits_as_helm2(&original)) {
+            let fits = lock.fits(&wanted) || (v1 && lock.fits_as_helm2(&original));
+            if !fits {
                 return Err(if v1 { DependencyProblem::OldLockOutOfSync } else { DependencyProblem::LockOutOfSync });
             }
             wanted = lock.dependencies;
@@ -131,14 +132,10 @@ impl Completion<'_> {
     fn spell_out(&self, dependency: &mut Dependency) -> Result<(), DependencyProblem> {
         if let Some(name) = dependency.repository.strip_prefix('@').or_else(|| dependency.repository.strip_prefix("alias:")) {
             let known = self.charts.helm.named(name);
-            let known = known.ok_or_else(|| self.failed(dependency, SourceError::NoRepository(dependency.repository.clone())))?;
+            let known = known.ok_or_else(|| failed(dependency, SourceError::NoRepository(dependency.repository.clone())))?;
             dependency.repository = known.url.clone();
         }
         Ok(())
-    }
-
-    fn failed(&self, dependency: &Dependency, source: SourceError) -> DependencyProblem {
-        DependencyProblem::Source { name: dependency.name.clone(), source }
     }
 
     async fn add(&mut self, wanted: &Dependency) -> Result<(), DependencyProblem> {
@@ -154,7 +151,7 @@ impl Completion<'_> {
         let download = self.download(wanted).await?;
         let found = Chart::from_tgz(&download.archive).map_err(|source| {
             let chart = format!("{} {} of {}", wanted.name, download.origin.version, download.origin.source);
-            self.failed(wanted, SourceError::Downloaded { chart, source })
+            failed(wanted, SourceError::Downloaded { chart, source })
         })?;
         self.put(&found, download.archive);
         let resolved = ResolvedDependency {
@@ -185,7 +182,7 @@ impl Completion<'_> {
             Some(repository) => self.charts.from_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), version, pin.as_ref()).await,
             None => self.charts.from_repository(&wanted.repository, &wanted.name, version, pin.as_ref()).await,
         };
-        found.map_err(|source| self.failed(wanted, source))
+        found.map_err(|source| failed(wanted, source))
     }
 
     /// Without a repository it lies in charts/, or nowhere.
@@ -203,7 +200,7 @@ impl Completion<'_> {
         if !folder.is_dir() {
             return Err(DependencyProblem::NoFolder(folder));
         }
-        let (_, found) = load(&folder).await.map_err(|source| self.failed(wanted, source))?;
+        let (_, found) = load(&folder).await.map_err(|source| failed(wanted, source))?;
         if !satisfies(&wanted.version, found.version()) {
             return Err(DependencyProblem::Version { name: wanted.name.clone(), found: found.version().to_owned(), wanted: wanted.version.clone() });
         }
@@ -228,6 +225,10 @@ impl Completion<'_> {
             self.tree.insert(path, archive);
         }
     }
+}
+
+fn failed(dependency: &Dependency, source: SourceError) -> DependencyProblem {
+    DependencyProblem::Source { name: dependency.name.clone(), source: Box::new(source) }
 }
 
 /// Whether a path is that of the packaged chart in charts/, in whatever version.

@@ -255,7 +255,7 @@ pub enum DependencyProblem {
         name: String,
         /// Why not.
         #[source]
-        source: SourceError,
+        source: Box<SourceError>,
     },
     /// The chart's own files.
     #[error(transparent)]

@@ -318,3 +318,90 @@ fn validators(headers: &HeaderMap) -> Validators {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        time::Instant,
+    };
+
+    use super::*;
+
+    /// A server that says something to each connection and then goes on saying it, slowly.
+    fn server(says: &'static [u8], drips: &'static [u8]) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap()).parse().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut request = [0; 4096];
+                    let _ = stream.read(&mut request);
+                    let _ = stream.write_all(says);
+                    while stream.write_all(drips).is_ok() {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    fn web() -> Web {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let ms = Duration::from_millis;
+        let timing = Timing { connect: ms(500), stall: ms(150), attempt: ms(400), pause: ms(1), pause_max: ms(5) };
+        Web::new(BTreeMap::new(), Vec::new(), timing)
+    }
+
+    #[tokio::test]
+    async fn slow_servers_are_given_up() {
+        let access = Access::default();
+        for (says, drips) in [
+            (b"".as_slice(), b"".as_slice()),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+        ] {
+            let (url, started) = (server(says, drips), Instant::now());
+            let error = web().get(Ask { url: &url, access: &access, max: 1 << 20, known: None }).await.unwrap_err();
+            assert!(matches!(*error.problem, FetchProblem::Stalled(_)), "{error}");
+            assert!(started.elapsed() < Duration::from_secs(5));
+        }
+    }
+
+    #[tokio::test]
+    async fn more_than_is_wanted_is_not_read() {
+        let access = Access::default();
+        for says in [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n"] {
+            let url = server(says, b"xxxxxxxxxxxxxxxx");
+            let error = web().get(Ask { url: &url, access: &access, max: 20, known: None }).await.unwrap_err();
+            assert!(matches!(*error.problem, FetchProblem::TooLarge(20)), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_says_so() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url: Url = format!("http://me:secret@127.0.0.1:{port}/x?token=1").parse().unwrap();
+        let error = web().get(Ask { url: &url, access: &Access::default(), max: 20, known: None }).await.unwrap_err().to_string();
+        assert!(error.contains("refused") && !error.contains("secret") && !error.contains("token"), "{error}");
+    }
+
+    #[test]
+    fn credentials_are_for_one_origin() {
+        let origin: Url = "https://charts.corp/stable".parse().unwrap();
+        let access = Access { origin: Some(origin), account: Some(("me".into(), "s3cret".into())), ..Access::default() };
+        for (url, covered) in [
+            ("https://charts.corp/web.tgz", true),
+            ("https://charts.corp:443/web.tgz", true),
+            ("https://charts.corp:8443/web.tgz", false),
+            ("http://charts.corp/web.tgz", false),
+            ("https://charts.corp.evil/web.tgz", false),
+            ("https://cdn.charts.corp/web.tgz", false),
+        ] {
+            assert_eq!(access.covers(&url.parse().unwrap()), covered, "{url}");
+        }
+        assert!(!format!("{access:?}").contains("s3cret"));
+    }
+}

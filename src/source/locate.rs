@@ -127,7 +127,7 @@ impl Charts {
         let version = request.version.as_deref().map(str::trim).filter(|version| !version.is_empty());
         let found = if let Some(repository) = &request.repo {
             let (url, access) = self.repository(repository)?;
-            self.from_url(&url, &request.over(access), name, version, None).await?
+            self.chart_in(&url, &request.over(access), name, version, None).await?
         } else if name.starts_with("oci://") {
             self.from_registry(name, version, None).await?
         } else if let Some(url) = Url::parse(name).ok().filter(Url::has_host) {
@@ -139,7 +139,7 @@ impl Charts {
             };
             let known = self.helm.named(repository).ok_or_else(|| SourceError::Locate(format!("repo {repository} not found")))?;
             let (url, access) = self.repository(&known.url)?;
-            self.from_url(&url, &request.over(access), chart, version, None).await?
+            self.chart_in(&url, &request.over(access), chart, version, None).await?
         };
         loaded(found).await
     }

@@ -99,10 +99,10 @@ impl Charts {
     /// A chart of a repository: a URL, or `@NAME` for one that was added to helm.
     pub async fn from_repository(&self, repository: &str, name: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
         let (url, access) = self.repository(repository)?;
-        self.from_url(&url, &access, name, version, pin).await
+        self.chart_in(&url, &access, name, version, pin).await
     }
 
-    pub(super) async fn from_url(&self, url: &Url, access: &Access, name: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
+    pub(super) async fn chart_in(&self, url: &Url, access: &Access, name: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
         let source = shown(url).trim_end_matches('/').to_owned();
         if let Some(pin) = pin
             && let Some(archive) = self.kept(&pin.digest)

@@ -66,7 +66,7 @@ fn each_mistake_is_found_at_its_place() {
         ("{path: charts/web}", "{repo: 'https://me:secret@charts.example', name: web}", &[(14, 19, "holds a user or a password")]),
         ("{path: charts/web}", "{repo: 'oci://charts.example', name: web}", &[(14, 19, "is no chart repository")]),
         ("{path: charts/web}", "{oci: charts/web}", &[(14, 18, "names no registry")]),
-        ("{path: charts/web}", "{oci: 'r.example/web:1', version: '1'}", &[(14, 45, "`version` has no meaning")]),
+        ("{path: charts/web}", "{oci: 'r.example/web:1', version: '1'}", &[(14, 46, "`version` has no meaning")]),
         ("{path: charts/web}", "{path: charts/web, version: '1'}", &[(14, 40, "`version` has no meaning")]),
         ("{path: charts/web}", "{path: charts/web, name: web}", &[(14, 37, "there is no `repo`")]),
         ("{path: charts/web}", "{path: charts/web, oci: r.example/web}", &[(14, 36, "both `path` and `oci`")]),

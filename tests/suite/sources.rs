@@ -1,6 +1,7 @@
 //! Charts from repositories and registries on loopback, with helm as the one who makes them.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -21,6 +22,7 @@ use offline::{
         read_delivery,
     },
     progress::Silent,
+    source::ChartRequest,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -73,11 +75,11 @@ impl Desk {
     fn deliver(&self, charts: &[&str], sources: &str) {
         let mut text = "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n".to_owned();
         if !sources.is_empty() {
-            text.push_str(&format!("  sources: {sources}\n"));
+            writeln!(text, "  sources: {sources}").unwrap();
         }
         text.push_str("  apps:\n");
         for (i, chart) in charts.iter().enumerate() {
-            text.push_str(&format!("  - {{name: web{i}, chart: {chart}}}\n"));
+            writeln!(text, "  - {{name: web{i}, chart: {chart}}}").unwrap();
         }
         fs::write(self.path("delivery.yaml"), text).unwrap();
     }
@@ -528,4 +530,76 @@ fn a_lock_of_another_delivery_is_refused() {
     desk.refused(2).says("delivery.lock:5:").says("has no key `digets` (did you mean `digest`?)");
     fs::write(desk.path("delivery.lock"), "<<<<<<< HEAD\n").unwrap();
     desk.refused(2).says("delivery.lock:1:1:");
+}
+
+/// What `template` is told, and what real helm finds by the same words.
+#[test]
+fn charts_are_located_as_helm_locates_them() {
+    let desk = Desk::new();
+    for version in ["1.0.0", "1.2.0", "2.0.0-rc.1"] {
+        desk.publish("web", version);
+    }
+    let site = Site::with(desk.path("repo"), closed);
+    desk.helm(&["repo", "add", "corp", &site.url, "--username", USER, "--password", PASSWORD]);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let locate = |request: ChartRequest| runtime.block_on(offline::ops::locate(&request, &desk.access()));
+    let url = format!("{}/web-1.0.0.tgz", site.url);
+    let named = |chart: &str, version: Option<&str>| ChartRequest { chart: chart.into(), version: version.map(Into::into), ..ChartRequest::default() };
+    let by_repo = |version: Option<&str>, password: &str| ChartRequest {
+        repo: Some(site.url.clone()),
+        username: Some(USER.into()),
+        password: Some(password.into()),
+        ..named("web", version)
+    };
+    for (request, version) in [
+        (named("corp/web", None), "1.2.0"),
+        (named("corp/web", Some("~1.0")), "1.0.0"),
+        (named(&url, None), "1.0.0"),
+        (by_repo(Some(">=2-0"), PASSWORD), "2.0.0-rc.1"),
+    ] {
+        let mut args = vec!["show".to_owned(), "chart".into(), request.chart.clone()];
+        args.extend(request.version.iter().flat_map(|version| ["--version".to_owned(), version.clone()]));
+        args.extend(request.repo.iter().flat_map(|repo| ["--repo".to_owned(), repo.clone()]));
+        if request.repo.is_some() || request.chart == url {
+            args.extend(["--username", USER, "--password", PASSWORD].map(str::to_owned));
+        }
+        let request = if request.chart == url { ChartRequest { username: Some(USER.into()), password: Some(PASSWORD.into()), ..request } } else { request };
+        let found = locate(request.clone()).unwrap_or_else(|failure| panic!("{request:?}: {failure}"));
+        assert_eq!(found.chart.version(), version);
+        let helm = desk.helm(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(helm.contains(&format!("version: {version}\n")), "{args:?}: {helm}");
+    }
+    for (request, want) in [
+        (named("./none", None), "path \"./none\" not found"),
+        (named("none/web", None), "repo none not found"),
+        (named("web", None), "non-absolute URLs should be in form of repo_name/path_to_chart, got: web"),
+        (by_repo(None, "wrong"), "wrong password or no rights"),
+    ] {
+        let failure = locate(request).unwrap_err();
+        assert!(failure.to_string().contains(want), "{failure}");
+    }
+    // --dependency-update takes the newest, whatever the lock and charts/ say, and leaves the folder alone.
+    desk.chart("app", "app", "0.1.0", "dependencies:\n- {name: web, version: ^1, repository: '@corp'}\n");
+    fs::create_dir_all(desk.path("app/charts")).unwrap();
+    fs::copy(desk.path("repo/web-1.0.0.tgz"), desk.path("app/charts/web-1.0.0.tgz")).unwrap();
+    let path = desk.path("app").display().to_string();
+    let kept = locate(named(&path, None)).unwrap();
+    let updated = locate(ChartRequest { dependency_update: true, ..named(&path, None) }).unwrap();
+    let versions = |found: &offline::source::ResolvedChart| found.chart.subcharts().iter().map(|chart| chart.version().to_owned()).collect::<Vec<_>>();
+    assert_eq!((versions(&kept), versions(&updated)), (vec!["1.0.0".to_owned()], vec!["1.2.0".to_owned()]));
+    assert_eq!(fs::read_dir(desk.path("app/charts")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_repository_of_an_unknown_authority_needs_its_certificate() {
+    let (desk, registry) = (Desk::new(), Registry::start(Setup { auth: false, tls: true }));
+    // The registry's own TLS answers; what matters is whether the connection is trusted.
+    let chart = format!("{{repo: 'https://{}/charts', name: web}}", registry.host);
+    desk.deliver(&[&chart], "");
+    desk.refused(4).says("certificate").says("caFile");
+    desk.deliver(&[&chart], &format!("{{'{}': {{caFile: {}}}}}", registry.host, registry.ca_file().display()));
+    desk.refused(4).says("the server does not have it");
+    desk.deliver(&[&chart], &format!("{{'{}': {{caFile: delivery.yaml}}}}", registry.host));
+    desk.refused(4).says("holds no PEM certificate");
 }

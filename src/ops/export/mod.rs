@@ -91,7 +91,6 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let delivery = Arc::new(delivery);
 
-    reporter.step("getting the charts");
     let charts = access.charts(charts::hosts(&delivery))?;
     let locked = lock::read(&delivery)?;
     let pins = locked.as_ref().map(lock::pins);
