@@ -27,9 +27,9 @@ const HEAD: &str = "# Written by `kubectl offline lock`; belongs into version co
 #[schemars(title = "Delivery lock")]
 pub struct Lock {
     /// Version of this format.
-    pub api_version: LockVersion,
+    api_version: LockVersion,
     /// Kind of this document.
-    pub kind: LockKind,
+    kind: LockKind,
     /// Charts by app, sorted by app.
     #[serde(default)]
     pub charts: Vec<LockedChart>,
@@ -38,18 +38,14 @@ pub struct Lock {
     pub images: Vec<LockedImage>,
 }
 
-/// Versions of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum LockVersion {
-    /// The only one.
+enum LockVersion {
     #[serde(rename = "offline/v1")]
     V1,
 }
 
-/// Kinds of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum LockKind {
-    /// The only one.
+enum LockKind {
     Lock,
 }
 

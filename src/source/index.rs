@@ -99,10 +99,9 @@ fn from_json(text: &str, name: &str) -> Result<Option<Value>, IndexError> {
 }
 
 fn from_yaml(text: &str, name: &str) -> Result<Option<Value>, IndexError> {
-    if let Some(cut) = cut(text, name) {
-        if !cut.api_version {
-            return Err(IndexError::NoApiVersion);
-        }
+    if let Some(cut) = cut(text, name)
+        && cut.api_version
+    {
         let Some(part) = cut.part else { return Ok(None) };
         // An alias to an anchor elsewhere, for example, needs the whole.
         if let Ok(value) = goyaml::parse(part) {
@@ -135,12 +134,15 @@ struct Cut<'t> {
 /// columns in, their lists at the same column.
 fn cut<'t>(text: &'t str, name: &str) -> Option<Cut<'t>> {
     let mut found = Cut { api_version: false, part: None };
-    let (mut in_entries, mut begun, mut at) = (false, None, 0);
+    let (mut in_entries, mut in_chart, mut begun, mut at) = (false, false, None, 0);
     for line in text.split_inclusive('\n') {
         let start = at;
         at += line.len();
         let indent = line.len() - line.trim_start_matches(' ').len();
         let rest = line[indent..].trim_end();
+        if indent > 2 && in_entries && !in_chart && !rest.is_empty() && !rest.starts_with('#') {
+            return None;
+        }
         if rest.is_empty() || indent > 2 || (rest.starts_with('#') && begun.is_none()) {
             continue;
         }
@@ -156,6 +158,7 @@ fn cut<'t>(text: &'t str, name: &str) -> Option<Cut<'t>> {
         }
         if indent == 2 && in_entries {
             let key = rest.strip_suffix(':').map(|key| key.trim_matches(['"', '\'']))?;
+            in_chart = true;
             if key == name {
                 if found.part.is_some() {
                     return None;
@@ -164,7 +167,7 @@ fn cut<'t>(text: &'t str, name: &str) -> Option<Cut<'t>> {
             }
         } else if indent == 0 && !item && rest != "---" {
             let (key, value) = rest.split_once(':')?;
-            in_entries = key == "entries";
+            (in_entries, in_chart) = (key == "entries", false);
             if in_entries && !value.trim().is_empty() && value.trim() != "{}" {
                 return None;
             }
@@ -281,7 +284,8 @@ generated: "2026-01-01T00:00:00Z"
             writeln!(text, "{:1$}{2}", "", indent * 2, line.trim_start()).unwrap();
             text
         });
-        assert!(cut(&other, "web").is_none_or(|cut| cut.part.is_none()));
+        assert!(cut(&other, "web").is_none(), "laid out otherwise");
+        assert_eq!(listed(&other, "web-other"), ["0.1.0"]);
     }
 
     #[test]
@@ -310,6 +314,23 @@ generated: "2026-01-01T00:00:00Z"
         assert_eq!(listed(wide, "web"), ["1.0.0"]);
         let anchors = "apiVersion: v1\nx: &u [a.tgz]\nentries:\n  web:\n  - name: web\n    version: 1.0.0\n    urls: *u\n";
         assert_eq!(versions(anchors.as_bytes(), "web").unwrap().unwrap()[0].urls, ["a.tgz"]);
+    }
+
+    #[test]
+    fn the_largest_public_index_is_read_at_once() {
+        let mut index = "apiVersion: v1\nentries:\n".to_owned();
+        for chart in 0..300 {
+            writeln!(index, "  chart{chart}:").unwrap();
+            for version in 0..200 {
+                writeln!(index, "  - name: chart{chart}\n    version: 1.{version}.0\n    description: {}\n    urls:\n    - a.tgz", "x".repeat(350)).unwrap();
+            }
+        }
+        assert!(index.len() > 24 << 20, "{}", index.len());
+        let started = std::time::Instant::now();
+        assert_eq!(listed(&index, "chart299")[0], "1.199.0");
+        let took = started.elapsed();
+        println!("{} bytes in {took:?}", index.len());
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}");
     }
 
     #[test]
