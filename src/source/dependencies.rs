@@ -89,9 +89,10 @@ async fn load(folder: &Path) -> Result<(FileTree, Chart), SourceError> {
     read.await.expect("reading a chart does not panic")
 }
 
-/// Whether a chart that satisfies is in charts/.
+/// Whether a chart that satisfies is in charts/. One that can come from nowhere else is taken as it is: `helm template` does so too.
 fn is_vendored(chart: &Chart, wanted: &Dependency) -> bool {
-    chart.subcharts().iter().any(|there| there.name() == wanted.name && satisfies(&wanted.version, there.version()))
+    let fits = |version: &str| wanted.repository.is_empty() || satisfies(&wanted.version, version);
+    chart.subcharts().iter().any(|there| there.name() == wanted.name && fits(there.version()))
 }
 
 fn satisfies(constraint: &str, version: &str) -> bool {

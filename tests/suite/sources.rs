@@ -449,6 +449,17 @@ fn dependencies_by_helms_names_and_from_registries() {
 }
 
 #[test]
+fn a_chart_that_can_only_be_in_charts_is_taken_as_it_is() {
+    let desk = Desk::new();
+    desk.chart("app", "app", "0.1.0", "dependencies:\n- {name: sub, version: ^9}\n");
+    desk.chart("app/charts/sub", "sub", "0.3.0", "");
+    desk.deliver(&["{path: app}"], "");
+    assert!(desk.export()["source"]["origin"].is_null());
+    fs::remove_dir_all(desk.path("app/charts")).unwrap();
+    desk.refused(4).says("directory charts/sub not found");
+}
+
+#[test]
 fn a_packaged_chart_must_be_whole() {
     let desk = Desk::new();
     desk.chart(
