@@ -17,6 +17,8 @@ pub struct Context {
     helm: HelmVariables,
     /// Context that helm was told by `--kube-context`; helm passes it on only so.
     pub helm_context: Option<String>,
+    /// Namespace of releases where no flag says one, from `HELM_NAMESPACE`.
+    pub helm_namespace: Option<String>,
     /// Password of a private key, from `COSIGN_PASSWORD` as cosign reads it. Never printed.
     key_password: Option<Password>,
     /// Proxy settings as other programs read them.
@@ -73,6 +75,7 @@ impl Context {
             },
             kubeconfig: env::var_os("KUBECONFIG").filter(|k| !k.is_empty()),
             helm_context: text("HELM_KUBECONTEXT"),
+            helm_namespace: text("HELM_NAMESPACE"),
             key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),

@@ -20,7 +20,7 @@ pub use message::{
 };
 
 /// Version of this protocol. Both ends come from one build, so they only check that it is the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Port on which an agent serves blobs to the agents of other nodes, in its pod's own network.
 pub const PEER_PORT: u16 = 8123;
@@ -34,6 +34,8 @@ pub mod env {
     pub const SOCKET: &str = "OFFLINE_SOCKET";
     /// Name of the agent's own pod.
     pub const POD_NAME: &str = "OFFLINE_POD_NAME";
+    /// Address of the agent's own pod.
+    pub const POD_IP: &str = "OFFLINE_POD_IP";
     /// What other agents must say to be served.
     pub const TOKEN: &str = "OFFLINE_TOKEN";
     /// After so many seconds an agent that nobody stopped ends by itself.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Hello {
     /// [`PROTOCOL`](crate::PROTOCOL) of the agent.
     pub protocol: u32,
+    /// Address of its pod; none if the pod was not told.
+    pub address: Option<String>,
 }
 
 /// A blob by name.

@@ -6,6 +6,9 @@ pub const DEFAULT_KUBE_VERSION: &str = "v1.37.0";
 /// The version templates see as `.Capabilities.HelmVersion.Version`.
 pub const HELM_VERSION: &str = "v3.22.0";
 
+/// The same of Helm 4.3.
+pub const HELM4_VERSION: &str = "v4.3";
+
 /// API versions that Helm v3.22 assumes without a cluster, in its order: client-go's scheme, then apiextensions.
 pub const DEFAULT_API_VERSIONS: [&str; 57] = [
     "v1",
@@ -67,26 +70,67 @@ pub const DEFAULT_API_VERSIONS: [&str; 57] = [
     "apiextensions.k8s.io/v1",
 ];
 
-/// A Kubernetes version as `--kube-version` takes it (`version.ParseGeneric`): two or three numbers, anything after them dropped.
-pub fn parse_kube_version(text: &str) -> Option<String> {
-    let body = text.trim().strip_prefix('v').unwrap_or(text.trim());
-    let end = body.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(body.len());
-    let numbers: Vec<u64> = body[..end].split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
-    match numbers[..] {
-        [major, minor] => Some(format!("v{major}.{minor}.0")),
-        [major, minor, patch] => Some(format!("v{major}.{minor}.{patch}")),
-        _ => None,
+/// A Kubernetes version as `--kube-version` takes it (apimachinery, util/version, `ParseGeneric`): two or more numbers, anything after
+/// them dropped. Else what is wrong, in its words.
+pub fn parse_kube_version(text: &str) -> Result<Vec<u64>, String> {
+    // Numbers joined by single dots; what follows is another matter.
+    let body = text.trim_start();
+    let body = body.strip_prefix('v').unwrap_or(body);
+    let mut components = Vec::new();
+    let mut rest = body;
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        if digits == 0 {
+            break;
+        }
+        components.push(&rest[..digits]);
+        match rest[digits..].strip_prefix('.') {
+            Some(after) => rest = after,
+            None => break,
+        }
     }
+    match components.as_slice() {
+        [] => return Err(format!("could not parse {text:?} as version")),
+        [_] => return Err(format!("illegal version string {text:?}")),
+        [first, ..] if first.starts_with('0') && *first != "0" => {
+            return Err(format!("illegal zero-prefixed version component {first:?} in {text:?}"));
+        }
+        _ => {}
+    }
+    let number = |component: &&str| {
+        component.parse().map_err(|_| {
+            format!("illegal non-numeric version component {component:?} in {text:?}: strconv.ParseUint: parsing {component:?}: value out of range")
+        })
+    };
+    components.iter().map(number).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Recorded: `helm template --kube-version`.
     #[test]
     fn kube_versions_lose_their_suffix() {
-        for (text, want) in [("1.29", Some("v1.29.0")), ("v1.20.3-gke.1", Some("v1.20.3")), ("1.2.3+k3s1", Some("v1.2.3")), ("x", None), ("1", None)] {
-            assert_eq!(parse_kube_version(text).as_deref(), want, "{text}");
+        let good: [(&str, &[u64]); 8] = [
+            ("1.29", &[1, 29]),
+            ("v1.20.3-gke.1", &[1, 20, 3]),
+            ("1.2.3+k3s1", &[1, 2, 3]),
+            ("v1.2.3.4", &[1, 2, 3, 4]),
+            ("1.02", &[1, 2]),
+            ("1.2.", &[1, 2]),
+            (" 1.2", &[1, 2]),
+            ("1.2 x", &[1, 2]),
+        ];
+        for (text, want) in good {
+            assert_eq!(parse_kube_version(text).unwrap(), want, "{text}");
+        }
+        for (text, want) in [
+            ("x", "could not parse \"x\" as version"),
+            ("1", "illegal version string \"1\""),
+            ("01.2", "illegal zero-prefixed version component \"01\" in \"01.2\""),
+        ] {
+            assert_eq!(parse_kube_version(text).unwrap_err(), want);
         }
     }
 }

@@ -1,22 +1,30 @@
 //! Which subcharts take part, under which names, and what values they lend: Helm's pkg/chartutil/dependencies.go.
 //!
 //! Helm works on pointers: two aliases of one chart share its subcharts and its list of dependencies, and what is done through one
-//! alias shows through the other (fixed in Helm 4). To give what Helm gives, charts and dependencies are indices into two lists here.
+//! alias shows through the other. Helm 4 copies one level further. To give what either gives, charts, what Chart.yaml says of them and
+//! dependencies are indices into three lists here.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, Dependency, Metadata, semver,
-    values::coalesce::{Layer, TypeMismatch, coalesce, merge_tables},
+    Chart, Dependency, Metadata,
+    engine::Dialect,
+    log::{Log, go_quoted, go_text},
+    semver,
+    values::{
+        DocumentError,
+        coalesce::{Layer, Node as Entry, Table, TypeMismatch, coalesce, merge_tables},
+        parse_documents,
+    },
 };
 
 /// Charts beyond this are refused; aliases multiply.
 const MAX_CHARTS: usize = 10_000;
 
 /// Why dependencies do not work out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum DependencyError {
     /// Charts are named that are not there.
     #[error("An error occurred while checking for chart dependencies. You may need to run `helm dependency build` to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}", .0.join(", "))]
@@ -24,6 +32,9 @@ pub enum DependencyError {
     /// Values of a subchart are no map.
     #[error(transparent)]
     Mismatch(#[from] TypeMismatch),
+    /// A values.yaml of several documents has one that is none.
+    #[error("cannot load values.yaml: {0}")]
+    Values(DocumentError),
     /// Aliases of aliases.
     #[error("more than {MAX_CHARTS} charts after aliases")]
     TooMany,
@@ -33,20 +44,31 @@ pub enum DependencyError {
 #[derive(Debug, Clone)]
 pub(super) struct Active<'a> {
     pub(super) source: &'a Chart,
-    pub(super) name: String,
     pub(super) values: Map<String, Value>,
     pub(super) children: Vec<usize>,
-    pub(super) parent: Option<usize>,
+    parent: Option<usize>,
+    /// Into [`Graph::about`].
+    about: usize,
+}
+
+/// What Chart.yaml says of a chart, as far as it is changed.
+#[derive(Debug, Clone)]
+struct About {
+    /// The name, or alias.
+    name: String,
     /// Into [`Graph::requirements`]; none if Chart.yaml names no dependencies.
     needs: Option<Vec<usize>>,
 }
 
 /// The charts of a rendering; the root is the first.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Graph<'a> {
     pub(super) charts: Vec<Active<'a>>,
+    about: Vec<About>,
     requirements: Vec<Dependency>,
-    pub(super) warnings: Vec<String>,
+    /// Requirements whose imports are done.
+    imported: BTreeSet<usize>,
+    log: &'a mut Log,
 }
 
 /// A chart of a graph, for coalescing.
@@ -58,7 +80,7 @@ struct Node<'g, 'a> {
 
 impl Layer for Node<'_, '_> {
     fn name(&self) -> &str {
-        &self.graph.charts[self.index].name
+        self.graph.name(self.index)
     }
 
     fn values(&self) -> &Map<String, Value> {
@@ -72,7 +94,7 @@ impl Layer for Node<'_, '_> {
 
 impl<'a> Graph<'a> {
     /// Takes charts up, turns off what is off, and imports values (`ProcessDependenciesWithMerge`).
-    pub(super) fn process(chart: &'a Chart, values: &Map<String, Value>) -> Result<Self, DependencyError> {
+    pub(super) fn process(chart: &'a Chart, values: &Map<String, Value>, log: &'a mut Log) -> Result<Self, DependencyError> {
         let missing: Vec<String> = chart
             .metadata
             .dependencies
@@ -83,7 +105,7 @@ impl<'a> Graph<'a> {
         if !missing.is_empty() {
             return Err(DependencyError::Missing(missing));
         }
-        let mut graph = Graph { charts: Vec::new(), requirements: Vec::new(), warnings: Vec::new() };
+        let mut graph = Graph { charts: Vec::new(), about: Vec::new(), requirements: Vec::new(), imported: BTreeSet::new(), log };
         graph.take_up(chart, None)?;
         graph.enable(0, values, "")?;
         graph.import(0)?;
@@ -91,18 +113,42 @@ impl<'a> Graph<'a> {
     }
 
     fn take_up(&mut self, chart: &'a Chart, parent: Option<usize>) -> Result<usize, DependencyError> {
-        let index =
-            self.push(Active { source: chart, name: chart.name().to_owned(), values: chart.values.clone(), children: Vec::new(), parent, needs: None })?;
-        if !chart.metadata.dependencies.is_empty() {
-            let first = self.requirements.len();
-            self.requirements.extend(chart.metadata.dependencies.iter().cloned());
-            self.charts[index].needs = Some((first..self.requirements.len()).collect());
-        }
+        let first = self.requirements.len();
+        self.requirements.extend(chart.metadata.dependencies.iter().cloned());
+        let needs = (!chart.metadata.dependencies.is_empty()).then(|| (first..self.requirements.len()).collect());
+        let about = self.add_about(About { name: chart.name().to_owned(), needs });
+        let index = self.push(Active { source: chart, values: self.own_values(chart)?, children: Vec::new(), parent, about })?;
         for subchart in &chart.subcharts {
             let child = self.take_up(subchart, Some(index))?;
             self.charts[index].children.push(child);
         }
         Ok(index)
+    }
+
+    /// A chart's defaults: Helm 4 takes all documents of values.yaml, Helm 3 the first.
+    fn own_values(&self, chart: &Chart) -> Result<Map<String, Value>, DependencyError> {
+        let file = chart.raw.iter().find(|file| file.name == "values.yaml");
+        match (self.log.dialect(), file) {
+            (Dialect::Helm4, Some(file)) => {
+                let text = String::from_utf8_lossy(&file.data);
+                if text.contains("\n---") { parse_documents(&text).map_err(DependencyError::Values) } else { Ok(chart.values.clone()) }
+            }
+            _ => Ok(chart.values.clone()),
+        }
+    }
+
+    fn add_about(&mut self, about: About) -> usize {
+        self.about.push(about);
+        self.about.len() - 1
+    }
+
+    /// A chart's name, or alias.
+    pub(super) fn name(&self, index: usize) -> &str {
+        &self.about[self.charts[index].about].name
+    }
+
+    fn needs(&self, index: usize) -> Option<Vec<usize>> {
+        self.about[self.charts[index].about].needs.clone()
     }
 
     fn push(&mut self, chart: Active<'a>) -> Result<usize, DependencyError> {
@@ -114,10 +160,10 @@ impl<'a> Graph<'a> {
     }
 
     /// Values over a chart of the graph.
-    pub(super) fn coalesce(&mut self, index: usize, values: Map<String, Value>, merge: bool) -> Result<Map<String, Value>, TypeMismatch> {
-        let mut warnings = Vec::new();
-        let result = coalesce(&self.node(index), values, merge, &mut warnings);
-        self.warnings.append(&mut warnings);
+    pub(super) fn coalesce(&mut self, index: usize, values: &Map<String, Value>, merge: bool) -> Result<Map<String, Value>, TypeMismatch> {
+        let mut log = std::mem::take(&mut *self.log);
+        let result = coalesce(&self.node(index), values, merge, &mut log);
+        *self.log = log;
         result
     }
 
@@ -126,33 +172,29 @@ impl<'a> Graph<'a> {
     }
 
     fn fits(&self, child: usize, need: &Dependency) -> bool {
-        let child = &self.charts[child];
-        child.name == need.name && semver::is_compatible(&need.version, &child.source.metadata.version)
+        self.name(child) == need.name && semver::is_compatible(&need.version, &self.charts[child].source.metadata.version)
     }
 
     fn enable(&mut self, index: usize, values: &Map<String, Value>, path: &str) -> Result<(), DependencyError> {
-        let Some(needs) = self.charts[index].needs.clone() else { return Ok(()) };
+        let Some(needs) = self.needs(index) else { return Ok(()) };
         self.alias(index, &needs)?;
-        let values = self.coalesce_quietly(index, values)?;
+        let values = self.coalesce(index, values, false)?;
         for need in &needs {
             self.requirements[*need].enabled = true;
         }
         self.by_tags(&needs, &values);
         self.by_conditions(&needs, &values, path);
         let off: BTreeSet<String> = needs.iter().map(|need| &self.requirements[*need]).filter(|need| !need.enabled).map(|need| need.name.clone()).collect();
-        let children: Vec<usize> = self.charts[index].children.iter().copied().filter(|child| !off.contains(&self.charts[*child].name)).collect();
+        let children: Vec<usize> = self.charts[index].children.iter().copied().filter(|child| !off.contains(self.name(*child))).collect();
         let needs: Vec<usize> = needs.into_iter().filter(|need| !off.contains(&self.requirements[*need].name)).collect();
         for child in &children {
-            let path = format!("{path}{}.", self.charts[*child].name);
+            let path = format!("{path}{}.", self.name(*child));
             self.enable(*child, &values, &path)?;
         }
-        self.charts[index].needs = (!needs.is_empty()).then_some(needs);
+        let about = self.charts[index].about;
+        self.about[about].needs = (!needs.is_empty()).then_some(needs);
         self.adopt(index, children);
         Ok(())
-    }
-
-    fn coalesce_quietly(&mut self, index: usize, values: &Map<String, Value>) -> Result<Map<String, Value>, TypeMismatch> {
-        self.coalesce(index, values.clone(), false)
     }
 
     /// Puts the charts that are named, under their aliases, after those that are not.
@@ -162,13 +204,7 @@ impl<'a> Graph<'a> {
         for need in needs {
             let need_of = self.requirements[*need].clone();
             if let Some(found) = before.iter().copied().find(|child| self.fits(*child, &need_of)) {
-                // A shallow copy: children and needs are shared with the original.
-                let mut copy = self.charts[found].clone();
-                if !need_of.alias.is_empty() {
-                    copy.name.clone_from(&need_of.alias);
-                }
-                let copy = self.push(copy)?;
-                children.push(copy);
+                children.push(self.copy(found, &need_of.alias)?);
             }
             if !need_of.alias.is_empty() {
                 self.requirements[*need].name = need_of.alias;
@@ -176,6 +212,35 @@ impl<'a> Graph<'a> {
         }
         self.adopt(index, children);
         Ok(())
+    }
+
+    /// `getAliasDependency`. In Helm 3 the copy shares children and dependencies with the original; in Helm 4 it has its own, but
+    /// its children share what Chart.yaml says of them, and their own children, with the original's.
+    fn copy(&mut self, found: usize, alias: &str) -> Result<usize, DependencyError> {
+        let mut copy = self.charts[found].clone();
+        let mut about = self.about[copy.about].clone();
+        if !alias.is_empty() {
+            alias.clone_into(&mut about.name);
+        }
+        if self.log.dialect() == Dialect::Helm3 {
+            copy.about = self.add_about(about);
+            return self.push(copy);
+        }
+        about.needs = about.needs.map(|needs| {
+            let first = self.requirements.len();
+            let own: Vec<Dependency> = needs.iter().map(|need| self.requirements[*need].clone()).collect();
+            self.requirements.extend(own);
+            (first..self.requirements.len()).collect()
+        });
+        copy.about = self.add_about(about);
+        let below = std::mem::take(&mut copy.children);
+        let copy = self.push(copy)?;
+        for child in below {
+            let child = self.charts[child].clone();
+            let child = self.push(Active { parent: Some(copy), ..child })?;
+            self.charts[copy].children.push(child);
+        }
+        Ok(copy)
     }
 
     fn adopt(&mut self, index: usize, children: Vec<usize>) {
@@ -196,7 +261,13 @@ impl<'a> Graph<'a> {
                         on |= *truth;
                         off |= !truth;
                     }
-                    Some(_) => self.warnings.push(format!("Warning: Tag '{tag}' for chart {} returned non-bool value", need.name)),
+                    Some(_) => self.log.either(
+                        "dependencies.go:95",
+                        &format!("Warning: Tag '{tag}' for chart {} returned non-bool value", need.name),
+                        "WARN",
+                        "returned non-bool value",
+                        &[("tag", tag), ("chart", &need.name)],
+                    ),
                     None => {}
                 }
             }
@@ -213,7 +284,13 @@ impl<'a> Graph<'a> {
                         need.enabled = *truth;
                         break;
                     }
-                    Some(_) => self.warnings.push(format!("Warning: Condition path '{condition}' for chart {} returned non-bool value", need.name)),
+                    Some(_) => self.log.either(
+                        "dependencies.go:64",
+                        &format!("Warning: Condition path '{condition}' for chart {} returned non-bool value", need.name),
+                        "WARN",
+                        "returned non-bool value",
+                        &[("path", condition), ("chart", &need.name)],
+                    ),
                     None => {}
                 }
             }
@@ -224,59 +301,78 @@ impl<'a> Graph<'a> {
         for child in self.charts[index].children.clone() {
             self.import(child)?;
         }
-        let Some(needs) = self.charts[index].needs.clone() else { return Ok(()) };
-        let values = self.coalesce(index, Map::new(), true)?;
-        let mut imported = Map::new();
+        let Some(needs) = self.needs(index) else { return Ok(()) };
+        let values = Table::of(&self.coalesce(index, &Map::new(), true)?);
+        let imported = Table::default();
         for need in needs {
-            imported = self.import_from(need, &values, imported);
+            self.import_from(need, &values, &imported);
         }
-        self.charts[index].values = merge_tables(values, imported, &mut self.warnings);
+        // What was imported is part of the values still, and merging may have changed it there: that is copied (`deepCopyMap`).
+        let own = Table::of(&values.plain());
+        merge_tables(&own, &imported, self.log);
+        self.charts[index].values = own.plain();
         Ok(())
     }
 
-    fn import_from(&mut self, need: usize, values: &Map<String, Value>, mut imported: Map<String, Value>) -> Map<String, Value> {
+    fn import_from(&mut self, need: usize, values: &Table, imported: &Table) {
         let name = self.requirements[need].name.clone();
         let mut resolved = Vec::new();
-        for import in std::mem::take(&mut self.requirements[need].import_values) {
+        let imports = std::mem::take(&mut self.requirements[need].import_values);
+        if !self.imported.insert(need) {
+            // What Helm puts in their place is of a type that it does not take a second time, through another alias.
+            return;
+        }
+        for import in imports {
             let (child, parent, named) = match &import {
                 Value::String(export) => (format!("exports.{export}"), ".".to_owned(), false),
-                Value::Object(map) => (go_text(map.get("child")), go_text(map.get("parent")), true),
+                Value::Object(map) => {
+                    let text = |key| go_text(map.get(key).unwrap_or(&Value::Null));
+                    (text("child"), text("parent"), true)
+                }
                 _ => continue,
             };
             resolved.push(serde_json::json!({"child": child, "parent": parent}));
-            let path = format!("{name}.{child}");
-            if let Some(found) = table(values, &path) {
-                imported = merge_tables(imported, nest(&parent, found.clone()), &mut self.warnings);
-            } else {
-                let missing = path.rsplit('.').next().unwrap_or(&path);
-                let from = if named { format!(" from chart {name}") } else { String::new() };
-                self.warnings.push(format!("Warning: ImportValues missing table{from}: {missing:?} is not a table"));
+            match shared_table(values, &format!("{name}.{child}")) {
+                Ok(found) => merge_tables(imported, &nest(&parent, found), self.log),
+                Err(missing) => self.missing_table(named.then_some(&name), &missing),
             }
         }
         self.requirements[need].import_values = resolved;
-        imported
+    }
+
+    fn missing_table(&mut self, chart: Option<&String>, missing: &str) {
+        let error = format!("{} is not a table", go_quoted(missing));
+        match chart {
+            Some(chart) => self.log.either(
+                "dependencies.go:270",
+                &format!("Warning: ImportValues missing table from chart {chart}: {error}"),
+                "WARN",
+                "ImportValues missing table from chart",
+                &[("chart", chart), ("error", &error)],
+            ),
+            None => self.log.either(
+                "dependencies.go:287",
+                &format!("Warning: ImportValues missing table: {error}"),
+                "WARN",
+                "ImportValues missing table",
+                &[("error", &error)],
+            ),
+        }
     }
 
     /// A chart's Chart.yaml as it is after all this.
     pub(super) fn metadata(&self, index: usize) -> Metadata {
         let chart = &self.charts[index];
-        let needs = chart.needs.iter().flatten().map(|need| self.requirements[*need].clone());
-        Metadata { name: chart.name.clone(), dependencies: needs.collect(), ..chart.source.metadata.clone() }
+        let about = &self.about[chart.about];
+        let needs = about.needs.iter().flatten().map(|need| self.requirements[*need].clone());
+        Metadata { name: about.name.clone(), dependencies: needs.collect(), ..chart.source.metadata.clone() }
     }
 
     /// `ChartFullPath`, through the parents as they are now.
     pub(super) fn path(&self, index: usize) -> String {
         let chart = &self.charts[index];
-        chart.parent.map_or_else(|| chart.name.clone(), |parent| format!("{}/charts/{}", self.path(parent), chart.name))
-    }
-}
-
-/// What `%v` prints.
-fn go_text(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => "<nil>".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        let name = self.name(index);
+        chart.parent.map_or_else(|| name.to_owned(), |parent| format!("{}/charts/{name}", self.path(parent)))
     }
 }
 
@@ -291,9 +387,21 @@ fn leaf<'v>(values: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
     map.get(last).filter(|value| !value.is_object())
 }
 
-fn nest(path: &str, values: Map<String, Value>) -> Map<String, Value> {
+/// `Values.Table`; else the part of the path that is none.
+fn shared_table(values: &Table, path: &str) -> Result<Table, String> {
+    path.split('.').try_fold(values.clone(), |table, part| match table.get(part) {
+        Some(Entry::Table(found)) => Ok(found),
+        _ => Err(part.to_owned()),
+    })
+}
+
+fn nest(path: &str, values: Table) -> Table {
     if path == "." {
         return values;
     }
-    path.split('.').rev().fold(values, |inner, part| Map::from_iter([(part.to_owned(), Value::Object(inner))]))
+    path.split('.').rev().fold(values, |inner, part| {
+        let outer = Table::default();
+        outer.put(part, Entry::Table(inner));
+        outer
+    })
 }

@@ -1,11 +1,15 @@
-//! Rendered files to manifests and hooks: Helm's `releaseutil.SortManifests`.
+//! Rendered files to manifests and hooks: Helm's `SortManifests` (3.22: pkg/releaseutil, 4.3: pkg/release/v1/util).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::metadata::kind;
+use super::{
+    engine::Dialect,
+    log::{Log, go_quoted},
+    metadata::kind,
+};
 use crate::{
     goyaml::{self, YamlError},
     objects,
@@ -129,33 +133,46 @@ pub(super) struct Sorted {
 }
 
 /// Splits files, in the order of their paths, and tells hooks from the rest.
-pub(super) fn sort(files: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> Result<Sorted, ManifestError> {
+pub(super) fn sort(files: &BTreeMap<String, String>, log: &mut Log) -> Result<Sorted, ManifestError> {
     let mut sorted = Sorted::default();
     for (path, content) in files {
         let hidden = path.rsplit('/').next().is_some_and(|name| name.starts_with('_'));
         if hidden || content.trim().is_empty() {
             continue;
         }
-        for text in objects::split(content) {
-            let head = Head::parse(path, &text)?;
+        let texts = match log.dialect() {
+            Dialect::Helm3 => objects::split(content),
+            Dialect::Helm4 => objects::split_helm4(content),
+        };
+        for text in texts {
+            let head = Head::parse(path, &text, log.dialect())?;
             match head.annotations.get("helm.sh/hook") {
                 None => sorted.manifests.push(Manifest { path: path.clone(), content: text, api_version: head.api_version, kind: head.kind, name: head.name }),
-                Some(events) => sorted.hooks.extend(hook(path, text, &head, events, warnings)),
+                Some(events) => sorted.hooks.extend(hook(path, text, &head, events, log)),
             }
         }
     }
-    objects::sort_for_install(&mut sorted.manifests, |manifest| &manifest.kind);
-    objects::sort_for_install(&mut sorted.hooks, |hook| &hook.kind);
+    match log.dialect() {
+        Dialect::Helm3 => {
+            objects::sort_for_install(&mut sorted.manifests, |manifest| &manifest.kind);
+            objects::sort_for_install(&mut sorted.hooks, |hook| &hook.kind);
+        }
+        Dialect::Helm4 => {
+            objects::sort_for_install_helm4(&mut sorted.manifests, |manifest| &manifest.kind);
+            objects::sort_for_install_helm4(&mut sorted.hooks, |hook| &hook.kind);
+        }
+    }
     Ok(sorted)
 }
 
-fn hook(path: &str, manifest: String, head: &Head, events: &str, warnings: &mut Vec<String>) -> Option<Hook> {
+fn hook(path: &str, manifest: String, head: &Head, events: &str, log: &mut Log) -> Option<Hook> {
     let mut known = Vec::new();
     for event in events.split(',') {
         let event = event.trim().to_lowercase();
         let Some(parsed) = HookEvent::parse(&event) else {
             // Helm drops the whole document.
-            warnings.push(format!("info: skipping unknown hook: {event:?}"));
+            let text = format!("info: skipping unknown hook: {}", go_quoted(events));
+            log.either("manifest_sorter.go:199", &text, "INFO", "skipping unknown hooks", &[("hookTypes", events)]);
             return None;
         };
         known.push(parsed);
@@ -184,11 +201,15 @@ struct Head {
 }
 
 impl Head {
-    fn parse(path: &str, text: &str) -> Result<Self, ManifestError> {
+    fn parse(path: &str, text: &str, dialect: Dialect) -> Result<Self, ManifestError> {
         let value = goyaml::parse(text).map_err(|source| ManifestError::Yaml { path: path.to_owned(), source })?;
         let reader = Reader { path };
         let empty = Map::new();
-        let map = reader.object(&value, &empty, "value of type releaseutil.SimpleHead")?;
+        let package = match dialect {
+            Dialect::Helm3 => "releaseutil",
+            Dialect::Helm4 => "util",
+        };
+        let map = reader.object(&value, &empty, &format!("value of type {package}.SimpleHead"))?;
         let mut head = Self {
             api_version: reader.text(map, "apiVersion", "SimpleHead.apiVersion")?,
             kind: reader.text(map, "kind", "SimpleHead.kind")?,
@@ -243,8 +264,8 @@ mod tests {
     use super::*;
 
     fn sorted(text: &str) -> (Sorted, Vec<String>) {
-        let mut warnings = Vec::new();
-        (sort(&BTreeMap::from([("c/templates/a.yaml".to_owned(), text.to_owned())]), &mut warnings).unwrap(), warnings)
+        let mut log = Log::default();
+        (sort(&BTreeMap::from([("c/templates/a.yaml".to_owned(), text.to_owned())]), &mut log).unwrap(), log.into_lines())
     }
 
     #[test]
@@ -257,13 +278,13 @@ mod tests {
             (hook.weight, hook.events.as_slice(), hook.delete_policies.as_slice()),
             (-5, [HookEvent::PreInstall, HookEvent::Test].as_slice(), ["hook-succeeded".to_owned()].as_slice())
         );
-        assert_eq!((sorted.hooks.len(), warnings), (1, vec!["info: skipping unknown hook: \"crd-install\"".to_owned()]));
+        assert_eq!((sorted.hooks.len(), warnings), (1, vec!["manifest_sorter.go:199: info: skipping unknown hook: \"crd-install\"".to_owned()]));
         assert_eq!(serde_json::to_value(hook).unwrap()["events"], serde_json::json!(["pre-install", "test"]));
     }
 
     #[test]
     fn faults_are_helms() {
-        let fault = |text: &str| sort(&BTreeMap::from([("t.yaml".to_owned(), text.to_owned())]), &mut Vec::new()).unwrap_err().to_string();
+        let fault = |text: &str| sort(&BTreeMap::from([("t.yaml".to_owned(), text.to_owned())]), &mut Log::default()).unwrap_err().to_string();
         assert_eq!(
             fault("foo"),
             "YAML parse error on t.yaml: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go value of type releaseutil.SimpleHead"

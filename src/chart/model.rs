@@ -83,6 +83,12 @@ impl Chart {
         &self.subcharts
     }
 
+    /// Dependencies that Chart.yaml names and charts/ does not have (pkg/action, install.go, `CheckDependencies`).
+    pub fn missing_dependencies(&self) -> Vec<String> {
+        let has = |name: &str| self.subcharts.iter().any(|subchart| subchart.name() == name);
+        self.metadata.dependencies.iter().filter(|need| !has(&need.name)).map(|need| need.name.clone()).collect()
+    }
+
     /// Every file as it was loaded.
     pub fn raw(&self) -> &[ChartFile] {
         &self.raw

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Chart, CrdFile, DependencyError, Metadata, dependencies::Graph, model::own_crds, values};
+use super::{Chart, CrdFile, DependencyError, Metadata, dependencies::Graph, log::Log, model::own_crds, values, values::coalesce::TypeMismatch};
 
 /// What a rendering needs besides templates.
 pub(super) struct Prepared {
@@ -19,8 +19,6 @@ pub(super) struct Prepared {
     pub(super) metadata: Metadata,
     /// The root's defaults after dependencies are processed.
     pub(super) defaults: Map<String, Value>,
-    /// What was odd.
-    pub(super) warnings: Vec<String>,
 }
 
 /// A template.
@@ -46,15 +44,18 @@ pub enum PrepareError {
     /// Dependencies are missing or do not fit.
     #[error(transparent)]
     Dependencies(#[from] DependencyError),
+    /// Values of a subchart are no map.
+    #[error(transparent)]
+    Mismatch(#[from] TypeMismatch),
     /// Values do not fit a chart's schema.
     #[error("values don't meet the specifications of the schema(s) in the following chart(s):\n{0}")]
     Schema(String),
 }
 
 /// Processes dependencies, coalesces values, checks schemas, and lays templates out.
-pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: bool) -> Result<Prepared, PrepareError> {
-    let mut graph = Graph::process(chart, user)?;
-    let coalesced = graph.coalesce(0, user.clone(), false).map_err(DependencyError::from)?;
+pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: bool, log: &mut Log) -> Result<Prepared, PrepareError> {
+    let mut graph = Graph::process(chart, user, log)?;
+    let coalesced = graph.coalesce(0, user, false)?;
     if check_schemas {
         let mut report = String::new();
         schemas(&graph, 0, &coalesced, &mut report);
@@ -70,19 +71,17 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
     sources.sort_by_cached_key(|source| Reverse((source.name.matches('/').count(), source.name.clone())));
     let metadata = graph.metadata(0);
     let defaults = graph.charts[0].values.clone();
-    let mut warnings = chart.warnings.clone();
-    warnings.append(&mut graph.warnings.clone());
-    Ok(Prepared { sources, scopes, crds, metadata, defaults, warnings })
+    Ok(Prepared { sources, scopes, crds, metadata, defaults })
 }
 
 /// `ValidateAgainstSchema`: a chart and those below it, each with its own values.
 fn schemas(graph: &Graph<'_>, index: usize, own: &Map<String, Value>, report: &mut String) {
     let chart = &graph.charts[index];
     if let Some(schema) = &chart.source.schema {
-        values::check_schema(report, &chart.name, schema, &Value::Object(own.clone()));
+        values::check_schema(report, graph.name(index), schema, &Value::Object(own.clone()));
     }
     for child in &chart.children {
-        if let Some(Value::Object(own)) = own.get(&graph.charts[*child].name) {
+        if let Some(Value::Object(own)) = own.get(graph.name(*child)) {
             schemas(graph, *child, own, report);
         }
     }
@@ -112,9 +111,9 @@ impl Layout<'_, '_> {
         let empty = Map::new();
         let mut subcharts = BTreeMap::new();
         for child in &chart.children {
-            let name = &self.graph.charts[*child].name;
+            let name = self.graph.name(*child);
             let own = values.get(name).and_then(Value::as_object).unwrap_or(&empty);
-            subcharts.insert(name.clone(), self.chart(*child, own));
+            subcharts.insert(name.to_owned(), self.chart(*child, own));
         }
         self.scopes[scope].subcharts = subcharts;
         for file in &chart.source.templates {
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn nulls_and_globals_as_helm() {
-        let prepared = prepare(&fixture("p02-nil-coalesce"), &Map::new(), true).unwrap();
+        let prepared = prepare(&fixture("p02-nil-coalesce"), &Map::new(), true, &mut Log::default()).unwrap();
         let helm = include_str!("../../tests/fixtures/conformance/expected/p02-nil-coalesce.out");
         let helm = helm.split_once("v: |\n").unwrap().1.lines().flat_map(|line| [&line[2..], "\n"]).collect::<String>();
         assert_eq!(goyaml::emit(&Value::Object(prepared.scopes[0].values.clone())).unwrap(), helm);
@@ -164,7 +163,7 @@ mod tests {
 
     #[test]
     fn aliases_share_what_helms_pointers_share() {
-        let prepared = prepare(&fixture("p03-alias-grandchild"), &Map::new(), true).unwrap();
+        let prepared = prepare(&fixture("p03-alias-grandchild"), &Map::new(), true, &mut Log::default()).unwrap();
         let names: Vec<&str> = prepared.sources.iter().map(|source| source.name.as_str()).collect();
         let root = "p03-alias-grandchild";
         let want = ["charts/b2/charts/u/", "charts/b2/charts/c/", "charts/b1/charts/cc/", "charts/b2/", "charts/b1/", ""];

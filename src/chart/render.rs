@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, ManifestError, PrepareError, Rendered,
-    capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, parse_kube_version},
+    Chart, DependencyError, ManifestError, PrepareError, Rendered,
+    capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
+    log::Log,
     manifests,
     prepare::{Prepared, prepare},
-    semver,
+    semver, trace,
 };
 
 /// How to render.
@@ -43,12 +44,10 @@ impl RenderOptions {
     }
 }
 
-/// A Kubernetes version as templates see it; none if it is not one.
-pub fn kube_version(text: &str) -> Option<KubeVersion> {
-    let version = parse_kube_version(text)?;
-    let mut numbers = version[1..].split('.').map(ToOwned::to_owned);
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    Some(KubeVersion { version, major, minor })
+/// A Kubernetes version as templates see it, with as many numbers as were given; else what is wrong, in Helm's words.
+pub fn kube_version(text: &str) -> Result<KubeVersion, String> {
+    let numbers: Vec<String> = parse_kube_version(text)?.iter().map(u64::to_string).collect();
+    Ok(KubeVersion { version: format!("v{}", numbers.join(".")), major: numbers[0].clone(), minor: numbers[1].clone() })
 }
 
 impl std::fmt::Debug for RenderOptions {
@@ -83,28 +82,68 @@ pub enum RenderError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// What came out is no manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    #[error("{source}")]
+    Manifest {
+        /// Why not.
+        #[source]
+        source: ManifestError,
+        /// What came out, by path, for whoever looks for the fault.
+        files: BTreeMap<String, String>,
+    },
+}
+
+impl RenderError {
+    /// Whether Helm has a release already when this happens, so that `helm template` can hint at `--debug` (cmd/helm/template.go).
+    pub fn has_release(&self) -> bool {
+        match self {
+            Self::Library | Self::Prepare(_) => false,
+            Self::KubeVersion { .. } | Self::Engine(_) | Self::Manifest { .. } => true,
+        }
+    }
 }
 
 /// Renders a chart.
 pub fn render(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions) -> Result<Rendered, RenderError> {
+    let mut log = Log::new(options.dialect);
+    let rendered = render_with(chart, user_values, options, &mut log)?;
+    Ok(Rendered { warnings: log.into_lines(), ..rendered })
+}
+
+/// Renders a chart and tells what Helm logs on standard error, also where rendering fails.
+pub fn render_logged(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions, lines: &mut Vec<String>) -> Result<Rendered, RenderError> {
+    let mut log = Log::new(options.dialect);
+    let result = render_with(chart, user_values, options, &mut log);
+    *lines = log.into_lines();
+    result
+}
+
+fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions, log: &mut Log) -> Result<Rendered, RenderError> {
     let metadata = chart.metadata();
+    chart.warnings.iter().for_each(|line| log.raw(line));
     if metadata.is_library() {
         return Err(RenderError::Library);
     }
+    let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
     if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, found) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
-    let mut prepared = prepare(chart, user_values, !options.skip_schemas)?;
-    let mut warnings = std::mem::take(&mut prepared.warnings);
     let stored = chart.stored(&prepared.metadata, &prepared.defaults);
     let crds = std::mem::take(&mut prepared.crds);
     let mut files = if chart.verbatim { verbatim(prepared) } else { execute(prepared, options)? };
     let notes = take_notes(&mut files, chart.name());
-    let sorted = manifests::sort(&files, &mut warnings)?;
-    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings, chart: stored })
+    let sorted = match manifests::sort(&files, log) {
+        Ok(sorted) => sorted,
+        Err(source) => return Err(RenderError::Manifest { source, files }),
+    };
+    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), chart: stored })
+}
+
+/// What Helm 4 logs before it fails (pkg/action/install.go).
+fn tell(error: &PrepareError, log: &mut Log) {
+    if let (PrepareError::Dependencies(DependencyError::Mismatch(problem)), Dialect::Helm4) = (error, log.dialect()) {
+        log.slog("ERROR", "chart dependencies processing failed", &[("error", &problem.to_string())]);
+    }
 }
 
 /// Manifests that are no templates.
@@ -121,14 +160,22 @@ fn execute(prepared: Prepared, options: &RenderOptions) -> Result<BTreeMap<Strin
         subcharts: scope.subcharts,
         base_path: scope.base_path,
     });
-    engine::run(Program {
+    let mut capabilities = options.capabilities.clone();
+    if options.dialect == Dialect::Helm4 && capabilities.helm_version == HELM_VERSION {
+        HELM4_VERSION.clone_into(&mut capabilities.helm_version);
+    }
+    let rendered = engine::run(Program {
         sources: sources.collect(),
         scopes: scopes.collect(),
         release: options.release.clone(),
-        capabilities: options.capabilities.clone(),
+        capabilities,
         dialect: options.dialect,
         budget: options.budget,
         lookup: options.lookup.clone(),
+    });
+    rendered.map_err(|error| match error {
+        EngineError::Execution(text) if options.dialect == Dialect::Helm4 => EngineError::Execution(trace::lay_out(&text)),
+        other => other,
     })
 }
 
@@ -149,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_default_is_a_version() {
-        let parsed = kube_version(DEFAULT_KUBE_VERSION).map(|version| (version.version, version.major, version.minor));
+        let parsed = kube_version(DEFAULT_KUBE_VERSION).ok().map(|version| (version.version, version.major, version.minor));
         let default = RenderOptions::new("r", "n").capabilities.kube_version;
         assert_eq!(parsed, Some((default.version, default.major, default.minor)));
     }

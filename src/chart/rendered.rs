@@ -1,7 +1,5 @@
 //! What a rendering gives, and the texts Helm makes of it.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::{CrdFile, Hook, HookEvent, Manifest};
@@ -39,7 +37,7 @@ impl Rendered {
     pub fn manifest_text(&self) -> String {
         let mut text = String::new();
         for manifest in &self.manifests {
-            section(&mut text, &manifest.path, &manifest.content);
+            text.push_str(&section(&manifest.path, &manifest.content));
         }
         text
     }
@@ -49,7 +47,7 @@ impl Rendered {
         let mut text = String::new();
         if parts.include_crds {
             for crd in &self.crds {
-                section(&mut text, &crd.path, &crd.content);
+                text.push_str(&section(&crd.path, &crd.content));
             }
         }
         text.push_str(&self.manifest_text());
@@ -57,13 +55,14 @@ impl Rendered {
         if !parts.no_hooks {
             let shown = |hook: &&Hook| !(parts.skip_tests && hook.events.contains(&HookEvent::Test));
             for hook in self.hooks.iter().filter(shown) {
-                section(&mut text, &hook.path, &hook.manifest);
+                text.push_str(&section(&hook.path, &hook.manifest));
             }
         }
         text
     }
 }
 
-fn section(text: &mut String, path: &str, content: &str) {
-    writeln!(text, "---\n# Source: {path}\n{content}").expect("writing to a String cannot fail");
+/// One document as Helm prints it, with where it came from.
+pub fn section(path: &str, content: &str) -> String {
+    format!("---\n# Source: {path}\n{content}\n")
 }

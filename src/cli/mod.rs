@@ -10,6 +10,7 @@ mod install;
 mod keygen;
 mod list;
 mod lock;
+mod pflag;
 mod schema;
 mod sign;
 mod status;
@@ -44,7 +45,9 @@ struct GlobalArgs {
     #[arg(long, short, global = true)]
     quiet: bool,
     /// Log what happens inside, to standard error
-    #[arg(long, global = true)]
+    // A value may follow, as helm's `--debug=false`.
+    #[arg(long, global = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = pflag::switch, value_name = "BOOL")]
     debug: bool,
 }
 
@@ -61,7 +64,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
-    Template(template::TemplateArgs),
+    Template(Box<template::TemplateArgs>),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
 }
@@ -73,7 +76,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are asked for and no failure; clap knows which stream each belongs to.
             let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
-            let _ = error.print();
+            match template_words(&error) {
+                Some(failure) => Printer::new(true, false).failure(&failure),
+                None => {
+                    let _ = error.print();
+                }
+            }
             return ExitCode::from(code);
         }
     };
@@ -82,7 +90,7 @@ pub fn main() -> ExitCode {
     if cli.global.debug {
         report::show_log();
     }
-    match cli.command.run(&context, &printer) {
+    match cli.command.run(&context, &printer, cli.global.debug) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             printer.failure(&failure);
@@ -91,8 +99,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What is wrong with the flags of `template`, whose errors are Helm's.
+fn template_words(error: &clap::Error) -> Option<Failure> {
+    let asked = std::env::args_os().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
+    let words = pflag::words(error).filter(|_| asked.is_some_and(|command| command == "template"))?;
+    Some(crate::ops::template::refused(words))
+}
+
 impl Command {
-    fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+    fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<(), Failure> {
         match self {
             Self::Completion(args) => args.run(printer),
             Self::Export(args) => args.run(context, printer),
@@ -105,7 +120,7 @@ impl Command {
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
-            Self::Template(args) => args.run(context, printer),
+            Self::Template(args) => args.run(context, printer, debug),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
         }

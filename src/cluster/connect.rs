@@ -149,6 +149,14 @@ fn read_kubeconfigs(paths: &[PathBuf]) -> Result<Option<Kubeconfig>, ClusterErro
     Ok(merged)
 }
 
+/// The namespace of the kubeconfig's context; none where there is no such thing. Nothing is connected.
+pub fn kubeconfig_namespace(options: &ConnectOptions) -> Option<String> {
+    let kubeconfig = read_kubeconfigs(&options.kubeconfigs).ok()??;
+    let name = options.context.as_ref().or(kubeconfig.current_context.as_ref())?;
+    let context = kubeconfig.contexts.iter().find(|context| &context.name == name)?.context.as_ref()?;
+    context.namespace.clone().filter(|namespace| !namespace.is_empty())
+}
+
 fn in_cluster() -> Result<(Config, String), ClusterError> {
     let config = Config::incluster().map_err(|e| ClusterError::NoCluster { reason: format!("this looks like a pod, but {e}") })?;
     Ok((config, "in-cluster".to_owned()))

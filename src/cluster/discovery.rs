@@ -104,6 +104,11 @@ impl Catalog {
         self.kinds.get(&(api_version.to_owned(), kind.to_owned()))
     }
 
+    /// Whether there is such a `group/version`.
+    pub(crate) fn serves(&self, api_version: &str) -> bool {
+        self.groups.iter().any(|group| group == api_version)
+    }
+
     /// Version of the cluster, as in `v1.34.1`.
     pub fn version(&self) -> &str {
         &self.version

@@ -9,6 +9,6 @@ mod split;
 mod walk;
 
 pub use document::{Document, Gvk, ObjectError, ObjectId, documents};
-pub use order::{install_rank, sort_for_install, sort_for_uninstall};
-pub use split::split;
+pub use order::{install_rank, sort_for_install, sort_for_install_helm4, sort_for_uninstall};
+pub use split::{split, split_helm4};
 pub use walk::{ImageSlot, PolicySlot, SlotKind, image_slots, pull_policies};

@@ -69,6 +69,19 @@ pub fn sort_for_install<T>(items: &mut [T], kind: impl Fn(&T) -> &str) {
     items.sort_by(|left, right| compare(kind(left), kind(right), install_rank));
 }
 
+/// What Helm 4 installs after those (`pkg/release/v1/util/kind_sorter.go`).
+const INSTALL_HELM4: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+
+fn install_rank_helm4(kind: &str) -> Option<usize> {
+    let last = INSTALL_HELM4.iter().position(|known| *known == kind);
+    last.map(|rank| INSTALL.len() + rank).or_else(|| install_rank(kind))
+}
+
+/// Sorts for installation by Helm 4; equals keep their order.
+pub fn sort_for_install_helm4<T>(items: &mut [T], kind: impl Fn(&T) -> &str) {
+    items.sort_by(|left, right| compare(kind(left), kind(right), install_rank_helm4));
+}
+
 /// Sorts for removal; equals keep their order.
 pub fn sort_for_uninstall<T>(items: &mut [T], kind: impl Fn(&T) -> &str) {
     items.sort_by(|left, right| compare(kind(left), kind(right), uninstall_rank));
@@ -83,6 +96,9 @@ mod tests {
         let mut kinds = vec!["Zebra", "Deployment", "Service", "Ant", "Namespace", ""];
         sort_for_install(&mut kinds, |kind| kind);
         assert_eq!(kinds, ["Namespace", "Service", "Deployment", "", "Ant", "Zebra"]);
+        let mut helm4 = vec!["Ant", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "Service"];
+        sort_for_install_helm4(&mut helm4, |kind| kind);
+        assert_eq!(helm4, ["Service", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "Ant"]);
         sort_for_uninstall(&mut kinds, |kind| kind);
         assert_eq!(kinds, ["Service", "Deployment", "Namespace", "", "Ant", "Zebra"]);
     }

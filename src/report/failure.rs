@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
-use crate::{delivery::DeliveryError, failure::Failure};
+use crate::{delivery::DeliveryError, failure::Failure, ops::template::PrintedFailure};
 
 /// The whole text, with a final newline.
 pub(super) fn render(failure: &Failure, color: bool) -> String {
     let mut out = String::new();
     if let Some(wrong) = failure.source.downcast_ref::<DeliveryError>() {
         out.push_str(&delivery(wrong, color));
+    } else if failure.source.is::<PrintedFailure>() {
+        let _ = writeln!(out, "Error: {failure}");
     } else {
         out.push_str("error: ");
         out.push_str(&failure.to_string());

@@ -63,6 +63,14 @@ impl Printer {
         }
     }
 
+    /// Says a line on standard error as it is: one that another program would have said in these words.
+    pub fn aside(&self, line: &str) {
+        if !self.quiet {
+            // Where standard error is gone, nobody can be told.
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+
     /// Shows a failure on standard error: what, why, what next.
     pub fn failure(&self, failure: &Failure) {
         let shown = failure::render(failure, self.color);

@@ -15,7 +15,7 @@ use crate::redact::Secret;
 
 /// What cosign writes today.
 const N: u64 = 65_536;
-/// From cosign's first keys (32768) to the OWASP setting of go-securesystemslib (131072); at r=8 the last takes 128 MiB.
+/// From cosign's first keys (32768) to the OWASP setting of go-securesystemslib (131072).
 const N_ACCEPTED: std::ops::RangeInclusive<u64> = 16_384..=131_072;
 
 #[derive(Serialize, Deserialize)]
@@ -84,11 +84,8 @@ fn derive(password: &Secret<String>, salt: &[u8], &Params { n, r, p }: &Params) 
     if !n.is_power_of_two() || !N_ACCEPTED.contains(&n) || r != 8 || p != 1 {
         return Err(cost);
     }
-    let log_n = u8::try_from(n.ilog2()).map_err(|_| cost)?;
-    let params = scrypt::Params::new(log_n, r, p, 32).map_err(|e| KeyError::System(e.to_string()))?;
-    let mut key = Zeroizing::new([0; 32]);
-    scrypt::scrypt(password.expose().as_bytes(), salt, &params, &mut *key).map_err(|e| KeyError::System(e.to_string()))?;
-    Ok(key)
+    let n = usize::try_from(n).map_err(|_| cost)?;
+    Ok(offline_scrypt::derive(password.expose().as_bytes(), salt, n))
 }
 
 /// Bytes as PEM (RFC 7468), 64 characters a line.

@@ -1,15 +1,16 @@
-//! Small charts against what real `helm template` printed for them (tests/fixtures/conformance).
+//! Small charts against what real `helm template` printed for them (tests/fixtures/conformance), of Helm 3 and of Helm 4.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be read is a failed test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
 use offline::{
-    chart::{self, Chart, RenderOptions, TemplateText},
+    chart::{self, Chart, RenderOptions, TemplateText, engine::Dialect},
     tree::FileTree,
 };
 use serde_json::Map;
@@ -31,48 +32,58 @@ fn read_tree(root: &Path, folder: &Path, tree: &mut FileTree) {
     }
 }
 
-/// Standard output and the first line of standard error, as the command would give them.
-fn template(folder: &Path) -> Result<String, String> {
-    let mut tree = FileTree::new();
-    read_tree(folder, folder, &mut tree);
-    let chart = Chart::load(&tree).map_err(|error| error.to_string())?;
-    let rendered = chart::render(&chart, &Map::new(), &RenderOptions::new("rel", "ns")).map_err(|error| error.to_string())?;
-    Ok(rendered.template_text(TemplateText::default()))
+/// Standard output, standard error and exit code, as `helm template` gives them.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Printed {
+    out: String,
+    err: String,
+    failed: bool,
 }
 
-fn known_failures() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(fixtures().join("known-failures.txt")).unwrap();
+fn template(folder: &Path, dialect: Dialect) -> Printed {
+    let mut tree = FileTree::new();
+    read_tree(folder, folder, &mut tree);
+    let chart = match Chart::load(&tree) {
+        Ok(chart) => chart,
+        Err(error) => return Printed { err: format!("Error: {error}\n"), failed: true, ..Printed::default() },
+    };
+    let mut lines = Vec::new();
+    let options = RenderOptions { dialect, ..RenderOptions::new("rel", "ns") };
+    let rendered = chart::render_logged(&chart, &Map::new(), &options, &mut lines);
+    let mut printed = Printed { err: lines.iter().flat_map(|line| [line, "\n"]).collect(), ..Printed::default() };
+    match rendered {
+        Ok(rendered) => printed.out = rendered.template_text(TemplateText::default()),
+        Err(error) => {
+            let hint = if error.has_release() { "\n\nUse --debug flag to render out invalid YAML" } else { "" };
+            writeln!(printed.err, "Error: {error}{hint}").unwrap();
+            printed.failed = true;
+        }
+    }
+    printed
+}
+
+fn known_failures(file: &str) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(fixtures().join(file)).unwrap();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| line.split_once(": ").unwrap_or((line, ""))).map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
 }
 
 /// What is wrong with one chart; none if all is as Helm has it.
-fn difference(name: &str) -> Option<String> {
-    let expected = |end: &str| fs::read_to_string(fixtures().join("expected").join(format!("{name}.{end}"))).unwrap();
-    let fails = expected("rc").trim() != "0";
-    match template(&fixtures().join("charts").join(name)) {
-        Ok(text) if fails => Some(format!("rendered, but Helm says {}\n--- ours\n{text}", expected("err"))),
-        Ok(text) if text == expected("out") => None,
-        Ok(text) => Some(format!("--- ours\n{text}--- helm\n{}", expected("out"))),
-        Err(error) if !fails => Some(format!("fails: {error}")),
-        Err(error) => {
-            let wanted = expected("err");
-            // Errors must be Helm's up to the hint for people that follows.
-            let wanted = wanted.split("\n\nUse --debug").next().unwrap_or_default().trim_end();
-            let wanted = wanted.split_once("Error: ").map_or(wanted, |(_, wanted)| wanted);
-            (error.trim_end() != wanted).then(|| format!("--- our error\n{error}\n--- helm's\n{wanted}"))
-        }
-    }
+fn difference(name: &str, expected: &str, dialect: Dialect) -> Option<String> {
+    let read = |end: &str| fs::read_to_string(fixtures().join(expected).join(format!("{name}.{end}"))).unwrap();
+    let helm = Printed { out: read("out"), err: read("err"), failed: read("rc").trim() != "0" };
+    let ours = template(&fixtures().join("charts").join(name), dialect);
+    (ours != helm).then(|| format!("--- ours\n{}{}--- helm\n{}{}", ours.out, ours.err, helm.out, helm.err))
 }
 
-#[test]
-fn charts_render_as_helm_renders_them() {
+fn check(expected: &str, known: &str, dialect: Dialect) {
     let mut names: Vec<String> = fs::read_dir(fixtures().join("charts")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let known = known_failures();
+    let file = known;
+    let known = known_failures(file);
     let mut failed = BTreeSet::new();
     for name in &names {
-        if let Some(difference) = difference(name) {
+        if let Some(difference) = difference(name, expected, dialect) {
             if !known.contains_key(name) {
                 println!("== {name}\n{difference}\n");
             }
@@ -80,5 +91,15 @@ fn charts_render_as_helm_renders_them() {
         }
     }
     println!("{} of {} charts as Helm", names.len() - failed.len(), names.len());
-    assert_eq!(failed.iter().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>(), "the failures must be exactly those of known-failures.txt");
+    assert_eq!(failed.iter().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>(), "the failures must be exactly those of {file}");
+}
+
+#[test]
+fn charts_render_as_helm_renders_them() {
+    check("expected", "known-failures.txt", Dialect::Helm3);
+}
+
+#[test]
+fn charts_render_as_helm_4_renders_them() {
+    check("expected-helm4", "known-failures-helm4.txt", Dialect::Helm4);
 }

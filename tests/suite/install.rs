@@ -183,3 +183,78 @@ async fn cluster_install_without_rights_writes_nothing() {
     assert_eq!(failure.kind, Kind::Cluster, "{failure}");
     assert_eq!(run("kubectl", &["get", "secret,deployment", "-n", namespace, "-o", "name"]), "");
 }
+
+/// A chart that keeps a password that is there already, and says what it found.
+const LOOKS: &str = r#"{{- $found := lookup "v1" "Secret" .Release.Namespace "kept" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: looked}
+data:
+  password: {{ dig "data" "password" "none" $found | quote }}
+  gone: {{ lookup "v1" "Secret" .Release.Namespace "gone" | toJson | quote }}
+  listed: {{ range (lookup "v1" "ConfigMap" .Release.Namespace "").items }}{{ if eq .metadata.name "beside" }}{{ .kind }} {{ .data.a }}{{ end }}{{ end }}
+  everywhere: {{ (lookup "v1" "Namespace" "" "kube-system").metadata.name }}
+  kind: {{ lookup "v1" "NoSuchKind" "" "x" | toJson | quote }}
+"#;
+
+/// The same archive as [`archive`], with one chart of one template.
+fn chart_archive(folder: &Path, namespace: &str, template: &str) -> Arc<Archive> {
+    let mut builder = Builder::new();
+    let metadata = "apiVersion: v2\nname: looks\nversion: 0.1.0\n";
+    let package = tgz(&[("looks/Chart.yaml", metadata.as_bytes()), ("looks/templates/t.yaml", template.as_bytes())]);
+    let digest = Digest::of(&package);
+    let json = Bytes::from(json!({"apiVersion": "v2", "name": "looks", "version": "0.1.0"}).to_string());
+    builder.add_artifact(content::chart_artifact("looks", "0.1.0", json, package)).unwrap();
+    let app = AppRecord {
+        name: "looks".into(),
+        namespace: namespace.into(),
+        depends_on: vec![],
+        source: AppSource::Chart { name: "looks".into(), version: "0.1.0".into(), digest },
+        values: serde_json::Map::new(),
+        registry_keys: None,
+    };
+    let record = Record {
+        format: 1,
+        name: "looking".into(),
+        version: "1.0.0".into(),
+        platforms: vec![Platform::linux_amd64()],
+        registry: None,
+        apps: vec![app],
+        images: vec![],
+        files: vec![],
+    };
+    builder.add_artifact(content::delivery_artifact(&record, &[])).unwrap();
+    let path = folder.join(format!("{}.tar", Digest::of(template.as_bytes()).hex()));
+    Writer::create(&path, &builder.lay_out().unwrap(), None).unwrap().finish().unwrap();
+    Arc::new(open(&path).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_lookup_sees_the_cluster() {
+    let Some(_lab) = lab() else { return };
+    let namespace = "rel-lookup";
+    let _space = Space::new(namespace);
+    run("kubectl", &["create", "namespace", namespace]);
+    run("kubectl", &["create", "secret", "generic", "kept", "-n", namespace, "--from-literal=password=hunter2"]);
+    run("kubectl", &["create", "configmap", "beside", "-n", namespace, "--from-literal=a=b"]);
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = connect().await;
+    let reporter: SharedReporter = Arc::new(Silent);
+    install(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, LOOKS), Renderer::engine()), &reporter).await.unwrap();
+    let text = run("kubectl", &["get", "configmap", "looked", "-n", namespace, "-o", "jsonpath={.data}"]);
+    let data: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let want = json!({"password": "aHVudGVyMg==", "gone": "{}", "listed": "ConfigMap b", "everywhere": "kube-system", "kind": "{}"});
+    assert_eq!(data, want);
+
+    // What the cluster makes a chart name must have travelled, too.
+    let names = "{{ if lookup \"v1\" \"Secret\" .Release.Namespace \"kept\" }}\napiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec: {containers: [{name: c, image: docker.io/acme/late:1}]}\n{{ end }}\n";
+    let failure = install(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, names), Renderer::engine()), &reporter).await.unwrap_err();
+    let told = format!("{failure}: {}", std::error::Error::source(&failure).unwrap());
+    assert!(told.contains("docker.io/acme/late:1") && told.contains("not in the archive"), "{told}");
+
+    // Helm's words for an API that is not there.
+    let unknown = "a: {{ lookup \"none.acme.io/v1\" \"None\" \"\" \"\" | toJson }}\n";
+    let failure = install(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, unknown), Renderer::engine()), &reporter).await.unwrap_err();
+    let told = format!("{failure}: {}", std::error::Error::source(&failure).unwrap());
+    assert!(told.contains("unable to get apiresource from unstructured: none.acme.io/v1, Kind=None"), "{told}");
+}

@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::zombie_processes,
     clippy::format_collect,
     clippy::await_holding_lock,
@@ -25,4 +26,5 @@ mod release;
 mod sample;
 mod sources;
 mod support;
+mod template;
 mod tidy;

@@ -1,12 +1,13 @@
 //! Frames on stdin and stdout, which are pipes that the runtime's shim made.
 
 use std::{
+    env::var,
     io,
     os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
-use offline_agent::{Frame, HEARTBEAT_SECONDS, Hello, PROTOCOL, frame, kind};
+use offline_agent::{Frame, HEARTBEAT_SECONDS, Hello, PROTOCOL, env, frame, kind};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::unix::pipe,
@@ -85,7 +86,7 @@ async fn write(mut pipe: pipe::Sender, mut frames: mpsc::Receiver<Frame>) {
     let mut alive = interval(Duration::from_secs(HEARTBEAT_SECONDS));
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     alive.tick().await;
-    let mut next = Some(Frame::json(kind::HELLO, &Hello { protocol: PROTOCOL }));
+    let mut next = Some(Frame::json(kind::HELLO, &Hello { protocol: PROTOCOL, address: var(env::POD_IP).ok() }));
     loop {
         let Some(frame) = next else { return };
         if pipe.write_all(&frame.encode()).await.is_err() {

@@ -1,6 +1,13 @@
 //! The grammar of `--set`: Helm's pkg/strvals.
 
+use std::num::IntErrorKind;
+
 use serde_json::{Map, Value};
+
+use crate::chart::{
+    engine::Dialect,
+    log::{go_quoted, go_type},
+};
 
 /// Lists do not grow beyond this.
 const MAX_INDEX: usize = 65_536;
@@ -18,6 +25,8 @@ pub enum Kind {
     Json,
     /// `--set-literal`: everything after `=` is the value.
     Literal,
+    /// `--set-file`: values are files; [`parse_files_into`] reads them.
+    File,
 }
 
 impl Kind {
@@ -28,6 +37,7 @@ impl Kind {
             Self::Text => "--set-string",
             Self::Json => "--set-json",
             Self::Literal => "--set-literal",
+            Self::File => "--set-file",
         }
     }
 }
@@ -49,8 +59,20 @@ fn fault<T>(text: impl Into<String>) -> Result<T, Stop> {
 }
 
 /// Reads `a.b[0].c=v,d={x,y}` into values; what is there already is changed in place.
-pub fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str) -> Result<(), SetError> {
-    let mut reader = Reader { rest: text, kind };
+pub(super) fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str, dialect: Dialect) -> Result<(), SetError> {
+    // Nobody who gives no way to read files asks for files.
+    parse(values, Reader { rest: text, kind, dialect, file: &mut |path| Err(format!("open {path}: no such file or directory")) })
+}
+
+/// The same for `--set-file`: what stands after `=` is given to `file`, and its answer is the value (`ParseIntoFile`).
+pub fn parse_files_into(values: &mut Map<String, Value>, text: &str, file: &mut ReadFile<'_>, dialect: Dialect) -> Result<(), SetError> {
+    parse(values, Reader { rest: text, kind: Kind::File, dialect, file })
+}
+
+/// Gives the content of a file, or says why not.
+pub type ReadFile<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
+
+fn parse(values: &mut Map<String, Value>, mut reader: Reader<'_, '_>) -> Result<(), SetError> {
     loop {
         match reader.key(values, 0) {
             Ok(()) => {}
@@ -60,12 +82,14 @@ pub fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str) -> Re
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'f> {
     rest: &'a str,
     kind: Kind,
+    dialect: Dialect,
+    file: &'a mut ReadFile<'f>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -96,12 +120,12 @@ impl Reader<'_> {
         let (name, last) = self.until(stops);
         match last {
             None if name.is_empty() => Err(Stop::End),
-            None => fault(format!("key {name:?} has no value")),
+            None => fault(format!("key {} has no value", go_quoted(&name))),
             Some('[') => self.list_key(data, name, level),
             Some('=') => self.assign(data, name),
             Some(',') => {
                 set(data, name.clone(), Value::String(String::new()));
-                fault(format!("key {name:?} has no value (cannot end with ,)"))
+                fault(format!("key {} has no value (cannot end with ,)", go_quoted(&name)))
             }
             Some(_) => self.nested_key(data, name, level),
         }
@@ -109,10 +133,10 @@ impl Reader<'_> {
 
     fn list_key(&mut self, data: &mut Map<String, Value>, name: String, level: usize) -> Result<(), Stop> {
         let index = self.index()?;
-        let mut list = match data.remove(&name) {
+        let mut list = match data.get_mut(&name).map(Value::take) {
             None => Vec::new(),
             Some(Value::Array(list)) => list,
-            Some(other) => return fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not []interface {{}}", go_type(&other))),
+            Some(other) => return not_a("[]interface {}", &other),
         };
         let result = self.item(&mut list, index, level);
         set(data, name, Value::Array(list));
@@ -124,18 +148,17 @@ impl Reader<'_> {
         if level > MAX_LEVEL {
             return fault(format!("value name nested level is greater than maximum supported nested level of {MAX_LEVEL}"));
         }
-        let mut inner = match data.remove(&name) {
+        let had = data.contains_key(&name);
+        let mut inner = match data.get_mut(&name).map(Value::take) {
             None => Map::new(),
             Some(Value::Object(inner)) => inner,
-            Some(other) => {
-                return fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not map[string]interface {{}}", go_type(&other)));
-            }
+            Some(other) => return not_a("map[string]interface {}", &other),
         };
         let result = self.key(&mut inner, level);
         if result.is_ok() && inner.is_empty() {
-            return fault(format!("key map {name:?} has no value"));
+            return fault(format!("key map {} has no value", go_quoted(&name)));
         }
-        if !inner.is_empty() {
+        if had || !inner.is_empty() {
             set(data, name, Value::Object(inner));
         }
         result
@@ -159,7 +182,7 @@ impl Reader<'_> {
             }
             _ => {
                 let (text, _) = self.until(&[',']);
-                Ok((self.typed(text), false))
+                Ok((self.typed(text)?, false))
             }
         }
     }
@@ -203,7 +226,7 @@ impl Reader<'_> {
         loop {
             let (text, last) = self.until(&[',', '}']);
             let Some(last) = last else { return fault("list must terminate with '}'") };
-            items.push(self.typed(text));
+            items.push(self.typed(text)?);
             if last == '}' {
                 self.rest = self.rest.strip_prefix(',').unwrap_or(self.rest);
                 return Ok(Value::Array(items));
@@ -211,82 +234,118 @@ impl Reader<'_> {
         }
     }
 
-    fn index(&mut self) -> Result<usize, Stop> {
+    /// `keyIndex`: what stands between brackets, whatever number it is.
+    fn index(&mut self) -> Result<i64, Stop> {
         let (text, last) = self.until(&[']']);
         if last.is_none() {
-            return fault("error parsing index: EOF");
+            // Helm 4 wraps Go's EOF so that it is found again, and then it is the end of the text.
+            return if self.dialect == Dialect::Helm4 { Err(Stop::End) } else { fault("error parsing index: EOF") };
         }
-        match text.parse::<i64>() {
-            Err(_) => fault(format!("error parsing index: strconv.Atoi: parsing {text:?}: invalid syntax")),
-            Ok(index) if index < 0 => fault(format!("negative {index} index not allowed")),
-            Ok(index) => match usize::try_from(index) {
-                Ok(index) if index <= MAX_INDEX => Ok(index),
-                _ => fault(format!("index of {index} is greater than maximum supported index of {MAX_INDEX}")),
-            },
-        }
+        text.parse::<i64>().or_else(|error| {
+            let reason = match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            fault(format!("error parsing index: strconv.Atoi: parsing {}: {reason}", go_quoted(&text)))
+        })
     }
 
-    fn item(&mut self, list: &mut Vec<Value>, index: usize, level: usize) -> Result<(), Stop> {
+    /// `listItem`. What was in the list already stays changed where the text ends too early; what was not is not added then.
+    fn item(&mut self, list: &mut Vec<Value>, index: i64, level: usize) -> Result<(), Stop> {
+        let Ok(at) = usize::try_from(index) else { return fault(format!("negative {index} index not allowed")) };
         let (junk, end) = self.until(&['[', '.', '=']);
         if !junk.is_empty() {
-            return fault(format!("unexpected data at end of array index: {junk:?}"));
+            // `%q` of runes, one by one.
+            let runes: Vec<String> = junk.chars().map(|c| format!("'{}'", go_rune(c))).collect();
+            return fault(format!("unexpected data at end of array index: [{}]", runes.join(" ")));
         }
         match end {
             None => Err(Stop::End),
             Some('=') => {
                 let (value, _) = self.value()?;
-                put(list, index, value);
-                Ok(())
+                put(list, at, value)
             }
             Some('[') => {
                 let inner_index = self.index()?;
-                let mut inner = match list.get_mut(index).map(Value::take) {
+                let had = list.get(at).is_some_and(Value::is_array);
+                let mut inner = match list.get_mut(at).map(Value::take) {
                     None | Some(Value::Null) => Vec::new(),
                     Some(Value::Array(inner)) => inner,
-                    Some(other) => {
-                        return fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not []interface {{}}", go_type(&other)));
-                    }
+                    Some(other) => return not_a("[]interface {}", &other),
                 };
-                self.item(&mut inner, inner_index, level)?;
-                put(list, index, Value::Array(inner));
-                Ok(())
+                let result = self.item(&mut inner, inner_index, level);
+                if had || result.is_ok() {
+                    put(list, at, Value::Array(inner))?;
+                }
+                result
             }
             Some(_) => {
-                let mut inner = match list.get_mut(index).map(Value::take) {
+                let had = at < list.len();
+                let mut inner = match list.get_mut(at).map(Value::take) {
                     Some(Value::Object(inner)) => inner,
                     _ => Map::new(),
                 };
                 let result = self.key(&mut inner, level);
-                put(list, index, Value::Object(inner));
+                if had || result.is_ok() {
+                    put(list, at, Value::Object(inner))?;
+                }
                 result
             }
         }
     }
 
-    fn typed(&self, text: String) -> Value {
-        if self.kind == Kind::Text {
-            return Value::String(text);
-        }
-        match text.to_lowercase().as_str() {
-            "true" => return Value::Bool(true),
-            "false" => return Value::Bool(false),
-            "null" => return Value::Null,
-            "0" => return Value::from(0),
-            _ => {}
-        }
-        // What starts with a zero stays text: it may be a phone number or an octal mode.
-        match text.parse::<i64>() {
-            Ok(number) if !text.starts_with('0') => Value::from(number),
-            _ => Value::String(text),
+    fn typed(&mut self, text: String) -> Result<Value, Stop> {
+        match self.kind {
+            Kind::Text => Ok(Value::String(text)),
+            Kind::File => match (self.file)(&text) {
+                Ok(content) => Ok(Value::String(content)),
+                Err(error) => fault(error),
+            },
+            _ => Ok(typed(text)),
         }
     }
 }
 
-fn put(list: &mut Vec<Value>, index: usize, value: Value) {
+/// `typedVal`.
+fn typed(text: String) -> Value {
+    match text.to_lowercase().as_str() {
+        "true" => return Value::Bool(true),
+        "false" => return Value::Bool(false),
+        "null" => return Value::Null,
+        "0" => return Value::from(0),
+        _ => {}
+    }
+    // What starts with a zero stays text: it may be a phone number or an octal mode.
+    match text.parse::<i64>() {
+        Ok(number) if !text.starts_with('0') => Value::from(number),
+        _ => Value::String(text),
+    }
+}
+
+/// `setIndex`.
+fn put(list: &mut Vec<Value>, index: usize, value: Value) -> Result<(), Stop> {
+    if index > MAX_INDEX {
+        return fault(format!("index of {index} is greater than maximum supported index of {MAX_INDEX}"));
+    }
     if list.len() <= index {
         list.resize(index + 1, Value::Null);
     }
     list[index] = value;
+    Ok(())
+}
+
+/// What Go panics with where a value is not of the type that the key asks for.
+fn not_a<T>(wanted: &str, found: &Value) -> Result<T, Stop> {
+    fault(format!("unable to parse key: interface conversion: interface {{}} is {}, not {wanted}", go_type(found)))
+}
+
+/// A rune as `%q` prints it, without its quotes.
+fn go_rune(c: char) -> String {
+    match c {
+        '\'' => "\\'".to_owned(),
+        '"' => "\"".to_owned(),
+        c => go_quoted(&c.to_string()).trim_matches('"').to_owned(),
+    }
 }
 
 fn set(data: &mut Map<String, Value>, key: String, value: Value) {
@@ -295,7 +354,8 @@ fn set(data: &mut Map<String, Value>, key: String, value: Value) {
     }
 }
 
-fn floats(value: &mut Value) {
+/// Makes every number a float, as `encoding/json` does.
+pub(super) fn floats(value: &mut Value) {
     match value {
         Value::Number(number) => {
             if let Some(float) = number.as_f64().and_then(serde_json::Number::from_f64) {
@@ -308,18 +368,6 @@ fn floats(value: &mut Value) {
     }
 }
 
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nil",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -328,7 +376,7 @@ mod tests {
 
     fn parse(kind: Kind, text: &str) -> Result<Value, String> {
         let mut values = Map::new();
-        parse_into(&mut values, kind, text).map(|()| Value::Object(values)).map_err(|error| error.to_string())
+        parse_into(&mut values, kind, text, Dialect::Helm3).map(|()| Value::Object(values)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -373,5 +421,20 @@ mod tests {
         assert_eq!(parse(Kind::Text, "a=1,b=true"), Ok(json!({"a": "1", "b": "true"})));
         assert_eq!(parse(Kind::Json, "a={\"b\":[1,2]},c=\"x\",d="), Ok(json!({"a": {"b": [1.0, 2.0]}, "c": "x", "d": null})));
         assert_eq!(parse(Kind::Literal, "a.b=c,d={e}\\"), Ok(json!({"a": {"b": "c,d={e}\\"}})));
+    }
+
+    /// pkg/strvals, `parser_test.go`, `TestParseIntoFile` and `TestParseFile`.
+    #[test]
+    fn files_are_read_where_values_stand() {
+        let mut read = |path: &str| if path == "gone" { Err("open gone: no such file or directory".to_owned()) } else { Ok(format!("content of {path}")) };
+        let mut values = Map::new();
+        parse_files_into(&mut values, r"name1=path1,a.b[0]=x\,y,list={p,q},none=", &mut read, Dialect::Helm3).unwrap();
+        let want = serde_json::json!({
+            "name1": "content of path1", "a": {"b": ["content of x,y"]}, "list": ["content of p", "content of q"], "none": "",
+        });
+        assert_eq!(Value::Object(values), want);
+        for (text, want) in [("a=gone", "open gone: no such file or directory"), ("name1", "key \"name1\" has no value")] {
+            assert_eq!(parse_files_into(&mut Map::new(), text, &mut read, Dialect::Helm3).unwrap_err().to_string(), want);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::{
     ByteString,
     api::{
@@ -20,9 +21,9 @@ use kube::{
 };
 use offline_agent::env;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{AgentBinary, ImportOptions, NodesError, plan::NodePlan};
+use super::{AgentBinary, ImportOptions, NodesError, control, exec, plan::NodePlan};
 use crate::oci::Digest;
 
 /// Marks what one run has made.
@@ -35,6 +36,8 @@ const PRIVILEGED: (&str, &str) = ("pod-security.kubernetes.io/enforce", "privile
 const PART: usize = 768 << 10;
 /// How long a pod may take to run once its image is found.
 const START: Duration = Duration::from_mins(2);
+/// How long an agent that may not run yet is waited for when it is spoken to.
+const ANSWER: Duration = Duration::from_secs(3);
 /// How long a pod may be unable to start its container before that counts.
 const GRACE: Duration = Duration::from_secs(15);
 /// How long things may take to go away.
@@ -74,15 +77,15 @@ impl Packed {
 }
 
 /// A pod that runs.
-#[derive(Debug, Clone)]
 pub(super) struct RunningPod {
     pub(super) name: String,
-    pub(super) ip: Option<String>,
+    /// The control stream by which we came to know that it runs.
+    pub(super) stream: Option<exec::Stream>,
 }
 
 /// How a Job's pod is coming along.
 enum State {
-    Running(RunningPod),
+    Running(String),
     Waiting(String),
     NoImage { pod: String, reason: String },
     Stuck { pod: String, reason: String },
@@ -162,22 +165,24 @@ impl Site {
     pub(super) async fn secrets(&self, packed: &Packed) -> Result<AgentSecrets, NodesError> {
         let digest = &packed.digest;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let mut names = Vec::new();
         let mut parts = parts(&packed.loader, &packed.deflated);
         if let Some(first) = parts.first_mut() {
             first.insert("token".to_owned(), ByteString(self.token.clone().into_bytes()));
         }
-        for (i, data) in parts.into_iter().enumerate() {
+        let made = parts.into_iter().enumerate().map(|(i, data)| {
             let name = format!("offline-agent-{}-{}-{i}", digest.short(), self.run);
             let metadata = ObjectMeta { name: Some(name.clone()), labels: Some(self.labels()), ..ObjectMeta::default() };
             let secret = Secret { immutable: Some(true), metadata, data: Some(data), ..Secret::default() };
-            match api.create(&PostParams::default(), &secret).await {
-                Ok(_) => {}
-                Err(KubeError::Api(status)) if status.code == 409 => {}
-                Err(e) => return Err(NodesError::api(format!("making Secret {}/{name}", self.namespace))(e)),
+            let api = &api;
+            async move {
+                match api.create(&PostParams::default(), &secret).await {
+                    Ok(_) => Ok(name),
+                    Err(KubeError::Api(status)) if status.code == 409 => Ok(name),
+                    Err(e) => Err(NodesError::api(format!("making Secret {}/{name}", self.namespace))(e)),
+                }
             }
-            names.push(name);
-        }
+        });
+        let names = try_join_all(made).await?;
         Ok(AgentSecrets { names, sha256: digest.hex().to_owned(), owned: AtomicBool::new(false) })
     }
 
@@ -191,10 +196,9 @@ impl Site {
         }
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let patch = Patch::Merge(json!({"metadata": {"ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}]}}));
-        for secret in &secrets.names {
-            // Without an owner they are deleted by us at the end, as they are with one.
-            let _ = api.patch_metadata(secret, &PatchParams::default(), &patch).await;
-        }
+        let given = secrets.names.iter().map(async |secret| api.patch_metadata(secret, &PatchParams::default(), &patch).await);
+        // Without an owner they are deleted by us at the end, as they are with one.
+        join_all(given).await;
     }
 
     /// Starts the agent on a node and waits until it runs, trying one bootstrap image after another.
@@ -237,6 +241,7 @@ impl Site {
                         "command": ["/offline/loader", "/offline", secrets.sha256, "idle"],
                         "env": [
                             {"name": env::POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                            {"name": env::POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                             {"name": env::SOCKET, "value": format!("/runtime/{}", plan.socket.file)},
                             {"name": env::LIFETIME, "value": lifetime.to_string()},
                             {"name": env::TOKEN, "valueFrom": token},
@@ -271,7 +276,7 @@ impl Site {
                 return Err(NodesError::PullPolicy { node: node.to_owned(), pod: self.of(&name(&found.items[0])), policy });
             }
             let (pod, reason) = match state {
-                State::Running(pod) => return Ok(Ok(pod)),
+                State::Running(name) => return Ok(Ok(RunningPod { name, stream: None })),
                 State::NoImage { pod, reason } => return Ok(Err((self.of(&pod), reason))),
                 State::Failed { pod, reason } => (pod, reason),
                 State::Stuck { pod, reason } if started.elapsed() > GRACE => (pod, reason),
@@ -287,6 +292,9 @@ impl Site {
                     }
                 }
                 _ => {
+                    if let Some(running) = self.answering(found.items.first()).await {
+                        return Ok(Ok(running));
+                    }
                     sleep(Duration::from_millis(if started.elapsed() < Duration::from_secs(5) { 50 } else { 500 })).await;
                     continue;
                 }
@@ -295,6 +303,13 @@ impl Site {
             let reason = events.map_or_else(|| reason.clone(), |e| format!("{reason} ({e})"));
             return Err(NodesError::Pod { node: node.to_owned(), pod: self.of(&pod), reason });
         }
+    }
+
+    /// Asks the agent itself. The kubelet looks only once a second at what runs (pkg/kubelet/pleg/generic.go), and tells it later still.
+    async fn answering(&self, pod: Option<&Pod>) -> Option<RunningPod> {
+        let name = name(pod?);
+        let stream = timeout(ANSWER, exec::open(&self.client, &self.namespace, &name, &control::COMMAND)).await.ok()?.ok()?;
+        Some(RunningPod { name, stream: Some(stream) })
     }
 
     fn of(&self, name: &str) -> String {
@@ -414,7 +429,7 @@ fn state(pod: &Pod) -> State {
     let said = [&status.reason, &status.message].iter().filter_map(|t| t.as_deref()).collect::<Vec<_>>().join(": ");
     let container = status.container_statuses.as_deref().and_then(|c| c.first()).and_then(|c| c.state.clone()).unwrap_or_default();
     match status.phase.as_deref() {
-        Some("Running") if container.running.is_some() => return State::Running(RunningPod { name: name(pod), ip: status.pod_ip }),
+        Some("Running") if container.running.is_some() => return State::Running(name(pod)),
         Some("Failed" | "Succeeded") => {
             let ended = container.terminated.map(|t| {
                 let text = [t.reason, t.message].into_iter().flatten().map(|m| m.trim().to_owned()).collect::<Vec<_>>().join(": ");
@@ -461,7 +476,7 @@ mod tests {
         let evicted = pod(&json!({"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}));
         assert!(matches!(state(&evicted), State::Failed { reason, .. } if reason == "Evicted: disk pressure"));
         let running = pod(&json!({"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": container(&json!({"running": {}}))}));
-        assert!(matches!(state(&running), State::Running(p) if p.ip.as_deref() == Some("10.0.0.1")));
+        assert!(matches!(state(&running), State::Running(name) if name == "p"));
     }
 
     #[test]

@@ -23,6 +23,9 @@ use super::{
 /// Starts further agents from the one that runs: its memory file is the program of process 1. Nothing is joined and hashed again.
 pub(super) const AGENT: &str = "/proc/1/exe";
 
+/// What opens a control stream.
+pub(super) const COMMAND: [&str; 2] = [AGENT, "control"];
+
 /// How an attempt on a node ended.
 #[derive(Debug)]
 pub(super) enum Trouble {
@@ -73,6 +76,8 @@ type Table = Result<HashMap<u64, Waiting>, Broken>;
 /// A control stream.
 pub(super) struct Control {
     pub(super) place: Place,
+    /// Address of the agent's pod.
+    pub(super) address: Option<String>,
     sender: AsyncMutex<exec::Sender>,
     waiting: Arc<Mutex<Table>>,
     next: AtomicU64,
@@ -88,11 +93,16 @@ impl Drop for Control {
 impl Control {
     /// Opens a control stream in an agent's pod.
     pub(super) async fn open(client: &Client, place: Place) -> Result<Self, Trouble> {
-        let opened = exec::open(client, &place.namespace, &place.pod, &[AGENT, "control"]).await;
-        let (sender, receiver) = opened.map_err(|e| place.broken(e))?;
+        let stream = exec::open(client, &place.namespace, &place.pod, &COMMAND).await;
+        Ok(Self::over(stream.map_err(|e| place.broken(e))?, place))
+    }
+
+    /// Takes a stream that was opened by [`COMMAND`].
+    pub(super) fn over(stream: exec::Stream, place: Place) -> Self {
+        let exec::Stream { sender, receiver, address } = stream;
         let waiting: Arc<Mutex<Table>> = Arc::new(Mutex::new(Ok(HashMap::new())));
         let reader = tokio::spawn(read(receiver, Arc::clone(&waiting)));
-        Ok(Self { place, sender: AsyncMutex::new(sender), waiting, next: AtomicU64::new(1), reader })
+        Self { place, address, sender: AsyncMutex::new(sender), waiting, next: AtomicU64::new(1), reader }
     }
 
     /// Asks and waits for the answer.

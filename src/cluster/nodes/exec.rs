@@ -66,19 +66,27 @@ impl Drop for Receiver {
     }
 }
 
+/// A stream whose agent has said hello.
+pub(super) struct Stream {
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    /// Address of the agent's pod.
+    pub(super) address: Option<String>,
+}
+
 /// Starts a process in a pod's only container and waits for the agent's hello.
-pub(super) async fn open(client: &Client, namespace: &str, pod: &str, command: &[&str]) -> Result<(Sender, Receiver), Broken> {
+pub(super) async fn open(client: &Client, namespace: &str, pod: &str, command: &[&str]) -> Result<Stream, Broken> {
     let socket = timeout(SILENCE, upgrade(client, namespace, pod, command)).await.map_err(|_| Broken("the API server does not answer".to_owned()))??;
     let (sink, stream) = socket.split();
     let (sender, frames) = mpsc::unbounded_channel();
     let task = tokio::spawn(pump(stream, sender));
     let mut receiver = Receiver { frames, task };
     let hello = receiver.next().await?;
-    let protocol = hello.as_json::<Hello>().map_err(|e| Broken(e.to_string()))?.protocol;
+    let Hello { protocol, address } = hello.as_json::<Hello>().map_err(|e| Broken(e.to_string()))?;
     if hello.kind != kind::HELLO || protocol != PROTOCOL {
         return Err(Broken(format!("the agent speaks protocol {protocol}, this program {PROTOCOL}")));
     }
-    Ok((Sender { sink }, receiver))
+    Ok(Stream { sender: Sender { sink }, receiver, address })
 }
 
 async fn upgrade(client: &Client, namespace: &str, pod: &str, command: &[&str]) -> Result<Socket, Broken> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -23,6 +23,7 @@ use super::{
     Blobs, ImportOptions, NodeOutcome, NodesError,
     bootstrap::{AgentSecrets, RunningPod, Site},
     control::{Control, Place, Trouble},
+    exec,
     plan::NodePlan,
     schedule::{NodeIndex, Schedule},
     upload::{Fate, SMALL, Upload},
@@ -80,21 +81,17 @@ impl NodeRun {
     /// Does all of it.
     pub(super) async fn import(self, secrets: &AgentSecrets) -> Result<NodeOutcome, NodesError> {
         let started = Instant::now();
-        let pod = self.run.site.start(self.index, &self.plan, secrets).await?;
-        if let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) {
-            let address = std::net::SocketAddr::new(ip, PEER_PORT).to_string();
-            self.run.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, address);
-        }
-        debug!(node = self.plan.node, pod = pod.name, "the agent runs");
+        let RunningPod { name: pod, mut stream } = self.run.site.start(self.index, &self.plan, secrets).await?;
+        debug!(node = self.plan.node, pod, "the agent runs");
         let mut attempt = 1;
         let done = loop {
-            match self.session(&pod).await {
+            match self.session(&pod, stream.take()).await {
                 Ok(done) => break done,
                 Err(trouble) => {
                     self.run.schedule.leave(self.index);
                     match trouble {
                         Trouble::Again(e) if attempt < ATTEMPTS => {
-                            self.run.site.still_runs(&pod.name, &self.plan.node).await?;
+                            self.run.site.still_runs(&pod, &self.plan.node).await?;
                             self.run.reporter.warn(format!("{e}; going on where it stopped"));
                         }
                         Trouble::Again(e) | Trouble::Fatal(e) => return Err(e),
@@ -127,9 +124,17 @@ impl NodeRun {
         self.run.reporter.event(event(self.plan.node.clone()));
     }
 
-    async fn session(&self, pod: &RunningPod) -> Result<Done, Trouble> {
-        let place = Place { node: self.plan.node.clone(), namespace: self.run.site.namespace().to_owned(), pod: pod.name.clone() };
-        let control = Control::open(&self.run.client, place.clone()).await?;
+    /// `stream`: a control stream that is open already.
+    async fn session(&self, pod: &str, stream: Option<exec::Stream>) -> Result<Done, Trouble> {
+        let place = Place { node: self.plan.node.clone(), namespace: self.run.site.namespace().to_owned(), pod: pod.to_owned() };
+        let control = match stream {
+            Some(stream) => Control::over(stream, place.clone()),
+            None => Control::open(&self.run.client, place.clone()).await?,
+        };
+        if let Some(ip) = control.address.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) {
+            let address = SocketAddr::new(ip, PEER_PORT).to_string();
+            self.run.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, address);
+        }
         debug!(node = self.plan.node, "connected");
         control.call(Task::Begin { lease: self.lease(), expires: self.run.expires.clone() }).await?;
         let missing = self.missing(&control).await?;

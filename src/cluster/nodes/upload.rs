@@ -61,7 +61,7 @@ impl Upload {
     /// Opens a data stream in an agent's pod. What becomes of blobs goes to `fates` as soon as it is known.
     pub(super) async fn open(client: &Client, place: Place, lease: String, blobs: Arc<dyn Blobs>, fates: mpsc::UnboundedSender<Fate>) -> Result<Self, Trouble> {
         let opened = exec::open(client, &place.namespace, &place.pod, &[AGENT, "data"]).await;
-        let (sender, receiver) = opened.map_err(|e| place.broken(e))?;
+        let exec::Stream { sender, receiver, .. } = opened.map_err(|e| place.broken(e))?;
         Ok(Self { place, lease, blobs, sender, receiver, opened: 0, confirmed: 0, outstanding: Vec::new(), packs: 0, fates })
     }
 

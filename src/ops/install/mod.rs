@@ -20,7 +20,12 @@ pub(crate) use error::{app_failure, cluster_failure};
 
 use crate::{
     archive::Archive,
-    chart::{Chart, RenderOptions, Rendered, kube_version, render, values::Kind as SetKind},
+    chart::{
+        Chart, RenderOptions, Rendered,
+        engine::{KubeVersion, Lookup},
+        kube_version, render,
+        values::Kind as SetKind,
+    },
     cluster::{
         Cluster, Placement, WaitOptions,
         deploy::Change,
@@ -70,7 +75,7 @@ impl Override {
 }
 
 /// What a chart is rendered for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RenderRequest {
     /// Name of the release.
     pub name: String,
@@ -84,11 +89,19 @@ pub struct RenderRequest {
     pub kube_version: String,
     /// `.Capabilities.APIVersions`.
     pub api_versions: Vec<String>,
+    /// What `lookup` asks: the cluster that is installed into.
+    pub lookup: Option<Arc<dyn Lookup>>,
+}
+
+impl fmt::Debug for RenderRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderRequest").field("name", &self.name).field("namespace", &self.namespace).field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 type RenderFn = dyn Fn(&Chart, &Map<String, Value>, &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> + Send + Sync;
 
-/// The chart engine, as the caller has set it up: budgets, dialect, `lookup`.
+/// The chart engine, as the caller has set it up: budgets and dialect.
 #[derive(Clone)]
 pub struct Renderer(Arc<RenderFn>);
 
@@ -98,17 +111,19 @@ impl Renderer {
         Self(Arc::new(render))
     }
 
-    /// The engine with its own limits, as Helm 3, and without `lookup`.
+    /// The engine with its own limits, as Helm 3.
     pub fn engine() -> Self {
         Self::new(|chart, values, request| {
             let mut options = RenderOptions::new(&request.name, &request.namespace);
             options.release.revision = request.revision.into();
             options.release.is_install = !request.upgrade;
             options.release.is_upgrade = request.upgrade;
-            if let Some(version) = kube_version(&request.kube_version) {
-                options.capabilities.kube_version = version;
+            if let Ok(version) = kube_version(&request.kube_version) {
+                // Of a live cluster Helm keeps the version as it is, `-gke.100` and all (pkg/action, action.go, `getCapabilities`).
+                options.capabilities.kube_version = KubeVersion { version: request.kube_version.clone(), ..version };
             }
             options.capabilities.api_versions.clone_from(&request.api_versions);
+            options.lookup.clone_from(&request.lookup);
             Ok(render(chart, values, &options)?)
         })
     }

@@ -1,14 +1,18 @@
 //! The part of an installation that only reads: everything is rendered, renamed and proven here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use super::{InstallError, InstallOptions, Override, RenderRequest, app_failure, cluster_failure, images, manifests};
 use crate::{
     chart::{self, Chart, HookEvent, Rendered, values},
     cluster::{
-        Catalog, Cluster, ClusterError, apply,
+        Catalog, Cluster, ClusterError, LiveLookup, apply,
         deploy::{App, Deployment, Present, same},
         flatten, missing_rights,
         nodes::{self, ImportOptions, NodeImage},
@@ -40,7 +44,9 @@ pub(super) async fn prepare(cluster: &Cluster, options: &InstallOptions, reporte
     if !node_images.is_empty() {
         nodes::plan(cluster.client(), &node_images, &import).await.map_err(|e| Failure::new(Kind::Cluster, e))?;
     }
-    let mut work = Work { cluster, options, plan, catalog: Catalog::load(cluster.client()).await.map_err(cluster_failure)?, warnings: vec![] };
+    let catalog = Catalog::load(cluster.client()).await.map_err(cluster_failure)?;
+    let lookup = LiveLookup::new(cluster.client(), &catalog, Handle::current());
+    let mut work = Work { cluster, options, plan, catalog, lookup, warnings: vec![] };
     let mut deployments = Vec::new();
     for app in &record.apps {
         deployments.push(work.app(app).await?);
@@ -56,6 +62,7 @@ struct Work<'a> {
     options: &'a InstallOptions,
     plan: Plan,
     catalog: Catalog,
+    lookup: LiveLookup,
     warnings: Vec<String>,
 }
 
@@ -123,6 +130,7 @@ impl Work<'_> {
             upgrade,
             kube_version: self.catalog.version().to_owned(),
             api_versions: self.catalog.api_versions(),
+            lookup: Some(Arc::new(self.lookup.with_catalog(&self.catalog))),
         };
         self.options.renderer.render(chart, values, &request).map_err(|e| app_failure(Kind::Other, &app.name, e))
     }

@@ -29,10 +29,10 @@ impl Shop {
         for (name, version) in
             [("store", "1.0"), ("store", "1.1"), ("sweep", "1.0"), ("migrate", "1.0"), ("robot", "1.0"), ("cache", "1.0"), ("front", "latest")]
         {
-            push(&upstream, folder.path(), name, version, "amd64");
+            push(&upstream, folder.path(), namespace, name, version, "amd64");
         }
-        push(&upstream, folder.path(), "tool-amd64", "1.0", "amd64");
-        push(&upstream, folder.path(), "tool-arm64", "1.0", "arm64");
+        push(&upstream, folder.path(), namespace, "tool-amd64", "1.0", "amd64");
+        push(&upstream, folder.path(), namespace, "tool-arm64", "1.0", "arm64");
         let tool = upstream.push_index("shop/tool:1.0", &["shop/tool-amd64:1.0", "shop/tool-arm64:1.0"]);
         let shop = Self { upstream, folder, tool, namespace: namespace.to_owned() };
         shop.program().run(&["keygen", "-o", "shop"]).ok();
@@ -82,9 +82,10 @@ impl Shop {
     }
 }
 
-fn push(upstream: &Upstream, folder: &Path, name: &str, version: &str, arch: &str) {
+/// The images of each shop are its own: a node that got them in one test must not have them in another.
+fn push(upstream: &Upstream, folder: &Path, namespace: &str, name: &str, version: &str, arch: &str) {
     let marker = folder.join(format!("{name}-{version}"));
-    fs::write(&marker, format!("{name} {version} {arch}\n")).unwrap();
+    fs::write(&marker, format!("{namespace} {name} {version} {arch}\n")).unwrap();
     let own = format!("{}:etc/shop", marker.display());
     upstream.push_files(&format!("shop/{name}:{version}"), arch, &[BUSYBOX, "->busybox:bin/sh", "->busybox:bin/sleep", "--", &own]);
 }
