@@ -47,12 +47,18 @@ pub(super) struct CacheArgs {
 impl CacheArgs {
     /// What of this machine is needed to reach charts and images.
     pub(super) fn access(self, context: &Context) -> ChartAccess {
-        ChartAccess {
-            docker_config: context.docker_config(),
-            helm_repositories: context.helm_repositories(),
-            helm_registries: context.helm_registries(),
-            cache: if self.no_cache { None } else { context.cache() },
-        }
+        let access = access(context);
+        ChartAccess { cache: access.cache.filter(|_| !self.no_cache), ..access }
+    }
+}
+
+/// The same where there is no choice about the cache.
+pub(super) fn access(context: &Context) -> ChartAccess {
+    ChartAccess {
+        docker_config: context.docker_config(),
+        helm_repositories: context.helm_repositories(),
+        helm_registries: context.helm_registries(),
+        cache: context.cache(),
     }
 }
 

@@ -54,7 +54,9 @@ impl ChartAccess {
 
 /// The chart that `helm template` would find by these words, with what it needs. Whether it is complete, rendering tells.
 pub async fn locate(request: &ChartRequest, access: &ChartAccess) -> Result<ResolvedChart, Failure> {
-    access.charts(BTreeMap::new())?.locate(request).await.map_err(prepare::source_failure)
+    let host = request.chart.strip_prefix("oci://").and_then(|rest| rest.split('/').next()).filter(|_| request.plain_http);
+    let hosts = host.map(|host| (host.to_owned(), HostOptions { plain_http: true, ..HostOptions::default() })).into_iter().collect();
+    access.charts(hosts)?.locate(request).await.map_err(prepare::source_failure)
 }
 
 /// Gets the charts of all apps; all that fail are reported. With pins exactly those are taken.

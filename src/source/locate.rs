@@ -71,6 +71,7 @@ pub struct ResolvedChart {
 
 /// A chart as `helm template` is told (helm, pkg/action, `ChartPathOptions`).
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `helm template`")]
 pub struct ChartRequest {
     /// Path, `oci://…`, URL of a .tgz, `REPOSITORY/CHART`, or the chart's name in `repo`.
     pub chart: String,
@@ -92,6 +93,8 @@ pub struct ChartRequest {
     pub key_file: Option<PathBuf>,
     /// Do not check the server's certificate.
     pub insecure_skip_tls_verify: bool,
+    /// `oci://` without TLS.
+    pub plain_http: bool,
     /// `--dependency-update`: resolve anew, in memory; nothing is written into the chart's folder.
     pub dependency_update: bool,
 }

@@ -614,3 +614,40 @@ fn a_repository_of_an_unknown_authority_needs_its_certificate() {
     desk.deliver(&[&chart], &format!("{{'{}': {{caFile: delivery.yaml}}}}", registry.host));
     desk.refused(4).says("holds no PEM certificate");
 }
+
+#[test]
+fn template_prints_what_helm_prints_of_charts_elsewhere() {
+    let (desk, registry) = (Desk::new(), Registry::start(Setup::default()));
+    let packed = desk.publish("web", "1.0.0");
+    desk.publish("web", "1.2.0");
+    let site = Site::folder(desk.path("repo"));
+    desk.helm(&["push", packed.to_str().unwrap(), &format!("oci://{}/charts", registry.host), "--plain-http"]);
+    desk.helm(&["repo", "add", "corp", &site.url]);
+    let (oci, url) = (format!("oci://{}/charts/web", registry.host), format!("{}/web-1.2.0.tgz", site.url));
+    desk.chart("app", "app", "0.1.0", "dependencies:\n- {name: web, version: ~1.0, repository: '@corp'}\n");
+    for args in [
+        vec!["web", "--repo", &site.url],
+        vec!["web", "--repo", &site.url, "--version", "~1.0"],
+        vec!["corp/web"],
+        vec![&url],
+        vec![&oci, "--plain-http"],
+        vec!["app", "--dependency-update"],
+    ] {
+        let ours = desk.run(&[&["template", "x"], args.as_slice()].concat()).ok();
+        assert!(!desk.path("app/charts").exists(), "nothing is written into the user's folder");
+        assert_eq!(
+            ours.stdout,
+            desk.helm(&[&["template", "x"], args.as_slice()].concat()).split_inclusive('\n').skip_while(|line| *line != "---\n").collect::<String>(),
+            "{args:?}"
+        );
+    }
+    for (args, want) in [
+        (vec!["web", "--repo", &site.url, "--version", "^9"], "chart \"web\" version \"^9\" not found in"),
+        (vec!["corp/web", "--verify"], "provenance files are not read"),
+        (vec!["nobody/web"], "repo nobody not found"),
+    ] {
+        let ours = desk.run(&[&["template", "x"], args.as_slice()].concat());
+        assert_ne!(ours.code, 0);
+        ours.says(want);
+    }
+}
