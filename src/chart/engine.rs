@@ -1,7 +1,13 @@
 //! Renders a chart's templates: a pure function of a [`Program`], run in a thread of its own with a large stack.
 
+mod eval;
+mod exec;
+mod field;
 mod machine;
+mod metadata;
+mod methods;
 mod objects;
+mod run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +17,10 @@ use serde_json::Value;
 
 pub use super::error::EngineError;
 use machine::Machine;
-pub(in crate::chart) use machine::{Run, WARN_END, WARN_START};
+pub(in crate::chart) use machine::{WARN_END, WARN_START};
+pub(in crate::chart) use run::Run;
 
-/// The stack of the render thread: 1,000 nested includes of the deepest kind fit.
+/// The stack of the render thread. `include`, `tpl`, parentheses and nested values use it, and what is not used takes no memory.
 const STACK: usize = 256 << 20;
 
 /// A template file, given in Helm's parse order; what is parsed later redefines what came before.
@@ -98,13 +105,13 @@ pub struct Budget {
     pub steps: u64,
     /// Bytes that all results and outputs may have together.
     pub max_output_bytes: u64,
-    /// Nested `include`, `template` and `tpl`.
+    /// Nested `include` and `tpl`; `template` has Go's own limit.
     pub max_depth: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { steps: 50_000_000, max_output_bytes: 1 << 30, max_depth: 1_100 }
+        Budget { steps: 50_000_000, max_output_bytes: 1 << 30, max_depth: 10_000 }
     }
 }
 
@@ -149,5 +156,7 @@ pub fn run(program: Program) -> Result<BTreeMap<String, String>, EngineError> {
     thread.join().map_err(|_| EngineError::Thread("it panicked".to_owned()))?
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

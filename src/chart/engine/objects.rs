@@ -1,4 +1,4 @@
-//! What templates see besides values: `.Files`, `.Capabilities`, `.Chart`, `.Release`, `.Subcharts`.
+//! What templates see: `.Values`, `.Files`, `.Capabilities`, `.Chart`, `.Release`, `.Subcharts` (`recAllTpls` in Helm's pkg/engine/engine.go).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,14 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Capabilities, Dialect, Program};
-use crate::chart::funcs;
-use crate::chart::value::{Go, Host, from_json};
+use super::{Capabilities, Dialect, Program, metadata};
+use crate::chart::funcs::{self, Kind};
+use crate::chart::value::{Go, Host, Map, MapType, from_json};
+
+/// A map of this type.
+pub(super) fn map<const N: usize>(of: MapType, entries: [(&str, Go); N]) -> Go {
+    Go::Map(Arc::new(Map::of(of, entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect())))
+}
 
 /// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
 pub(super) fn scopes(program: &Program) -> Vec<Go> {
@@ -22,69 +27,56 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
         ("Revision", Go::int(program.release.revision)),
         ("Service", "Helm".into()),
     ]);
-    let scopes: Vec<Go> = program
+    let values = values(program);
+    let scopes: Vec<Arc<Map>> = program
         .scopes
         .iter()
-        .map(|scope| {
-            let values = Go::map(scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect());
-            let chart = Go::Host(Arc::new(ChartObject { fields: scope.chart.clone(), lenient: program.dialect == Dialect::Helm4 }));
-            Go::dict([
-                ("Values", values),
+        .zip(values)
+        .map(|(scope, values)| {
+            let chart = match program.dialect {
+                Dialect::Helm3 => metadata::chart(&scope.chart),
+                Dialect::Helm4 => from_json(&scope.chart),
+            };
+            let entries = [
+                ("Values", Go::Map(values)),
                 ("Chart", chart),
                 ("Release", release.clone()),
                 ("Capabilities", capabilities.clone()),
                 ("Files", Go::Host(Arc::new(Files(scope.files.clone())))),
                 ("Subcharts", Go::map(BTreeMap::new())),
-                ("Template", Go::dict([("BasePath", scope.base_path.as_str().into())])),
-            ])
+                ("Template", map(MapType::Values, [("BasePath", scope.base_path.as_str().into())])),
+            ];
+            Arc::new(Map::new(entries.into_iter().map(|(name, value)| (Arc::from(name), value)).collect()))
         })
         .collect();
-    for (scope, dot) in program.scopes.iter().zip(&scopes) {
-        let Go::Map(root) = dot else { continue };
+    for (scope, root) in program.scopes.iter().zip(&scopes) {
         let Some(Go::Map(subcharts)) = root.get("Subcharts") else { continue };
         for (name, index) in &scope.subcharts {
             if let Some(sub) = scopes.get(*index) {
-                subcharts.lock().insert(Arc::from(name.as_str()), sub.clone());
+                subcharts.lock().insert(Arc::from(name.as_str()), Go::Map(Arc::clone(sub)));
             }
         }
     }
-    scopes
+    scopes.iter().map(|root| Go::Map(Map::view(root, MapType::Values))).collect()
 }
 
-#[derive(Debug)]
-struct ChartObject {
-    fields: Value,
-    lenient: bool,
-}
-
-impl Host for ChartObject {
-    fn type_name(&self) -> &'static str {
-        if self.lenient { "map[string]interface {}" } else { "struct { chart.Metadata; IsRoot bool }" }
+/// `.Values` of each scope. Those of a subchart are the table of its name in its parent's: what `set` does to one is seen in the other.
+fn values(program: &Program) -> Vec<Arc<Map>> {
+    let mut found: Vec<Option<Arc<Map>>> = vec![None; program.scopes.len()];
+    for (index, scope) in program.scopes.iter().enumerate() {
+        // Parents come before their subcharts.
+        let own = found[index].take().unwrap_or_else(|| {
+            let entries = scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect();
+            Arc::new(Map::of(MapType::Values, entries))
+        });
+        for (name, sub) in &scope.subcharts {
+            if let (Some(Go::Map(table)), Some(place)) = (own.get(name), found.get_mut(*sub)) {
+                *place = Some(Map::view(&table, MapType::Values));
+            }
+        }
+        found[index] = Some(own);
     }
-
-    fn kind(&self) -> &'static str {
-        if self.lenient { "map" } else { "struct" }
-    }
-
-    fn field(&self, name: &str) -> Option<Go> {
-        self.fields.get(name).map(from_json)
-    }
-
-    fn text(&self) -> String {
-        crate::chart::value::sprint(&[from_json(&self.fields)])
-    }
-
-    fn json(&self) -> Value {
-        self.fields.clone()
-    }
-
-    fn entries(&self) -> Option<Go> {
-        Some(from_json(&self.fields))
-    }
-
-    fn missing_is_nil(&self) -> bool {
-        self.lenient
-    }
+    found.into_iter().flatten().collect()
 }
 
 #[derive(Debug)]
@@ -96,9 +88,6 @@ impl Files {
     }
 
     fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
-        if self.0.is_empty() {
-            return "".into();
-        }
         let map: serde_json::Map<String, Value> =
             self.0.iter().map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).to_owned(), Value::from(value(data)))).collect();
         crate::goyaml::emit(&Value::Object(map)).map(|text| text.trim_end_matches('\n').to_owned()).unwrap_or_default().into()
@@ -115,7 +104,15 @@ impl Host for Files {
     }
 
     fn field(&self, name: &str) -> Option<Go> {
-        self.0.get(name).map(|data| Go::Bytes(Arc::from(&data[..])))
+        Some(Go::Bytes(self.0.get(name).map(|data| Arc::from(&data[..])).unwrap_or_default()))
+    }
+
+    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
+        match method {
+            "Get" | "GetBytes" | "Glob" | "Lines" => Some(&[Kind::Str]),
+            "AsConfig" | "AsSecrets" => Some(&[]),
+            _ => None,
+        }
     }
 
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
@@ -131,8 +128,8 @@ impl Host for Files {
             "AsSecrets" => self.base_names(|data| base64::engine::general_purpose::STANDARD.encode(data)),
             "Lines" => {
                 let text = Files::text(self, first);
-                if !self.0.contains_key(first) {
-                    return Some(Ok(Go::list(Vec::new())));
+                if text.is_empty() {
+                    return Some(Ok(Go::strings::<&str>([])));
                 }
                 Go::strings(text.strip_suffix('\n').unwrap_or(&text).split('\n'))
             }
@@ -151,10 +148,6 @@ impl Host for Files {
 
     fn entries(&self) -> Option<Go> {
         Some(Go::map(self.0.iter().map(|(name, data)| (Arc::from(name.as_str()), Go::Bytes(Arc::from(&data[..])))).collect()))
-    }
-
-    fn missing_is_nil(&self) -> bool {
-        true
     }
 }
 
@@ -181,8 +174,10 @@ impl Host for CapabilitiesObject {
         })
     }
 
+    /// Without the `&` of a pointer: templates print what it points to.
     fn text(&self) -> String {
-        "&{}".to_owned()
+        let kube = &self.0.kube_version;
+        format!("{{{{{} {} {}}} [{}] {{{}   }}}}", kube.version, kube.major, kube.minor, self.0.api_versions.join(" "), self.0.helm_version)
     }
 
     fn json(&self) -> Value {
@@ -213,6 +208,10 @@ impl Host for KubeVersionObject {
         })
     }
 
+    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
+        matches!(method, "GitVersion" | "String").then_some(&[])
+    }
+
     fn call(&self, name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
         matches!(name, "GitVersion" | "String").then(|| Ok(self.0.kube_version.version.as_str().into()))
     }
@@ -241,6 +240,10 @@ impl Host for ApiVersions {
 
     fn field(&self, _name: &str) -> Option<Go> {
         None
+    }
+
+    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
+        (method == "Has").then_some(&[Kind::Str])
     }
 
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {

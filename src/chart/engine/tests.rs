@@ -90,16 +90,39 @@ fn values_without_end_are_errors() {
 
 #[test]
 fn nesting_of_texts_ends() {
-    for (open, close) in [("(", ")"), ("{{ if 1 }}", "{{ end }}"), ("{{ if 1 }}{{ else if 2 }}", "{{ end }}")] {
-        for depth in [50_usize, 5_000] {
+    let cases = [("(", ")", 9_999, 10_001), ("{{ if 1 }}", "{{ end }}", 9_000, 20_000), ("{{ range 1 }}", "{{ end }}", 9_000, 20_000)];
+    for (open, close, fits, too_deep) in cases {
+        for depth in [fits, too_deep] {
             let body = format!("{}1{}", open.repeat(depth), close.repeat(depth));
             let text = if open == "(" { format!("{{{{ {body} }}}}") } else { body };
             let result = render(&text);
-            assert!(result.is_ok() == (depth == 50), "{open} {depth}: {result:?}");
+            assert!(result.is_ok() == (depth == fits), "{open} {depth}: {result:?}");
         }
     }
-    assert!(render(&format!("{{{{ 1{} }}}}", " | add 1".repeat(5_000))).is_err());
     for text in ["[", "{a: ", "- "] {
         assert!(render(&format!("{{{{ fromYaml {:?} }}}}", text.repeat(20_000))).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn chains_have_any_length() {
+    let chain = format!("{{{{ if eq 1 0 }}}}x{}{{{{ else }}}}last{{{{ end }}}}", "{{ else if eq 1 2 }}y".repeat(20_000));
+    assert_eq!(render(&chain).as_deref(), Ok("last"));
+    let with = format!("{{{{ with \"\" }}}}x{}{{{{ end }}}}", "{{ else with \"\" }}y".repeat(20_000) + "{{ else with 7 }}{{ . }}");
+    assert_eq!(render(&with).as_deref(), Ok("7"));
+    assert_eq!(render(&format!("{{{{ 1{} }}}}", " | add 1".repeat(5_000))).as_deref(), Ok("5001"));
+}
+
+#[test]
+fn nesting_of_templates_ends() {
+    let error = render("{{define \"a\"}}{{if true}}{{range 1}}{{template \"a\" .}}{{end}}{{end}}{{end}}{{template \"a\" .}}").unwrap_err();
+    assert!(error.ends_with("executing \"a\" at <{{template \"a\" .}}>: exceeded maximum template depth (100000)"), "{error}");
+    let mutual = render("{{define \"a\"}}{{include \"b\" .}}{{end}}{{define \"b\"}}{{include \"a\" .}}{{end}}{{include \"a\" .}}").unwrap_err();
+    assert!(mutual.contains("rendering template has a nested reference name: a: unable to execute template"), "{}", mutual.len());
+    let counted =
+        |n: usize| format!("{{{{define \"a\"}}}}{{{{if gt . 1}}}}{{{{include \"a\" (sub . 1 | int)}}}}{{{{end}}}}.{{{{end}}}}{{{{include \"a\" {n}}}}}");
+    assert_eq!(render(&counted(1001)).map(|text| text.len()), Ok(1001));
+    assert!(render(&counted(1002)).is_err());
+    let text = "{{ $t := \"{{ tpl .t . }}\" }}{{ tpl $t (dict \"t\" $t) }}";
+    assert!(render(text).unwrap_err().starts_with("rendering c/templates/x.yaml was ended: templates are nested more than "));
 }

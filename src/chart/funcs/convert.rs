@@ -46,6 +46,8 @@ fn eq(c: &mut Call<'_>) -> Result<Go, String> {
 pub(super) fn to_int(value: &Go) -> i64 {
     match value {
         Go::Int(n, _) => *n,
+        // What does not fit becomes the smallest number, as on the processors that Helm runs on.
+        Go::Float(f) if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(f) => i64::MIN,
         #[expect(clippy::cast_possible_truncation, reason = "Go truncates")]
         Go::Float(f) => *f as i64,
         Go::Bool(b) => i64::from(*b),

@@ -25,7 +25,7 @@ pub(super) const ALL: &[Function] = &[
     }),
     fixed("get", &[Dict, Str], |c| Ok(c.map(0).ok().and_then(|m| m.get(&c.str(1))).unwrap_or_else(|| "".into()))),
     fixed("hasKey", &[Dict, Str], |c| Ok(c.map(0).is_ok_and(|m| m.lock().contains_key(&c.str(1))).into())),
-    variadic("keys", &[Dict], |c| Ok(Go::list(maps(c).iter().flat_map(|m| m.snapshot().into_keys()).map(Go::Str).collect()))),
+    variadic("keys", &[Dict], |c| Ok(Go::strings(maps(c).iter().flat_map(|m| m.snapshot().into_keys()).map(Go::Str)))),
     fixed("values", &[Dict], |c| Ok(Go::list(maps(c).iter().flat_map(|m| m.snapshot().into_values()).collect()))),
     variadic("pick", &[Dict, Str], |c| Ok(filtered(c, true))),
     variadic("omit", &[Dict, Str], |c| Ok(filtered(c, false))),

@@ -6,8 +6,8 @@ use crate::chart::engine::{WARN_END, WARN_START};
 use crate::chart::value::{Go, from_json};
 
 pub(super) const ALL: &[Function] = &[
-    fixed("include", &[Str, Any], |c| Ok(c.run.include(c.env, &c.str(0), &c.any(1))?.into())),
-    fixed("tpl", &[Str, Any], |c| Ok(c.run.tpl(c.env, &c.str(0), &c.any(1))?.into())),
+    fixed("include", &[Str, Any], |c| Ok(c.run.include(&c.str(0), &c.any(1))?.into())),
+    fixed("tpl", &[Str, Any], |c| Ok(c.run.tpl(&c.str(0), &c.any(1))?.into())),
     fixed("required", &[Str, Any], |c| match c.last() {
         Go::Nil => Err(warning(c)),
         Go::Str(s) if s.is_empty() => Err(warning(c)),

@@ -58,8 +58,8 @@ fn sequence(c: &Call<'_>, from: i64, to: i64, step: i64) -> Result<Go, String> {
     let mut n = from;
     while (step > 0 && n < to) || (step < 0 && n > to) {
         c.run.reserve(32)?;
-        items.push(Go::int(n));
+        items.push(n);
         n = n.saturating_add(step);
     }
-    Ok(Go::list(items))
+    Ok(Go::ints(items))
 }

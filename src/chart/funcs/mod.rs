@@ -3,7 +3,7 @@
 //! Not there (a template that names one fails to parse, as with any unknown name in Go: `function "x" not defined`):
 //! certificates and keys (`genPrivateKey`, `genCA`, `genCAWithKey`, `genSelfSignedCert`, `genSelfSignedCertWithKey`, `genSignedCert`,
 //! `genSignedCertWithKey`, `buildCustomCert`), `derivePassword`, `encryptAES`, `decryptAES`, `randBytes`, `randInt`, `shuffle`, `sha1sum`,
-//! `b32enc`, `b32dec`, `urlJoin`, `wrapWith`, `toToml`, `fromToml`, and Go's `call`. `env` and `expandenv` are missing in Helm too.
+//! `b32enc`, `b32dec`, `urlJoin`, `wrapWith`, `toToml` and `fromToml`. `env` and `expandenv` are missing in Helm too.
 
 mod convert;
 mod dates;
@@ -21,8 +21,6 @@ mod strings;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-
-use minijinja::Environment;
 
 use super::engine::Run;
 use super::value::{Go, Map};
@@ -84,7 +82,6 @@ impl Kind {
 pub(crate) struct Call<'a> {
     pub args: Vec<Go>,
     pub run: &'a Run,
-    pub env: &'a Environment<'a>,
 }
 
 impl Call<'_> {
@@ -159,9 +156,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Function> {
     table().get(name).copied()
 }
 
-/// Whether there is one; `and` and `or` are lowered to minijinja's operators.
+/// Whether there is one; `and`, `or` and `call` are the engine's.
 pub(crate) fn exists(name: &str) -> bool {
-    matches!(name, "and" | "or") || table().contains_key(name)
+    matches!(name, "and" | "or" | "call") || table().contains_key(name)
 }
 
 /// sprig's `strval`.

@@ -1,6 +1,7 @@
 //! The typed tree. Every node knows its byte offset and prints as Go prints it in messages.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The text a tree was parsed from; positions are byte offsets into it.
@@ -36,19 +37,22 @@ pub(crate) struct Template {
 impl Template {
     /// Whether it holds nothing but white space and comments: such a template never replaces another.
     pub(crate) fn is_empty(&self) -> bool {
-        self.body.iter().all(|node| matches!(node, Node::Text(text) if text.bytes().all(|b| b.is_ascii_whitespace() || b == 0x0b)))
+        let blank = |text: &str| text.bytes().all(|b| b.is_ascii_whitespace() || b == 0x0b);
+        self.body.iter().all(|node| matches!(node, Node::Text(range) if blank(&self.source.text[range.clone()])))
     }
 }
 
 /// One element of a body.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
-    /// Literal text.
-    Text(String),
+    /// Literal text: where it stands in the source.
+    Text(Range<usize>),
     /// `{{ pipeline }}`.
     Action(Pipe),
-    /// `if`, `with`, `range`.
-    Control(Control, Pipe, Vec<Node>, Option<Vec<Node>>),
+    /// `if` and `with`: the chain of conditions with their bodies, and what is done when none holds.
+    Branch(Control, Vec<(Pipe, Vec<Node>)>, Vec<Node>),
+    /// `range`: its body, and what is done when there is nothing to visit.
+    Range(Pipe, Vec<Node>, Vec<Node>),
     /// `template` and `block`.
     Template(Invocation),
     /// `break`.
@@ -57,15 +61,13 @@ pub(crate) enum Node {
     Continue,
 }
 
-/// Which control structure.
+/// Which kind of branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Control {
     /// `if`.
     If,
     /// `with`.
     With,
-    /// `range`.
-    Range,
 }
 
 /// `{{template "name" pipeline}}`.
@@ -89,7 +91,7 @@ pub(crate) struct Pipe {
     /// Declared or assigned variables, with the `$`.
     pub decl: Vec<String>,
     /// The commands.
-    pub cmds: Vec<Arc<Command>>,
+    pub cmds: Vec<Command>,
 }
 
 /// One command: a function or value and its arguments.

@@ -1,5 +1,7 @@
 //! The lexer: Go's text/template/parse/lex.go, rule for rule, so that positions and messages are Go's.
 
+use std::borrow::Cow;
+
 /// The kinds of token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -47,14 +49,14 @@ impl Kind {
 
 /// One token with its byte offset and line.
 #[derive(Debug, Clone)]
-pub(super) struct Token {
+pub(super) struct Token<'a> {
     pub kind: Kind,
     pub pos: usize,
-    pub text: String,
+    pub text: Cow<'a, str>,
     pub line: usize,
 }
 
-impl std::fmt::Display for Token {
+impl std::fmt::Display for Token<'_> {
     /// As Go's `item.String`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.kind {
@@ -123,8 +125,8 @@ impl<'a> Lexer<'a> {
         Some(c)
     }
 
-    fn token(&mut self, kind: Kind) -> Token {
-        let token = Token { kind, pos: self.start, text: self.input[self.start..self.pos].to_owned(), line: self.start_line };
+    fn token(&mut self, kind: Kind) -> Token<'a> {
+        let token = Token { kind, pos: self.start, text: Cow::Borrowed(&self.input[self.start..self.pos]), line: self.start_line };
         self.start = self.pos;
         self.start_line = self.line;
         token
@@ -140,8 +142,8 @@ impl<'a> Lexer<'a> {
         self.start_line = self.line;
     }
 
-    fn error(&mut self, text: impl Into<String>) -> Token {
-        let token = Token { kind: Kind::Error, pos: self.start, text: text.into(), line: self.start_line };
+    fn error(&mut self, text: impl Into<String>) -> Token<'a> {
+        let token = Token { kind: Kind::Error, pos: self.start, text: Cow::Owned(text.into()), line: self.start_line };
         self.input = "";
         self.start = 0;
         self.pos = 0;
@@ -149,7 +151,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token; after an error or the end, `Eof` for ever.
-    pub(super) fn next_token(&mut self) -> Token {
+    pub(super) fn next_token(&mut self) -> Token<'a> {
         if self.inside {
             return self.inside_action();
         }
@@ -160,14 +162,14 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn text(&mut self) -> Option<Token> {
+    fn text(&mut self) -> Option<Token<'a>> {
         let Some(x) = self.rest().find("{{") else {
             self.pos = self.input.len();
             if self.pos > self.start {
                 self.line += self.newlines();
                 return Some(self.token(Kind::Text));
             }
-            return Some(Token { kind: Kind::Eof, pos: self.pos, text: String::new(), line: self.start_line });
+            return Some(Token { kind: Kind::Eof, pos: self.pos, text: Cow::Borrowed(""), line: self.start_line });
         };
         if x > 0 {
             self.pos += x;
@@ -185,7 +187,7 @@ impl<'a> Lexer<'a> {
         self.left_delim()
     }
 
-    fn left_delim(&mut self) -> Option<Token> {
+    fn left_delim(&mut self) -> Option<Token<'a>> {
         self.pos += 2;
         let after = if has_left_trim(self.rest()) { 2 } else { 0 };
         if self.input[self.pos + after..].starts_with("/*") {
@@ -201,7 +203,7 @@ impl<'a> Lexer<'a> {
         Some(token)
     }
 
-    fn comment(&mut self) -> Option<Token> {
+    fn comment(&mut self) -> Option<Token<'a>> {
         self.pos += 2;
         let Some(x) = self.rest().find("*/") else { return Some(self.error("unclosed comment")) };
         self.pos += x + 2;
@@ -226,7 +228,7 @@ impl<'a> Lexer<'a> {
         rest.starts_with("}}").then_some(false)
     }
 
-    fn right_delim(&mut self) -> Token {
+    fn right_delim(&mut self) -> Token<'a> {
         let trim = self.at_right_delim() == Some(true);
         if trim {
             self.pos += 2;
@@ -242,7 +244,7 @@ impl<'a> Lexer<'a> {
         token
     }
 
-    fn inside_action(&mut self) -> Token {
+    fn inside_action(&mut self) -> Token<'a> {
         if self.at_right_delim().is_some() {
             return if self.paren_depth == 0 { self.right_delim() } else { self.error("unclosed left paren") };
         }
@@ -287,7 +289,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn space(&mut self) -> Token {
+    fn space(&mut self) -> Token<'a> {
         let mut count = 1;
         while self.peek().is_some_and(is_space) {
             self.next();
@@ -313,12 +315,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn bad_character(&mut self) -> Token {
+    fn bad_character(&mut self) -> Token<'a> {
         let text = format!("bad character {}", rune(self.peek()));
         self.error(text)
     }
 
-    fn identifier(&mut self) -> Token {
+    fn identifier(&mut self) -> Token<'a> {
         while self.peek().is_some_and(is_alphanumeric) {
             self.next();
         }
@@ -343,7 +345,7 @@ impl<'a> Lexer<'a> {
         self.token(kind)
     }
 
-    fn field_or_variable(&mut self, kind: Kind) -> Token {
+    fn field_or_variable(&mut self, kind: Kind) -> Token<'a> {
         if self.at_terminator() {
             return self.token(if kind == Kind::Variable { Kind::Variable } else { Kind::Dot });
         }
@@ -353,7 +355,7 @@ impl<'a> Lexer<'a> {
         if self.at_terminator() { self.token(kind) } else { self.bad_character() }
     }
 
-    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token {
+    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token<'a> {
         loop {
             match self.next() {
                 Some('\\') => match self.next() {
@@ -367,7 +369,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn raw_quoted(&mut self) -> Token {
+    fn raw_quoted(&mut self) -> Token<'a> {
         loop {
             match self.next() {
                 None => return self.error("unterminated raw quoted string"),
@@ -377,12 +379,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn bad_number(&mut self) -> Token {
+    fn bad_number(&mut self) -> Token<'a> {
         let text = format!("bad number syntax: {}", super::quote(&self.input[self.start..self.pos]));
         self.error(text)
     }
 
-    fn number(&mut self) -> Token {
+    fn number(&mut self) -> Token<'a> {
         if !self.scan_number() {
             return self.bad_number();
         }
@@ -439,7 +441,7 @@ impl<'a> Lexer<'a> {
 /// Go's `%#U`.
 fn rune(c: Option<char>) -> String {
     match c {
-        Some(c) if !c.is_control() => format!("U+{:04X} '{c}'", u32::from(c)),
+        Some(c) if super::literal::printable(c) => format!("U+{:04X} '{c}'", u32::from(c)),
         Some(c) => format!("U+{:04X}", u32::from(c)),
         None => "U+FFFFFFFFFFFFFFFF".to_owned(),
     }

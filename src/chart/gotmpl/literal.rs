@@ -108,12 +108,7 @@ fn escape<'a>(rest: &'a str, mark: char, out: &mut Vec<u8>) -> Option<&'a str> {
 pub(super) fn number(text: &str, char_constant: bool) -> Result<Number, String> {
     let bad = || format!("bad number syntax: {}", quote(text));
     if char_constant {
-        let inner = unquote(text).ok_or_else(|| format!("malformed character constant: {text}"))?;
-        let mut chars = inner.chars();
-        return match (chars.next(), chars.next()) {
-            (Some(c), None) => Ok(Number::Int(i64::from(u32::from(c)))),
-            _ => Err(format!("malformed character constant: {text}")),
-        };
+        return rune(text);
     }
     if let Some(body) = text.strip_suffix('i') {
         let split = body.bytes().enumerate().skip(1).rfind(|(i, b)| matches!(b, b'+' | b'-') && !matches!(body.as_bytes()[i - 1], b'e' | b'E'));
@@ -139,6 +134,24 @@ pub(super) fn number(text: &str, char_constant: bool) -> Result<Number, String> 
         }
         None => Err(bad()),
     }
+}
+
+/// A character constant with its quotes (`strconv.UnquoteChar`, and no more than one character).
+fn rune(text: &str) -> Result<Number, String> {
+    let invalid = || "invalid syntax".to_owned();
+    let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+    let first = inner.chars().next().ok_or_else(invalid)?;
+    let mut bytes = Vec::new();
+    let rest = if first == '\\' { escape(&inner[1..], '\'', &mut bytes).ok_or_else(invalid)? } else { &inner[first.len_utf8()..] };
+    if !rest.is_empty() {
+        return Err(format!("malformed character constant: {text}"));
+    }
+    let value = match (first, &bytes[..]) {
+        ('\\', [byte]) => u32::from(*byte),
+        ('\\', bytes) => String::from_utf8_lossy(bytes).chars().next().map_or(0, u32::from),
+        (c, _) => u32::from(c),
+    };
+    Ok(Number::Int(i64::from(value)))
 }
 
 fn underscores_ok(digits: &str, based: bool) -> bool {

@@ -5,6 +5,6 @@ mod lex;
 mod literal;
 mod parse;
 
-pub(crate) use ast::{Command, Control, Node, Number, Operand, Pipe, Template, Term, Text};
+pub(crate) use ast::{Command, Control, Node, Number, Operand, Pipe, Template, Term};
 pub(crate) use literal::{integer, quote};
 pub(crate) use parse::parse;

@@ -7,9 +7,9 @@ use super::lex::{Kind, Lexer, Token};
 use super::{literal, quote};
 
 /// Nesting that ends a parse; Go allows more, its stack grows.
-const MAX_BODIES: usize = 500;
-/// Nested parentheses; Go's own limit is 10,000.
-const MAX_PARENS: usize = 500;
+const MAX_BODIES: usize = 10_000;
+/// Nested parentheses (`maxStackDepth` in Go).
+const MAX_PARENS: usize = 10_000;
 
 /// What Go would say: `template: name:line: message`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,7 +58,7 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     source: &'a Arc<Text>,
     is_function: &'a dyn Fn(&str) -> bool,
-    tokens: [Option<Token>; 3],
+    tokens: [Option<Token<'a>>; 3],
     peeked: usize,
     vars: Vec<String>,
     set: Vec<Template>,
@@ -70,8 +70,8 @@ struct Parser<'a> {
 
 type Parsed<T> = Result<T, ParseError>;
 
-impl Parser<'_> {
-    fn next(&mut self) -> Token {
+impl<'a> Parser<'a> {
+    fn next(&mut self) -> Token<'a> {
         if self.peeked > 0 {
             self.peeked -= 1;
         } else {
@@ -84,7 +84,7 @@ impl Parser<'_> {
         self.peeked += 1;
     }
 
-    fn peek(&mut self) -> Token {
+    fn peek(&mut self) -> Token<'a> {
         if self.peeked == 0 {
             self.peeked = 1;
             self.tokens[0] = Some(self.lexer.next_token());
@@ -92,7 +92,7 @@ impl Parser<'_> {
         self.tokens[self.peeked - 1].clone().expect("a token was read into this slot")
     }
 
-    fn next_non_space(&mut self) -> Token {
+    fn next_non_space(&mut self) -> Token<'a> {
         loop {
             let token = self.next();
             if token.kind != Kind::Space {
@@ -101,7 +101,7 @@ impl Parser<'_> {
         }
     }
 
-    fn peek_non_space(&mut self) -> Token {
+    fn peek_non_space(&mut self) -> Token<'a> {
         let token = self.next_non_space();
         self.backup();
         token
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Err(ParseError { name: self.source.name.clone(), line, message: message.into() })
     }
 
-    fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
+    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Parsed<T> {
         if token.kind == Kind::Error {
             let mut extra = String::new();
             if self.action_line != 0 && self.action_line != token.line {
@@ -126,7 +126,7 @@ impl Parser<'_> {
         self.fail(format!("unexpected {token} in {context}"))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'a>> {
         let token = self.next_non_space();
         if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
     }
@@ -162,12 +162,12 @@ impl Parser<'_> {
     }
 
     /// Pushes `before` back in front of the current token.
-    fn backup2(&mut self, before: Token) {
+    fn backup2(&mut self, before: Token<'a>) {
         self.tokens[1] = Some(before);
         self.peeked = 2;
     }
 
-    fn backup3(&mut self, second: Token, first: Token) {
+    fn backup3(&mut self, second: Token<'a>, first: Token<'a>) {
         self.tokens[1] = Some(first);
         self.tokens[2] = Some(second);
         self.peeked = 3;
@@ -196,7 +196,7 @@ impl Parser<'_> {
         self.separate_body(name, "define clause")
     }
 
-    fn template_name(&mut self, token: &Token, context: &str) -> Parsed<String> {
+    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Parsed<String> {
         if !matches!(token.kind, Kind::String | Kind::RawString) {
             return self.unexpected(token, context);
         }
@@ -227,7 +227,7 @@ impl Parser<'_> {
     fn text_or_action(&mut self) -> Parsed<Item> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(token.text))),
+            Kind::Text => Ok(Item::Node(Node::Text(token.pos..token.pos + token.text.len()))),
             Kind::LeftDelim => {
                 self.action_line = token.line;
                 let item = self.action();
@@ -255,9 +255,9 @@ impl Parser<'_> {
                 self.expect(Kind::RightDelim, "end")?;
                 return Ok(Item::Stop(Stop::End));
             }
-            Kind::If => self.control(Control::If)?,
-            Kind::Range => self.control(Control::Range)?,
-            Kind::With => self.control(Control::With)?,
+            Kind::If => self.branch(Control::If)?,
+            Kind::Range => self.range()?,
+            Kind::With => self.branch(Control::With)?,
             Kind::Template => self.invocation()?,
             _ => {
                 self.backup();
@@ -278,39 +278,51 @@ impl Parser<'_> {
         Ok(if kind == Kind::Break { Node::Break } else { Node::Continue })
     }
 
-    fn control(&mut self, control: Control) -> Parsed<Node> {
-        let context = match control {
-            Control::If => "if",
-            Control::With => "with",
-            Control::Range => "range",
+    /// `if` and `with`. A chain of `else if` is one node however long it is: Go nests it, with the same scopes.
+    fn branch(&mut self, control: Control) -> Parsed<Node> {
+        let (context, again) = match control {
+            Control::If => ("if", Kind::If),
+            Control::With => ("with", Kind::With),
         };
         let mark = self.vars.len();
-        let pipe = self.pipeline(context, Kind::RightDelim)?;
-        self.range_depth += usize::from(control == Control::Range);
-        let (body, stop) = self.item_list()?;
-        self.range_depth -= usize::from(control == Control::Range);
-        let mut other = None;
-        if let Stop::Else = stop {
-            let next = self.peek().kind;
-            other = Some(if (control == Control::If && next == Kind::If) || (control == Control::With && next == Kind::With) {
+        let mut branches = Vec::new();
+        let mut otherwise = Vec::new();
+        loop {
+            let pipe = self.pipeline(context, Kind::RightDelim)?;
+            let (body, stop) = self.item_list()?;
+            branches.push((pipe, body));
+            if let Stop::End = stop {
+                break;
+            }
+            if self.peek().kind == again {
                 self.next();
-                self.bodies += 1;
-                if self.bodies > MAX_BODIES {
-                    return self.fail("nested too deeply");
-                }
-                let inner = self.control(control)?;
-                self.bodies -= 1;
-                vec![inner]
-            } else {
-                let (list, stop) = self.item_list()?;
-                if let Stop::Else = stop {
-                    return self.fail(format!("expected end; found {}", stop_text(&stop)));
-                }
-                list
-            });
+                continue;
+            }
+            otherwise = self.otherwise()?;
+            break;
         }
         self.vars.truncate(mark);
-        Ok(Node::Control(control, pipe, body, other))
+        Ok(Node::Branch(control, branches, otherwise))
+    }
+
+    /// What follows a last `else`.
+    fn otherwise(&mut self) -> Parsed<Vec<Node>> {
+        let (body, stop) = self.item_list()?;
+        if let Stop::Else = stop {
+            return self.fail(format!("expected end; found {}", stop_text(&stop)));
+        }
+        Ok(body)
+    }
+
+    fn range(&mut self) -> Parsed<Node> {
+        let mark = self.vars.len();
+        let pipe = self.pipeline("range", Kind::RightDelim)?;
+        self.range_depth += 1;
+        let (body, stop) = self.item_list()?;
+        self.range_depth -= 1;
+        let otherwise = if let Stop::Else = stop { self.otherwise()? } else { Vec::new() };
+        self.vars.truncate(mark);
+        Ok(Node::Range(pipe, body, otherwise))
     }
 
     fn block(&mut self) -> Parsed<Node> {
@@ -345,14 +357,14 @@ impl Parser<'_> {
                 Kind::Assign | Kind::Declare => {
                     pipe.assign = next.kind == Kind::Assign;
                     self.next_non_space();
-                    pipe.decl.push(v.text.clone());
-                    self.vars.push(v.text);
+                    pipe.decl.push(v.text.to_string());
+                    self.vars.push(v.text.into_owned());
                     return Ok(());
                 }
                 Kind::Char if next.text == "," => {
                     self.next_non_space();
-                    pipe.decl.push(v.text.clone());
-                    self.vars.push(v.text);
+                    pipe.decl.push(v.text.to_string());
+                    self.vars.push(v.text.into_owned());
                     if context != "range" || pipe.decl.len() >= 2 {
                         return self.fail(format!("too many declarations in {context}"));
                     }
@@ -393,7 +405,7 @@ impl Parser<'_> {
                 | Kind::Variable
                 | Kind::LeftParen => {
                     self.backup();
-                    pipe.cmds.push(Arc::new(self.command()?));
+                    pipe.cmds.push(self.command()?);
                 }
                 _ => return self.unexpected(&token, context),
             }
@@ -466,20 +478,20 @@ impl Parser<'_> {
                 if !(self.is_function)(&token.text) {
                     return self.fail(format!("function {} not defined", quote(&token.text)));
                 }
-                Term::Identifier(token.text)
+                Term::Identifier(token.text.into_owned())
             }
             Kind::Dot => Term::Dot,
             Kind::Nil => Term::Nil,
             Kind::Variable => {
-                if !self.vars.contains(&token.text) {
+                if !self.vars.iter().any(|known| *known == token.text) {
                     return self.fail(format!("undefined variable {}", quote(&token.text)));
                 }
-                Term::Variable(vec![token.text])
+                Term::Variable(vec![token.text.into_owned()])
             }
             Kind::Field => Term::Field(vec![token.text[1..].to_owned()]),
             Kind::Bool => Term::Bool(token.text == "true"),
             Kind::CharConstant | Kind::Complex | Kind::Number => match literal::number(&token.text, token.kind == Kind::CharConstant) {
-                Ok(number) => Term::Number(number, token.text),
+                Ok(number) => Term::Number(number, token.text.into_owned()),
                 Err(message) => return self.fail(message),
             },
             Kind::LeftParen => {
@@ -492,7 +504,7 @@ impl Parser<'_> {
                 Term::Pipe(Box::new(pipe))
             }
             Kind::String | Kind::RawString => match literal::unquote(&token.text) {
-                Some(text) => Term::Str(text, token.text),
+                Some(text) => Term::Str(text, token.text.into_owned()),
                 None => return self.fail("invalid syntax"),
             },
             _ => {

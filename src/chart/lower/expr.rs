@@ -1,191 +1,153 @@
 //! Pipelines, commands and operands.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Action, Argument, Lowering};
-use crate::chart::funcs;
-use crate::chart::gotmpl::{Command, Node, Number, Operand, Pipe, Term};
-use crate::chart::value::Go;
+use super::{Lowering, Part, Site, Variable};
+use crate::chart::funcs::{self, Function};
+use crate::chart::gotmpl::{self, Number};
+use crate::chart::value::{Go, complex};
 
-/// The variables that a body assigns to with `=`, and those declared inside parentheses.
-pub(super) fn assigned(nodes: &[Node], found: &mut BTreeSet<String>) {
-    for node in nodes {
-        match node {
-            Node::Action(pipe) => in_pipe(pipe, found),
-            Node::Control(_, pipe, body, other) => {
-                in_pipe(pipe, found);
-                assigned(body, found);
-                assigned(other.as_deref().unwrap_or_default(), found);
-            }
-            Node::Template(call) => call.pipe.iter().for_each(|pipe| in_pipe(pipe, found)),
-            Node::Text(_) | Node::Break | Node::Continue => {}
-        }
-    }
+/// A pipeline.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    /// Where it is.
+    pub site: Site,
+    /// `=` instead of `:=`.
+    pub assign: bool,
+    /// What it declares or assigns to.
+    pub decl: Box<[Variable]>,
+    /// Its commands.
+    pub commands: Box<[Command]>,
 }
 
-fn in_pipe(pipe: &Pipe, found: &mut BTreeSet<String>) {
-    if pipe.assign {
-        found.extend(pipe.decl.iter().cloned());
-    }
-    for operand in pipe.cmds.iter().flat_map(|cmd| &cmd.args) {
-        in_operand(operand, found);
-    }
+/// A command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// Where it is.
+    pub site: Site,
+    /// What is called or evaluated.
+    pub first: Expr,
+    /// The arguments.
+    pub args: Box<[Expr]>,
 }
 
-fn in_operand(operand: &Operand, found: &mut BTreeSet<String>) {
-    match &operand.term {
-        Term::Pipe(pipe) => {
-            found.extend(pipe.decl.iter().cloned());
-            in_pipe(pipe, found);
-        }
-        Term::Chain(inner, _) => in_operand(inner, found),
-        _ => {}
-    }
+/// An operand.
+#[derive(Debug)]
+pub(crate) struct Expr {
+    /// Where it is.
+    pub site: Site,
+    /// What it is.
+    pub term: Term,
 }
 
-fn names(fields: &[String]) -> Vec<Arc<str>> {
+/// What an operand can be.
+#[derive(Debug)]
+pub(crate) enum Term {
+    /// A function's name.
+    Function(Callee),
+    /// `.a.b`.
+    Field(Box<[Arc<str>]>),
+    /// `$x.a.b`.
+    Variable(Variable, Box<[Arc<str>]>),
+    /// `(pipe).a.b`.
+    Chain(Box<Expr>, Box<[Arc<str>]>),
+    /// `.`.
+    Dot,
+    /// `nil`.
+    Nil,
+    /// A constant.
+    Literal(Box<Literal>),
+    /// `( … )`.
+    Pipe(Box<Pipe>),
+}
+
+/// What a name calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Callee {
+    /// A function.
+    Function(&'static Function),
+    /// `and`, which evaluates no more than it needs.
+    And,
+    /// `or`, likewise.
+    Or,
+    /// `call`, which knows the text of its first argument.
+    Call,
+    /// A name without a function; the parser refuses those, so this is for tables that differ.
+    Unknown,
+}
+
+/// A constant.
+#[derive(Debug)]
+pub(crate) struct Literal {
+    /// Its value where no type is asked for; none if it does not fit an `int` (`idealConstant`).
+    pub ideal: Option<Go>,
+    /// Its value as an integer, if it is one: `1e3` and `'a'` are.
+    pub integer: Option<i64>,
+}
+
+fn names(fields: &[String]) -> Box<[Arc<str>]> {
     fields.iter().map(|f| Arc::from(f.as_str())).collect()
 }
 
-fn number(number: Number) -> Result<Go, ()> {
+/// The whole number that a float is (`newNumber`).
+fn whole(f: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "the comparison shows whether it fits")]
+    let n = f as i64;
+    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "Go compares like this")]
+    (n as f64 == f && n != i64::MAX).then_some(n)
+}
+
+fn number(number: Number) -> Literal {
     match number {
-        Number::Int(n) => Ok(Go::int(n)),
-        Number::Float(f) => Ok(Go::Float(f)),
-        Number::Uint(_) | Number::Complex(..) => Err(()),
+        Number::Int(n) => Literal { ideal: Some(Go::int(n)), integer: Some(n) },
+        Number::Float(f) => Literal { ideal: Some(Go::Float(f)), integer: whole(f) },
+        Number::Uint(_) => Literal { ideal: None, integer: None },
+        Number::Complex(re, im) => Literal { ideal: Some(complex(re, im)), integer: if im == 0.0 { whole(re) } else { None } },
     }
 }
 
-impl Lowering<'_> {
-    pub(super) fn pipeline(&mut self, pipe: &Pipe, dot: &str) -> String {
-        let mut value: Option<String> = None;
-        for cmd in &pipe.cmds {
-            value = Some(self.command(cmd, value, dot));
-        }
-        value.unwrap_or_else(|| "none".to_owned())
+impl Lowering {
+    pub(super) fn pipe(&mut self, pipe: &gotmpl::Pipe) -> Pipe {
+        let commands = pipe.cmds.iter().map(|command| self.command(command)).collect();
+        let decl = pipe.decl.iter().map(|name| self.variable(name)).collect();
+        Pipe { site: Site::new(pipe.pos, Part::Pipe), assign: pipe.assign, decl, commands }
     }
 
-    fn command(&mut self, cmd: &Command, last: Option<String>, dot: &str) -> String {
-        let first = &cmd.args[0];
-        let has_args = cmd.args.len() > 1 || last.is_some();
-        match &first.term {
-            Term::Identifier(name) => self.call(name, cmd.pos, cmd.to_string(), &cmd.args[1..], last, dot),
-            Term::Field(_) | Term::Variable(_) | Term::Chain(..) if has_args => self.method(first, &cmd.args[1..], last, dot),
-            _ if has_args => {
-                let message = format!("can't give argument to non-function {first}");
-                let site = self.site(first.pos, first.to_string(), Action::Fail(message));
-                format!("fail({site})")
-            }
-            Term::Nil => {
-                let site = self.site(first.pos, first.to_string(), Action::Fail("nil is not a command".to_owned()));
-                format!("fail({site})")
-            }
-            _ => self.operand(first, dot),
-        }
+    fn command(&mut self, command: &gotmpl::Command) -> Command {
+        let mut operands = command.args.iter().map(|operand| self.operand(operand));
+        let first = operands.next().unwrap_or(Expr { site: Site::new(command.pos, Part::Command), term: Term::Nil });
+        Command { site: Site::new(command.pos, Part::Command), first, args: operands.collect() }
     }
 
-    fn method(&mut self, first: &Operand, args: &[Operand], last: Option<String>, dot: &str) -> String {
-        let (receiver, fields) = match &first.term {
-            Term::Field(fields) => (dot.to_owned(), names(fields)),
-            Term::Variable(parts) if parts.len() > 1 => (self.variable(&parts[0]), names(&parts[1..])),
-            Term::Chain(inner, fields) => (self.operand(inner, dot), names(fields)),
-            _ => {
-                let message = format!("can't give argument to non-function {first}");
-                let site = self.site(first.pos, first.to_string(), Action::Fail(message));
-                return format!("fail({site})");
-            }
+    fn operand(&mut self, operand: &gotmpl::Operand) -> Expr {
+        let literal = |literal: Literal| Term::Literal(Box::new(literal));
+        let term = match &operand.term {
+            gotmpl::Term::Identifier(name) => Term::Function(callee(name)),
+            gotmpl::Term::Field(fields) => Term::Field(names(fields)),
+            gotmpl::Term::Variable(parts) => Term::Variable(self.variable(&parts[0]), names(&parts[1..])),
+            gotmpl::Term::Chain(inner, fields) => Term::Chain(Box::new(self.operand(inner)), names(fields)),
+            gotmpl::Term::Dot => Term::Dot,
+            gotmpl::Term::Nil => Term::Nil,
+            gotmpl::Term::Bool(b) => literal(Literal { ideal: Some(Go::Bool(*b)), integer: None }),
+            gotmpl::Term::Number(n, _) => literal(number(*n)),
+            gotmpl::Term::Str(text, _) => literal(Literal { ideal: Some(text.as_str().into()), integer: None }),
+            gotmpl::Term::Pipe(pipe) => Term::Pipe(Box::new(self.pipe(pipe))),
         };
-        let mut parts = vec![receiver];
-        for arg in args {
-            parts.push(self.operand(arg, dot));
-        }
-        parts.extend(last);
-        let site = self.site(first.pos, first.to_string(), Action::Fields(fields, self.tolerant(first, dot)));
-        format!("f({site}, {})", parts.join(", "))
-    }
-
-    fn call(&mut self, name: &str, pos: usize, context: String, args: &[Operand], last: Option<String>, dot: &str) -> String {
-        let mut parts: Vec<String> = Vec::with_capacity(args.len() + 1);
-        for arg in args {
-            parts.push(self.operand(arg, dot));
-        }
-        parts.extend(last);
-        if matches!(name, "and" | "or") && !parts.is_empty() {
-            return format!("({})", parts.join(&format!(" {name} ")));
-        }
-        if matches!(name, "and" | "or") {
-            let message = format!("wrong number of args for {name}: want at least 1 got 0");
-            let site = self.site(pos, name.to_owned(), Action::Fail(message));
-            return format!("fail({site})");
-        }
-        let Some(function) = funcs::find(name) else {
-            let site = self.site(pos, context, Action::Fail(format!("{name:?} is not a defined function")));
-            return format!("fail({site})");
+        let part = if matches!(term, Term::Pipe(_)) { Part::Pipe } else { Part::Operand };
+        // A pipeline in parentheses is one node with what is inside: both have the position of its first token.
+        let pos = match &operand.term {
+            gotmpl::Term::Pipe(pipe) => pipe.pos,
+            _ => operand.pos,
         };
-        let arguments = args
-            .iter()
-            .map(|arg| Argument { text: arg.to_string(), pos: arg.pos, literal: matches!(arg.term, Term::Bool(_) | Term::Number(..) | Term::Str(..)) })
-            .collect();
-        let site = self.site(pos, context, Action::Call(function, arguments));
-        parts.insert(0, site.to_string());
-        format!("c({})", parts.join(", "))
+        Expr { site: Site::new(pos, part), term }
     }
+}
 
-    /// Whether fields of nil are nil here (see [`Action::Fields`]).
-    fn tolerant(&self, operand: &Operand, dot: &str) -> bool {
-        match &operand.term {
-            Term::Chain(..) => true,
-            Term::Variable(parts) => !self.elements.contains(&parts[0]),
-            _ => dot == "dot",
-        }
-    }
-
-    fn variable(&self, name: &str) -> String {
-        match self.scope.iter().rev().find(|(n, ..)| n == name) {
-            Some((_, variable, true)) => format!("get({variable})"),
-            Some((_, variable, false)) => variable.clone(),
-            None => "none".to_owned(),
-        }
-    }
-
-    fn operand(&mut self, operand: &Operand, dot: &str) -> String {
-        let tolerant = self.tolerant(operand, dot);
-        let (receiver, fields) = match &operand.term {
-            Term::Identifier(name) => return self.call(name, operand.pos, name.clone(), &[], None, dot),
-            Term::Dot => return dot.to_owned(),
-            Term::Nil => return "none".to_owned(),
-            Term::Bool(b) => return b.to_string(),
-            Term::Number(n, text) => {
-                let action = number(*n).map_or_else(|()| Action::Fail(format!("{text} overflows int")), Action::Constant);
-                return self.constant(operand, action);
-            }
-            Term::Str(text, _) => return self.constant(operand, Action::Constant(text.as_str().into())),
-            Term::Pipe(pipe) => return self.parenthesised(pipe, dot),
-            Term::Variable(parts) if parts.len() == 1 => return self.variable(&parts[0]),
-            Term::Variable(parts) => (self.variable(&parts[0]), names(&parts[1..])),
-            Term::Field(fields) => (dot.to_owned(), names(fields)),
-            Term::Chain(inner, fields) => (self.operand(inner, dot), names(fields)),
-        };
-        let site = self.site(operand.pos, operand.to_string(), Action::Fields(fields, tolerant));
-        format!("f({site}, {receiver})")
-    }
-
-    fn constant(&mut self, operand: &Operand, action: Action) -> String {
-        let function = if matches!(action, Action::Fail(_)) { "fail" } else { "k" };
-        let site = self.site(operand.pos, operand.to_string(), action);
-        format!("{function}({site})")
-    }
-
-    /// A pipeline in parentheses; what it declares lives on behind it, in a cell made before the statement it is in.
-    fn parenthesised(&mut self, pipe: &Pipe, dot: &str) -> String {
-        let value = self.pipeline(pipe, dot);
-        let Some(name) = pipe.decl.first() else { return value };
-        if !pipe.assign {
-            self.declare(name, "none");
-        }
-        match self.scope.iter().rev().find(|(n, ..)| n == name) {
-            Some((_, variable, true)) => format!("put({variable}, {value})"),
-            _ => value,
-        }
+fn callee(name: &str) -> Callee {
+    match name {
+        "and" => Callee::And,
+        "or" => Callee::Or,
+        "call" => Callee::Call,
+        _ => funcs::find(name).map_or(Callee::Unknown, Callee::Function),
     }
 }

@@ -1,254 +1,208 @@
-//! From the typed tree to minijinja source with private delimiters.
+//! From the typed tree to a resolved program, made once per template: control flow is a flat list of operations with jumps, functions and
+//! constants are looked up, variables are numbers.
 //!
-//! One minijinja template per named template. Control flow becomes minijinja's; every evaluation becomes a call of one of the
-//! few functions in `engine::machine`, with the number of a [`Site`] first: what to do there, and where "there" is in the chart.
-//! Go variables are minijinja variables of a name of their own; those that are assigned to with `=` are cells, because minijinja's scopes
-//! cannot be written to from within.
+//! The tree is kept beside the program for one purpose: an error names the node it happened at, and its text is made only then.
 
 mod expr;
+mod site;
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::funcs::Function;
-use super::gotmpl::{Control, Node, Pipe, Template, Text};
-use super::value::Go;
+use super::gotmpl::{self, Control, Node, Template};
 
-/// Delimiters that no chart holds: control characters (a literal one in a chart's text is passed as a constant).
-pub(crate) const MARK: char = '\u{1}';
+pub(crate) use expr::{Callee, Command, Expr, Literal, Pipe, Term};
+pub(crate) use site::{Part, Site};
 
-/// What happens at a place.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// A function call; for each written argument, what literal it is.
-    Call(&'static Function, Vec<Argument>),
-    /// Field access along these names; arguments go to the last. Whether a nil to start from gives nil: what a pipeline
-    /// evaluates to is no value in Go, and fields of that are none either; an element of a list that is nil is a nil pointer.
-    Fields(Vec<Arc<str>>, bool),
-    /// A constant.
-    Constant(Go),
-    /// Iteration.
-    Range,
-    /// Invocation of a template.
-    Template(String),
-    /// Always an error, with this message.
-    Fail(String),
+/// A variable of a template; `$` is [`Variable::ROOT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Variable(u32);
+
+impl Variable {
+    /// `$`.
+    pub(crate) const ROOT: Variable = Variable(0);
 }
 
-/// An argument as written, for the errors of arguments.
+/// A template, ready to be executed.
 #[derive(Debug)]
-pub(crate) struct Argument {
-    /// Its text.
-    pub text: String,
-    /// Its offset.
-    pub pos: usize,
-    /// Whether it is a literal: Go converts literals, and nothing else.
-    pub literal: bool,
+pub(crate) struct Code {
+    /// What it was made from.
+    template: Template,
+    /// Names of the variables, by number.
+    variables: Vec<String>,
+    /// What to do, in order.
+    pub ops: Vec<Op>,
 }
 
-/// A place in a chart where something is evaluated.
+/// One step. Scopes are opened and closed as Go marks and pops its stack of variables.
 #[derive(Debug)]
-pub(crate) struct Site {
-    /// Name of the template that is executing there.
-    pub template: Arc<str>,
-    /// The text it is in.
-    pub source: Arc<Text>,
-    /// Byte offset.
-    pub pos: usize,
-    /// The node as Go prints it.
-    pub context: String,
-    /// What to do.
-    pub action: Action,
+pub(crate) enum Op {
+    /// Writes a piece of the source.
+    Text(Range<usize>),
+    /// Evaluates and prints.
+    Print(Pipe),
+    /// Evaluates for the variables it sets.
+    Evaluate(Pipe),
+    /// Opens a scope of variables.
+    Open,
+    /// Closes the last one.
+    Close,
+    /// Goes on elsewhere.
+    Jump(usize),
+    /// `if`: goes on elsewhere when it is false.
+    If(Pipe, usize),
+    /// `with`: the same; when it is true, dot changes until [`Op::Restore`].
+    With(Pipe, usize),
+    /// Ends what a [`Op::With`] began.
+    Restore,
+    /// `range`: the body follows.
+    Range(Box<Loop>),
+    /// The end of a body of `range`.
+    Next,
+    /// `break`.
+    Break,
+    /// `continue`.
+    Continue,
+    /// `template`.
+    Invoke(Box<Invocation>),
 }
 
-impl Site {
-    /// Go's `ExecError` text.
-    pub(crate) fn error(&self, message: &str) -> String {
-        self.error_at(self.pos, &self.context, message)
+/// The head of a `range`.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    /// What it visits.
+    pub pipe: Pipe,
+    /// Where to go on when there is nothing to visit.
+    pub otherwise: usize,
+    /// Where to go on after the last element.
+    pub end: usize,
+}
+
+/// `{{template "name" pipeline}}`.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// Where it is.
+    pub site: Site,
+    /// Name of the template.
+    pub name: Arc<str>,
+    /// The new dot.
+    pub pipe: Option<Pipe>,
+}
+
+impl Code {
+    /// The text that [`Op::Text`] means.
+    pub(crate) fn text(&self, range: &Range<usize>) -> &str {
+        &self.template.source.text[range.clone()]
     }
 
-    /// The same for one of the arguments.
-    pub(crate) fn error_at(&self, pos: usize, context: &str, message: &str) -> String {
-        format!("template: {}: executing {} at <{context}>: {message}", self.source.location(pos), super::gotmpl::quote(&self.template))
+    /// Name of the template.
+    pub(crate) fn name(&self) -> &str {
+        &self.template.name
     }
-}
 
-/// Where lowered sites are kept.
-pub(crate) trait Sites {
-    /// Keeps a site and tells its number.
-    fn add(&self, site: Site) -> usize;
+    /// Whether it may be replaced by anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.template.is_empty()
+    }
+
+    /// Go's name of a variable, with its `$`.
+    pub(crate) fn variable(&self, variable: Variable) -> &str {
+        self.variables.get(variable.0 as usize).map_or("$", String::as_str)
+    }
+
+    /// Go's text of an error at a node (`state.errorf`, `Template.ErrorContext`).
+    pub(crate) fn error(&self, site: Site, message: &str) -> String {
+        let context = site::text(&self.template.body, site);
+        let location = self.template.source.location(site.pos as usize);
+        format!("template: {location}: executing {} at <{context}>: {message}", gotmpl::quote(&self.template.name))
+    }
+
+    /// The text of a node.
+    pub(crate) fn written(&self, site: Site) -> String {
+        site::text(&self.template.body, site)
+    }
 }
 
 /// Lowers one named template.
-pub(crate) fn lower(template: &Template, sites: &dyn Sites) -> String {
-    let mut assigned = BTreeSet::new();
-    expr::assigned(&template.body, &mut assigned);
-    let mut lowering = Lowering {
-        name: Arc::from(template.name.as_str()),
-        source: &template.source,
-        sites,
-        assigned,
-        scope: vec![("$".to_owned(), "dot".to_owned(), false)],
-        counter: 0,
-        elements: BTreeSet::new(),
-        out: String::with_capacity(template.source.text.len() * 2),
-    };
-    lowering.body(&template.body, "dot");
-    lowering.out
+pub(crate) fn lower(template: Template) -> Code {
+    let mut lowering = Lowering { variables: vec!["$".to_owned()], ops: Vec::new() };
+    lowering.body(&template.body);
+    let Lowering { variables, mut ops } = lowering;
+    ops.shrink_to_fit();
+    Code { template, variables, ops }
 }
 
-struct Lowering<'a> {
-    name: Arc<str>,
-    source: &'a Arc<Text>,
-    sites: &'a dyn Sites,
-    assigned: BTreeSet<String>,
-    /// Go name, minijinja name, whether it is a cell.
-    scope: Vec<(String, String, bool)>,
-    counter: usize,
-    /// Variables that hold what `range` visits.
-    elements: BTreeSet<String>,
-    out: String,
+struct Lowering {
+    variables: Vec<String>,
+    ops: Vec<Op>,
 }
 
-impl Lowering<'_> {
-    fn site(&self, pos: usize, context: String, action: Action) -> usize {
-        self.sites.add(Site { template: Arc::clone(&self.name), source: Arc::clone(self.source), pos, context, action })
+impl Lowering {
+    fn variable(&mut self, name: &str) -> Variable {
+        let at = self.variables.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.variables.push(name.to_owned());
+            self.variables.len() - 1
+        });
+        Variable(u32::try_from(at).unwrap_or(u32::MAX))
     }
 
-    fn fresh(&mut self, prefix: char) -> String {
-        self.counter += 1;
-        format!("{prefix}{}", self.counter)
-    }
-
-    fn statement(&mut self, text: &str) {
-        let _ = write!(self.out, "{MARK}% {text} %{MARK}");
-    }
-
-    fn print(&mut self, expression: &str) {
-        let _ = write!(self.out, "{MARK}{{ {expression} }}{MARK}");
-    }
-
-    fn body(&mut self, nodes: &[Node], dot: &str) {
+    fn body(&mut self, nodes: &[Node]) {
         for node in nodes {
             match node {
-                Node::Text(text) if text.contains(MARK) => {
-                    let site = self.site(0, String::new(), Action::Constant(text.as_str().into()));
-                    self.print(&format!("k({site})"));
+                Node::Text(range) => self.ops.push(Op::Text(range.clone())),
+                Node::Action(pipe) => {
+                    let prints = pipe.decl.is_empty();
+                    let pipe = self.pipe(pipe);
+                    self.ops.push(if prints { Op::Print(pipe) } else { Op::Evaluate(pipe) });
                 }
-                Node::Text(text) => self.out.push_str(text),
-                Node::Action(pipe) => self.action(pipe, dot),
-                Node::Control(Control::Range, pipe, body, other) => self.range(pipe, body, other.as_deref(), dot),
-                Node::Control(control, pipe, body, other) => self.branch(*control, pipe, body, other.as_deref(), dot),
+                Node::Branch(control, branches, otherwise) => self.branch(*control, branches, otherwise),
+                Node::Range(pipe, body, otherwise) => self.range(pipe, body, otherwise),
                 Node::Template(call) => {
-                    let argument = call.pipe.as_ref().map_or_else(|| "none".to_owned(), |pipe| self.declared(pipe, dot));
-                    let site = self.site(call.pos, call.to_string(), Action::Template(call.name.clone()));
-                    self.print(&format!("t({site}, {argument})"));
+                    let pipe = call.pipe.as_ref().map(|pipe| self.pipe(pipe));
+                    let site = Site::new(call.pos, Part::Invocation);
+                    self.ops.push(Op::Invoke(Box::new(Invocation { site, name: Arc::from(call.name.as_str()), pipe })));
                 }
-                Node::Break => self.statement("break"),
-                Node::Continue => self.statement("continue"),
+                Node::Break => self.ops.push(Op::Break),
+                Node::Continue => self.ops.push(Op::Continue),
             }
         }
     }
 
-    fn action(&mut self, pipe: &Pipe, dot: &str) {
-        if pipe.decl.is_empty() {
-            let value = self.pipeline(pipe, dot);
-            self.print(&value);
-        } else {
-            self.declared(pipe, dot);
-        }
-    }
-
-    /// Evaluates a pipeline into its variables (if any) and names an expression for its value.
-    fn declared(&mut self, pipe: &Pipe, dot: &str) -> String {
-        let value = self.pipeline(pipe, dot);
-        let Some(name) = pipe.decl.first() else { return value };
-        if pipe.assign {
-            let temporary = self.fresh('x');
-            self.statement(&format!("set {temporary} = {value}"));
-            self.assign(name, &temporary);
-            return temporary;
-        }
-        self.declare(name, &value)
-    }
-
-    /// Declares a Go variable and names an expression that reads it.
-    fn declare(&mut self, name: &str, value: &str) -> String {
-        let variable = self.fresh('v');
-        let cell = self.assigned.contains(name);
-        if cell {
-            self.statement(&format!("set {variable} = cell({value})"));
-        } else {
-            self.statement(&format!("set {variable} = {value}"));
-        }
-        self.elements.remove(name);
-        self.scope.push((name.to_owned(), variable.clone(), cell));
-        if cell { format!("get({variable})") } else { variable }
-    }
-
-    fn assign(&mut self, name: &str, value: &str) {
-        if let Some((_, variable, true)) = self.scope.iter().rev().find(|(n, ..)| n == name) {
-            let text = format!("do put({variable}, {value})");
-            self.statement(&text);
-        }
-    }
-
-    fn branch(&mut self, control: Control, pipe: &Pipe, body: &[Node], other: Option<&[Node]>, dot: &str) {
-        let mark = self.scope.len();
-        let value = self.declared(pipe, dot);
-        let mut inner = dot.to_owned();
-        if control == Control::With {
-            inner = self.fresh('d');
-            self.statement(&format!("set {inner} = {value}"));
-            self.statement(&format!("if {inner}"));
-        } else {
-            self.statement(&format!("if {value}"));
-        }
-        let branch = self.scope.len();
-        self.body(body, &inner);
-        self.scope.truncate(branch);
-        if let Some(other) = other {
-            self.statement("else");
-            self.body(other, dot);
-        }
-        self.statement("endif");
-        self.scope.truncate(mark);
-    }
-
-    fn range(&mut self, pipe: &Pipe, body: &[Node], other: Option<&[Node]>, dot: &str) {
-        let mark = self.scope.len();
-        let value = self.pipeline(pipe, dot);
-        let site = self.site(pipe.pos, pipe.to_string(), Action::Range);
-        let element = self.fresh('d');
-        let names: Vec<String> = pipe.decl.clone();
-        if let [key_name, element_name] = &names[..] {
-            let key = self.fresh('i');
-            self.statement(&format!("for {key}, {element} in pairs({site}, {value})"));
-            self.bind(pipe.assign, key_name, &key);
-            self.bind(pipe.assign, element_name, &element);
-        } else {
-            self.statement(&format!("for {element} in each({site}, {value})"));
-            if let [name] = &names[..] {
-                self.bind(pipe.assign, name, &element);
+    fn branch(&mut self, control: Control, branches: &[(gotmpl::Pipe, Vec<Node>)], otherwise: &[Node]) {
+        self.ops.push(Op::Open);
+        let mut jumps = Vec::with_capacity(branches.len());
+        for (pipe, body) in branches {
+            let pipe = self.pipe(pipe);
+            let head = self.ops.len();
+            self.ops.push(Op::Jump(0));
+            self.body(body);
+            if control == Control::With {
+                self.ops.push(Op::Restore);
             }
+            jumps.push(self.ops.len());
+            self.ops.push(Op::Jump(0));
+            let next = self.ops.len();
+            self.ops[head] = if control == Control::With { Op::With(pipe, next) } else { Op::If(pipe, next) };
         }
-        self.body(body, &element);
-        self.scope.truncate(mark);
-        if let Some(other) = other {
-            self.statement("else");
-            self.body(other, dot);
-            self.scope.truncate(mark);
+        self.body(otherwise);
+        let end = self.ops.len();
+        for jump in jumps {
+            self.ops[jump] = Op::Jump(end);
         }
-        self.statement("endfor");
+        self.ops.push(Op::Close);
     }
 
-    fn bind(&mut self, assign: bool, name: &str, value: &str) {
-        if assign {
-            self.assign(name, value);
-        } else {
-            self.declare(name, value);
-            self.elements.insert(name.to_owned());
-        }
+    fn range(&mut self, pipe: &gotmpl::Pipe, body: &[Node], otherwise: &[Node]) {
+        self.ops.push(Op::Open);
+        let pipe = self.pipe(pipe);
+        let head = self.ops.len();
+        self.ops.push(Op::Next);
+        self.body(body);
+        self.ops.push(Op::Next);
+        let empty = self.ops.len();
+        self.body(otherwise);
+        let end = self.ops.len();
+        self.ops.push(Op::Close);
+        self.ops[head] = Op::Range(Box::new(Loop { pipe, otherwise: empty, end }));
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Go, IntKind, MAX_NESTING};
+use super::{Go, MAX_NESTING};
 
 #[derive(PartialEq, Clone, Copy)]
 enum Basic {
     Bool,
     Int,
-    Uint,
     Float,
+    Complex,
     Str,
 }
 
@@ -22,10 +22,11 @@ fn describe(a: &Go, b: &Go) -> String {
 fn basic(value: &Go) -> Option<Basic> {
     Some(match value {
         Go::Bool(_) => Basic::Bool,
-        Go::Int(_, IntKind::Uint8) => Basic::Uint,
+        // Go compares integers of either sign.
         Go::Int(..) => Basic::Int,
         Go::Float(_) => Basic::Float,
         Go::Str(_) => Basic::Str,
+        Go::Host(host) if host.kind() == "complex128" => Basic::Complex,
         _ => return None,
     })
 }
@@ -41,15 +42,19 @@ pub(crate) fn equal(a: &Go, b: &Go) -> Result<bool, String> {
         (Go::Str(x), Go::Str(y)) => return Ok(x == y),
         _ => {}
     }
-    match (basic(a), basic(b)) {
-        (Some(_), Some(_)) => Err(describe(a, b)),
-        (None, _) if matches!(a, Go::Map(_) | Go::List(_) | Go::Bytes(_)) => {
-            Err(format!("non-comparable type {}: {}", super::sprintf("%s", std::slice::from_ref(a)), a.type_name()))
+    let (left, right) = (basic(a), basic(b));
+    if left != right {
+        return Err(describe(a, b));
+    }
+    match (a, b) {
+        (Go::Host(x), Go::Host(y)) if left == Some(Basic::Complex) => Ok(x.text() == y.text()),
+        _ if a.kind() != b.kind() => {
+            let text = |verb: &str, value: &Go| super::sprintf(verb, std::slice::from_ref(value));
+            Err(format!("non-comparable types {}: {}, {}: {}", text("%s", a), a.type_name(), b.type_name(), text("%v", b)))
         }
-        (_, None) if matches!(b, Go::Map(_) | Go::List(_) | Go::Bytes(_)) => {
-            Err(format!("non-comparable type {}: {}", super::sprintf("%s", std::slice::from_ref(b)), b.type_name()))
-        }
-        _ => Ok(false),
+        (Go::Host(x), Go::Host(y)) if a.kind() == "ptr" => Ok(Arc::ptr_eq(x, y)),
+        (Go::Host(x), Go::Host(y)) if a.kind() == "struct" => Ok(x.type_name() == y.type_name() && x.text() == y.text()),
+        _ => Err(format!("non-comparable type {}: {}", super::sprintf("%s", std::slice::from_ref(b)), b.type_name())),
     }
 }
 
@@ -59,10 +64,8 @@ pub(crate) fn less(a: &Go, b: &Go) -> Result<bool, String> {
         (Go::Int(x, _), Go::Int(y, _)) => Ok(x < y),
         (Go::Float(x), Go::Float(y)) => Ok(x < y),
         (Go::Str(x), Go::Str(y)) => Ok(x < y),
-        (Go::Nil, _) | (_, Go::Nil) => Err("invalid type for comparison".to_owned()),
         _ => match (basic(a), basic(b)) {
-            (Some(x), Some(y)) if x == y => Err("invalid type for comparison".to_owned()),
-            (Some(_), Some(_)) => Err(describe(a, b)),
+            (Some(x), Some(y)) if x != y => Err(describe(a, b)),
             _ => Err("invalid type for comparison".to_owned()),
         },
     }
@@ -91,7 +94,7 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
         (Go::Str(x), Go::Str(y)) => x == y,
         (Go::Bytes(x), Go::Bytes(y)) => x == y,
         (Go::List(x), Go::List(y)) if Arc::ptr_eq(x, y) => true,
-        (Go::List(x), Go::List(y)) if x.len() != y.len() => false,
+        (Go::List(x), Go::List(y)) if x.len() != y.len() || x.element() != y.element() => false,
         (Go::List(x), Go::List(y)) => {
             for (x, y) in x.iter().zip(y.iter()) {
                 if !same(x, y, depth + 1, compared)? {
@@ -101,7 +104,7 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
             true
         }
         (Go::Map(x), Go::Map(y)) if Arc::ptr_eq(x, y) => true,
-        (Go::Map(x), Go::Map(y)) if x.len() != y.len() => false,
+        (Go::Map(x), Go::Map(y)) if x.len() != y.len() || x.map_type() != y.map_type() => false,
         (Go::Map(x), Go::Map(y)) => {
             let other = y.snapshot();
             for (key, value) in x.snapshot() {
@@ -115,4 +118,17 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
         (Go::Host(x), Go::Host(y)) => x.type_name() == y.type_name() && x.text() == y.text(),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_another_type_is_another_value() {
+        let (strings, list) = (Go::strings(["a"]), Go::list(vec!["a".into()]));
+        assert_eq!(deep_equal(&strings, &list), Ok(false));
+        assert_eq!(deep_equal(&list, &Go::list(vec!["a".into()])), Ok(true));
+        assert_eq!(deep_equal(&strings, &Go::strings(["a"])), Ok(true));
+    }
 }

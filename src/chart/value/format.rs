@@ -260,7 +260,7 @@ fn go_syntax(arg: &Go, depth: usize, out: &mut String) {
         Go::Str(s) => out.push_str(&quote(s)),
         Go::Float(f) => out.push_str(&float_shortest(*f)),
         Go::List(items) => {
-            out.push_str("[]interface {}{");
+            let _ = write!(out, "{}{{", items.type_name());
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
                     out.push_str(", ");
@@ -270,7 +270,7 @@ fn go_syntax(arg: &Go, depth: usize, out: &mut String) {
             out.push('}');
         }
         Go::Map(map) => {
-            out.push_str("map[string]interface {}{");
+            let _ = write!(out, "{}{{", map.type_name());
             for (i, (key, item)) in map.snapshot().iter().enumerate() {
                 let _ = write!(out, "{}{}:", if i > 0 { ", " } else { "" }, quote(key));
                 go_syntax(item, depth + 1, out);
@@ -338,7 +338,8 @@ fn verb(arg: &Go, letter: char, flags: &Flags, out: &mut String) {
     match letter {
         'T' => return pad(arg.type_name(), flags, out),
         'v' if flags.sharp => return go_syntax(arg, flags.depth, out),
-        'v' if matches!(arg, Go::Nil) => return pad("<nil>", flags, out),
+        // What is inside of something else is printed like this whatever the verb (`printValue`).
+        _ if matches!(arg, Go::Nil) && (letter == 'v' || flags.depth > 0) => return pad("<nil>", flags, out),
         'v' => return value(arg, flags, out),
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! Go's values as templates see them, and what Go does with them: truth, printing, comparing, JSON.
 
 mod compare;
+mod complex;
 mod format;
 mod json;
 mod nested;
@@ -10,9 +11,12 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use compare::{deep_equal, equal, less};
+pub(crate) use complex::complex;
 pub(crate) use format::{float_shortest, print, println, sprint, sprintf, take_overflow};
 pub(crate) use json::{JsonStyle, from_json, json_text, to_json};
-pub(crate) use nested::{List, Map};
+pub(crate) use nested::{Element, List, Map, MapType};
+
+use super::funcs::Kind;
 
 /// Values nested deeper than this are refused by whatever walks through them: maps may contain themselves.
 pub(crate) const MAX_NESTING: usize = 500;
@@ -61,6 +65,10 @@ pub(crate) trait Host: fmt::Debug + Send + Sync + std::any::Any {
     }
     /// A field or map entry; `None` if there is none.
     fn field(&self, name: &str) -> Option<Go>;
+    /// What a method takes; `None` if nothing is known of it, and its arguments go unchecked.
+    fn parameters(&self, _method: &str) -> Option<&'static [Kind]> {
+        None
+    }
     /// A method; `None` if there is none. `Err` is the error the method returns.
     fn call(&self, _name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
         None
@@ -71,6 +79,10 @@ pub(crate) trait Host: fmt::Debug + Send + Sync + std::any::Any {
     fn json(&self) -> serde_json::Value;
     /// What `range` iterates over.
     fn entries(&self) -> Option<Go> {
+        None
+    }
+    /// Whether it is true, where its kind does not tell.
+    fn truth(&self) -> Option<bool> {
         None
     }
     /// Whether Go's `map` missing keys rule applies (missing is nil) instead of the struct's (an error).
@@ -110,8 +122,14 @@ impl Go {
         Go::List(Arc::new(List::new(items)))
     }
 
+    /// A `[]string`.
     pub(crate) fn strings<S: Into<Go>>(items: impl IntoIterator<Item = S>) -> Self {
-        Go::list(items.into_iter().map(Into::into).collect())
+        Go::List(Arc::new(List::of(Element::Str, items.into_iter().map(Into::into).collect())))
+    }
+
+    /// A `[]int`.
+    pub(crate) fn ints(items: impl IntoIterator<Item = i64>) -> Self {
+        Go::List(Arc::new(List::of(Element::Int, items.into_iter().map(Go::int).collect())))
     }
 
     pub(crate) fn map(entries: BTreeMap<Arc<str>, Go>) -> Self {
@@ -141,6 +159,7 @@ impl Go {
             Go::Bytes(b) => !b.is_empty(),
             Go::List(l) => !l.is_empty(),
             Go::Map(m) => m.len() > 0,
+            Go::Host(h) if h.truth().is_some() => h.truth() == Some(true),
             Go::Host(h) => h.kind() == "struct" || h.kind() == "ptr" || h.entries().is_some_and(|e| e.truth()),
         }
     }
@@ -156,8 +175,8 @@ impl Go {
             Go::Float(_) => "float64",
             Go::Str(_) => "string",
             Go::Bytes(_) => "[]uint8",
-            Go::List(_) => "[]interface {}",
-            Go::Map(_) => "map[string]interface {}",
+            Go::List(list) => list.type_name(),
+            Go::Map(map) => map.type_name(),
             Go::Host(h) => h.type_name(),
         }
     }

@@ -6,13 +6,50 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Go;
 
+/// Go's type of a list's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Element {
+    /// `interface {}`.
+    #[default]
+    Any,
+    /// `string`.
+    Str,
+    /// `int`.
+    Int,
+    /// Something of Helm's: the name of the list's type.
+    Other(&'static str),
+}
+
 /// An immutable list.
 #[derive(Debug, Default)]
-pub(crate) struct List(Vec<Go>);
+pub(crate) struct List {
+    items: Vec<Go>,
+    element: Element,
+}
 
 impl List {
     pub(crate) fn new(items: Vec<Go>) -> Self {
-        List(items)
+        List { items, element: Element::Any }
+    }
+
+    /// A list that says in Go of what it is.
+    pub(crate) fn of(element: Element, items: Vec<Go>) -> Self {
+        List { items, element }
+    }
+
+    /// What it is of.
+    pub(crate) fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Go's `%T`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.element {
+            Element::Any => "[]interface {}",
+            Element::Str => "[]string",
+            Element::Int => "[]int",
+            Element::Other(name) => name,
+        }
     }
 }
 
@@ -20,33 +57,92 @@ impl Deref for List {
     type Target = [Go];
 
     fn deref(&self) -> &[Go] {
-        &self.0
+        &self.items
     }
 }
 
 impl Drop for List {
     fn drop(&mut self) {
-        release(std::mem::take(&mut self.0));
+        release(std::mem::take(&mut self.items));
     }
 }
 
+/// Go's type of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum MapType {
+    /// `map[string]interface {}`.
+    #[default]
+    Any,
+    /// `map[string]string`.
+    Strings,
+    /// Helm's `chartutil.Values`, which has methods.
+    Values,
+}
+
 /// A mutable map.
-#[derive(Debug, Default)]
-pub(crate) struct Map(Mutex<BTreeMap<Arc<str>, Go>>);
+#[derive(Debug)]
+pub(crate) struct Map {
+    entries: Entries,
+    of: MapType,
+}
+
+#[derive(Debug)]
+enum Entries {
+    Own(Mutex<BTreeMap<Arc<str>, Go>>),
+    /// Those of another map, as Go shares them between two types.
+    Of(Arc<Map>),
+}
 
 impl Map {
     pub(crate) fn new(entries: BTreeMap<Arc<str>, Go>) -> Self {
-        Map(Mutex::new(entries))
+        Map::of(MapType::Any, entries)
+    }
+
+    /// A map of this type.
+    pub(crate) fn of(of: MapType, entries: BTreeMap<Arc<str>, Go>) -> Self {
+        Map { entries: Entries::Own(Mutex::new(entries)), of }
+    }
+
+    /// The same map as another type.
+    pub(crate) fn view(map: &Arc<Map>, of: MapType) -> Arc<Map> {
+        match &map.entries {
+            _ if map.of == of => Arc::clone(map),
+            Entries::Of(inner) if inner.of == of => Arc::clone(inner),
+            Entries::Of(inner) => Arc::new(Map { entries: Entries::Of(Arc::clone(inner)), of }),
+            Entries::Own(_) => Arc::new(Map { entries: Entries::Of(Arc::clone(map)), of }),
+        }
+    }
+
+    /// Which type it has.
+    pub(crate) fn map_type(&self) -> MapType {
+        self.of
+    }
+
+    /// Go's `%T`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.of {
+            MapType::Any => "map[string]interface {}",
+            MapType::Strings => "map[string]string",
+            MapType::Values => "chartutil.Values",
+        }
     }
 
     /// The entries; callers never hold this across another map's lock.
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Go>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        match &self.entries {
+            Entries::Own(entries) => entries.lock().unwrap_or_else(PoisonError::into_inner),
+            Entries::Of(map) => map.lock(),
+        }
     }
 
     /// A shallow copy.
     pub(crate) fn snapshot(&self) -> BTreeMap<Arc<str>, Go> {
         self.lock().clone()
+    }
+
+    /// The entries in order.
+    pub(crate) fn entries(&self) -> Vec<(Arc<str>, Go)> {
+        self.lock().iter().map(|(key, value)| (Arc::clone(key), value.clone())).collect()
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Go> {
@@ -60,7 +156,11 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        release(std::mem::take(&mut *self.lock()).into_values().collect());
+        let Entries::Own(entries) = &mut self.entries else { return };
+        let entries = std::mem::take(entries.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if !entries.is_empty() {
+            release(entries.into_values().collect());
+        }
     }
 }
 
@@ -71,12 +171,13 @@ fn release(mut values: Vec<Go>) {
         match value {
             Go::List(mut list) => {
                 if let Some(list) = Arc::get_mut(&mut list) {
-                    values.append(&mut list.0);
+                    values.append(&mut list.items);
                 }
             }
             Go::Map(mut map) => {
-                if let Some(map) = Arc::get_mut(&mut map) {
-                    values.extend(std::mem::take(&mut *map.lock()).into_values());
+                if let Some(Map { entries: Entries::Own(entries), .. }) = Arc::get_mut(&mut map) {
+                    let entries = std::mem::take(entries.get_mut().unwrap_or_else(PoisonError::into_inner));
+                    values.extend(entries.into_values());
                 }
             }
             _ => {}
