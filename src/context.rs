@@ -12,6 +12,9 @@ pub struct Context {
     home: Option<PathBuf>,
     docker_config: Option<PathBuf>,
     kubeconfig: Option<OsString>,
+    cache: Option<PathBuf>,
+    config: Option<PathBuf>,
+    helm: HelmVariables,
     /// Context that helm was told by `--kube-context`; helm passes it on only so.
     pub helm_context: Option<String>,
     /// Namespace of releases where no flag says one, from `HELM_NAMESPACE`.
@@ -37,6 +40,14 @@ pub struct ProxyVariables {
     pub none: Option<String>,
 }
 
+/// Where helm keeps its files (helm, pkg/helmpath and pkg/cli/environment.go).
+#[derive(Debug, Clone, Default)]
+struct HelmVariables {
+    config_home: Option<PathBuf>,
+    repositories: Option<PathBuf>,
+    registries: Option<PathBuf>,
+}
+
 #[derive(Clone)]
 struct Password(String);
 
@@ -50,10 +61,18 @@ impl Context {
     /// Reads the environment of this process.
     pub fn from_env() -> Self {
         let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let either = |name: &str| text(name).or_else(|| text(&name.to_lowercase()));
         Self {
             home: env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).filter(|h| !h.is_empty()).map(PathBuf::from),
-            docker_config: env::var_os("DOCKER_CONFIG").filter(|d| !d.is_empty()).map(PathBuf::from),
+            docker_config: path("DOCKER_CONFIG"),
+            cache: path("KUBECTL_OFFLINE_CACHE").or_else(|| path("XDG_CACHE_HOME").map(|folder| folder.join("kubectl-offline"))),
+            config: path("XDG_CONFIG_HOME"),
+            helm: HelmVariables {
+                config_home: path("HELM_CONFIG_HOME"),
+                repositories: path("HELM_REPOSITORY_CONFIG"),
+                registries: path("HELM_REGISTRY_CONFIG"),
+            },
             kubeconfig: env::var_os("KUBECONFIG").filter(|k| !k.is_empty()),
             helm_context: text("HELM_KUBECONTEXT"),
             helm_namespace: text("HELM_NAMESPACE"),
@@ -68,6 +87,34 @@ impl Context {
     pub fn docker_config(&self) -> Option<PathBuf> {
         let folder = self.docker_config.clone().or_else(|| self.home.as_ref().map(|h| h.join(".docker")))?;
         Some(folder.join("config.json"))
+    }
+
+    /// Where downloads are kept: `KUBECTL_OFFLINE_CACHE`, else by the XDG base directory specification.
+    pub fn cache(&self) -> Option<PathBuf> {
+        self.cache.clone().or_else(|| Some(self.home.as_ref()?.join(".cache/kubectl-offline")))
+    }
+
+    /// Helm's repositories.yaml, where it would be.
+    pub fn helm_repositories(&self) -> Option<PathBuf> {
+        self.helm.repositories.clone().or_else(|| Some(self.helm_config()?.join("repositories.yaml")))
+    }
+
+    /// Helm's file of registry credentials, where it would be.
+    pub fn helm_registries(&self) -> Option<PathBuf> {
+        self.helm.registries.clone().or_else(|| Some(self.helm_config()?.join("registry/config.json")))
+    }
+
+    /// `lazypath.configPath`: on macOS and Windows Helm has a place of its own for it.
+    fn helm_config(&self) -> Option<PathBuf> {
+        let folder = if cfg!(target_os = "macos") {
+            "Library/Preferences"
+        } else if cfg!(windows) {
+            "AppData/Roaming"
+        } else {
+            ".config"
+        };
+        let given = self.helm.config_home.clone().or_else(|| self.config.as_ref().map(|config| config.join("helm")));
+        given.or_else(|| Some(self.home.as_ref()?.join(folder).join("helm")))
     }
 
     /// The files of `KUBECONFIG`, else `~/.kube/config`, as kubectl looks for them (client-go, loader.go).

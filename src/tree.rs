@@ -52,6 +52,13 @@ impl FileTree {
         self.0.insert(path, content);
     }
 
+    /// Takes a file out, where there is one.
+    pub fn remove(&mut self, path: &str) {
+        if let Ok(path) = path.parse::<SafePath>() {
+            self.0.remove(&path);
+        }
+    }
+
     /// The file at exactly this path.
     pub fn get(&self, path: &str) -> Option<&Bytes> {
         path.parse().ok().and_then(|path: SafePath| self.0.get(&path))

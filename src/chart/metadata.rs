@@ -234,7 +234,7 @@ impl Maintainer {
 }
 
 impl Dependency {
-    fn read(file: &str, value: &Value) -> Result<Self, ChartError> {
+    pub(super) fn read(file: &str, value: &Value) -> Result<Self, ChartError> {
         if value.is_null() {
             return Err(ChartError::Invalid("dependencies must not contain empty or null nodes".to_owned()));
         }

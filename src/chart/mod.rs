@@ -13,6 +13,7 @@ mod gotmpl;
 mod ignore;
 mod load;
 mod load_error;
+mod lock;
 mod log;
 mod lower;
 mod manifests;
@@ -32,6 +33,7 @@ pub use capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION,
 pub use dependencies::DependencyError;
 pub use load::from_manifests;
 pub use load_error::ChartError;
+pub use lock::DependencyLock;
 pub use manifests::{Hook, HookEvent, Manifest, ManifestError};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use model::{Chart, ChartFile, CrdFile};

@@ -6,7 +6,7 @@ use crate::{
     cluster::{Cluster, ConnectOptions},
     context::Context,
     failure::Failure,
-    ops::{install, verify::TrustOptions},
+    ops::{ChartAccess, install, verify::TrustOptions},
     redact::Secret,
     report::Format,
 };
@@ -33,6 +33,32 @@ pub(super) struct TrustArgs {
 impl TrustArgs {
     pub(super) fn resolve(self) -> TrustOptions {
         TrustOptions { keys: self.key, allow_unsigned: self.allow_unsigned }
+    }
+}
+
+/// Where charts are kept once they were downloaded.
+#[derive(Debug, clap::Args)]
+pub(super) struct CacheArgs {
+    /// Download charts anew, and keep nothing of them
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl CacheArgs {
+    /// What of this machine is needed to reach charts and images.
+    pub(super) fn access(self, context: &Context) -> ChartAccess {
+        let access = access(context);
+        ChartAccess { cache: access.cache.filter(|_| !self.no_cache), ..access }
+    }
+}
+
+/// The same where there is no choice about the cache.
+pub(super) fn access(context: &Context) -> ChartAccess {
+    ChartAccess {
+        docker_config: context.docker_config(),
+        helm_repositories: context.helm_repositories(),
+        helm_registries: context.helm_registries(),
+        cache: context.cache(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::{self, FormatArgs};
+use super::args::{self, CacheArgs, FormatArgs};
 use crate::{
     context::Context,
     failure::{Failure, Kind},
@@ -33,6 +33,8 @@ pub(super) struct ExportArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
@@ -51,7 +53,7 @@ impl ExportArgs {
             output: self.output,
             signer,
             platforms: (!self.platform.is_empty()).then_some(self.platform),
-            docker_config: context.docker_config(),
+            access: self.cache.access(context),
             agents: crate::cluster::nodes::embedded(),
             dry_run: self.dry_run,
         };

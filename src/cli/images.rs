@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::args::{FormatArgs, TrustArgs};
+use super::args::{CacheArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::Failure,
@@ -21,17 +21,19 @@ pub(super) struct ImagesArgs {
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
 impl ImagesArgs {
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = match self.archive {
-            Some(archive) => {
-                let archive = verify::open(&archive, &self.trust.resolve(), &*printer.reporter())?;
-                images::images_of_archive(&archive)
-            }
-            None => images::images_of_delivery(&read_delivery(&self.file)?)?,
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let outcome = if let Some(archive) = self.archive {
+            let archive = verify::open(&archive, &self.trust.resolve(), &*printer.reporter())?;
+            images::images_of_archive(&archive)
+        } else {
+            let (delivery, access) = (read_delivery(&self.file)?, self.cache.access(context));
+            super::block_on(images::images_of_delivery(&delivery, &access))?
         };
         printer.outcome(self.format.format, &outcome, |o| {
             let mut out = String::new();

@@ -9,6 +9,7 @@ mod inspect;
 mod install;
 mod keygen;
 mod list;
+mod lock;
 mod pflag;
 mod schema;
 mod sign;
@@ -59,6 +60,7 @@ enum Command {
     Install(install::InstallArgs),
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
+    Lock(lock::LockArgs),
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
@@ -114,6 +116,7 @@ impl Command {
             Self::Install(args) => args.run(context, printer),
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
+            Self::Lock(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),

@@ -1,14 +1,29 @@
-//! `schema`: the JSON schema of delivery.yaml.
+//! `schema`: the JSON schemas of delivery.yaml and delivery.lock.
 
-use crate::{failure::Failure, report::Printer};
+use clap::ValueEnum;
 
-/// Print the JSON schema of delivery.yaml
+use crate::{delivery, failure::Failure, report::Printer};
+
+/// Print the JSON schema of delivery.yaml or delivery.lock
 #[derive(Debug, clap::Args)]
-pub(super) struct SchemaArgs {}
+pub(super) struct SchemaArgs {
+    /// Of which file
+    #[arg(value_enum, default_value_t = Which::Delivery)]
+    which: Which,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    Delivery,
+    Lock,
+}
 
 impl SchemaArgs {
-    #[expect(clippy::unused_self, reason = "every command runs on its arguments")]
     pub(super) fn run(self, printer: &Printer) -> Result<(), Failure> {
-        printer.data(crate::delivery::schema_json().as_bytes())
+        let text = match self.which {
+            Which::Delivery => delivery::schema_json(),
+            Which::Lock => delivery::lock_schema_json(),
+        };
+        printer.data(text.as_bytes())
     }
 }

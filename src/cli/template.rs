@@ -4,7 +4,7 @@ mod unused;
 
 use std::path::PathBuf;
 
-use super::pflag;
+use super::{args, pflag};
 use crate::{
     chart::TemplateText,
     context::Context,
@@ -193,6 +193,7 @@ impl TemplateArgs {
             insecure_skip_tls_verify: self.chart.insecure_skip_tls_verify,
             plain_http: self.chart.plain_http,
             verify: self.chart.verify,
+            access: args::access(context),
             keyring: self.chart.keyring,
         })
     }

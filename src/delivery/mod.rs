@@ -1,6 +1,7 @@
-//! delivery.yaml: what a person asks for, and the record of it that travels in the archive.
+//! delivery.yaml: what a person asks for; delivery.lock: what that was resolved to; and the record of it that travels in the archive.
 
 mod diagnostic;
+mod lock;
 mod model;
 mod parse;
 pub mod record;
@@ -9,6 +10,7 @@ mod types;
 mod validate;
 
 pub use diagnostic::{DeliveryError, Diagnostic};
-pub use model::{App, AppSource, Delivery, ImageEntry, Profile, SourceOptions, Spec};
+pub use lock::{LOCK_MAX, Lock, LockedChart, LockedDependency, LockedImage};
+pub use model::{App, AppSource, ChartSource, Delivery, ImageEntry, Profile, SourceOptions, Spec};
 pub use parse::{TEXT_MAX, parse};
-pub use schema::schema_json;
+pub use schema::{lock_schema_json, schema_json};

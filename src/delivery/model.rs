@@ -78,10 +78,33 @@ pub struct App {
 /// Where an app comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppSource {
-    /// A chart: folder or .tgz.
-    Chart(PathBuf),
+    /// A chart.
+    Chart(ChartSource),
     /// Manifest files and folders; never empty.
     Manifests(Vec<PathBuf>),
+}
+
+/// Where a chart comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChartSource {
+    /// Folder or .tgz.
+    Path(PathBuf),
+    /// Chart repository.
+    Repository {
+        /// URL without credentials, or `@NAME` for one that was added to helm.
+        repository: String,
+        /// Name of the chart in it.
+        name: String,
+        /// Version or constraint.
+        version: Option<String>,
+    },
+    /// Registry.
+    Registry {
+        /// The chart's name, with `oci://`; with a tag or a digest, or without.
+        chart: String,
+        /// Version or constraint.
+        version: Option<String>,
+    },
 }
 
 /// Values under which images are looked for, besides the plain ones.
@@ -113,6 +136,11 @@ impl Delivery {
     /// A path of the delivery, as this process may open it.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.folder().join(path)
+    }
+
+    /// Where its lock is: `delivery.lock` beside delivery.yaml.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
     }
 
     /// Apps so that each comes after those it depends on; otherwise in the order written.

@@ -35,7 +35,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Delivery, DeliveryError> {
         return Err(fail(vec![Diagnostic::at(text, 0..0, "the file is empty".into(), Some("`kubectl offline schema` shows what belongs in it".into()))]));
     }
     let mut diagnostics = duplicate_keys(text, &node);
-    diagnostics.extend(against_schema(text, &node, &value));
+    diagnostics.extend(against_schema(schema(), text, &node, &value));
     if !diagnostics.is_empty() {
         // Still tell what else is wrong, where the document is whole enough to see it.
         if let Ok(document) = serde_json::from_value::<Document>(value) {
@@ -82,7 +82,7 @@ fn located(text: &str, node: &Node, checker: Checker) -> Vec<Diagnostic> {
     checker.findings.into_iter().map(|f| Diagnostic::at(text, find(node, &f.pointer), f.message, f.help)).collect()
 }
 
-fn yaml_error(text: &str, error: &goyaml::YamlError) -> Diagnostic {
+pub(super) fn yaml_error(text: &str, error: &goyaml::YamlError) -> Diagnostic {
     let start = error.line.map_or(0, |line| line_start(text, usize::try_from(line).unwrap_or(usize::MAX)));
     let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
     Diagnostic::at(text, start..end, error.to_string(), None)
@@ -93,7 +93,7 @@ fn line_start(text: &str, line: usize) -> usize {
 }
 
 /// Where the value at a JSON pointer stands; where it is not there, its nearest parent.
-fn find(node: &Node, pointer: &str) -> Range<usize> {
+pub(super) fn find(node: &Node, pointer: &str) -> Range<usize> {
     let mut at = node;
     let mut span = None;
     for token in pointer.split('/').skip(1) {
@@ -125,7 +125,7 @@ fn range(node: &Node) -> Range<usize> {
 }
 
 /// Helm's YAML lets the last of equal keys win; in a file that people keep, that is a mistake.
-fn duplicate_keys(text: &str, node: &Node) -> Vec<Diagnostic> {
+pub(super) fn duplicate_keys(text: &str, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut queue = vec![node];
     while let Some(node) = queue.pop() {
@@ -149,20 +149,20 @@ fn duplicate_keys(text: &str, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-fn against_schema(text: &str, node: &Node, value: &Value) -> Vec<Diagnostic> {
-    let validator = match jsonschema::validator_for(schema()) {
+pub(super) fn against_schema(schema: &Value, text: &str, node: &Node, value: &Value) -> Vec<Diagnostic> {
+    let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         Err(error) => return vec![Diagnostic::at(text, 0..0, format!("the schema of this program is broken: {error}"), None)],
     };
-    validator.iter_errors(value).flat_map(|error| schema_error(text, node, &error)).collect()
+    validator.iter_errors(value).flat_map(|error| schema_error(schema, text, node, &error)).collect()
 }
 
-fn schema_error(text: &str, node: &Node, error: &jsonschema::ValidationError<'_>) -> Vec<Diagnostic> {
+fn schema_error(schema: &Value, text: &str, node: &Node, error: &jsonschema::ValidationError<'_>) -> Vec<Diagnostic> {
     let pointer = error.instance_path().as_str();
     let here = || find(node, pointer);
     let field = dotted(pointer);
     match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.iter().map(|key| unknown_key(text, node, pointer, key, error)).collect(),
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.iter().map(|key| unknown_key(schema, text, node, pointer, key, error)).collect(),
         ValidationErrorKind::Required { property } => {
             let property = property.as_str().unwrap_or_default();
             let place = if field.is_empty() { "the document".to_owned() } else { format!("`{field}`") };
@@ -193,11 +193,11 @@ fn schema_error(text: &str, node: &Node, error: &jsonschema::ValidationError<'_>
     }
 }
 
-fn unknown_key(text: &str, node: &Node, parent: &str, key: &str, error: &jsonschema::ValidationError<'_>) -> Diagnostic {
+fn unknown_key(schema: &Value, text: &str, node: &Node, parent: &str, key: &str, error: &jsonschema::ValidationError<'_>) -> Diagnostic {
     let at = key_span(node, parent, key).unwrap_or_else(|| find(node, parent));
     let place = dotted(parent);
     let place = if place.is_empty() { "the document".to_owned() } else { format!("`{place}`") };
-    let known = known_keys(error.schema_path().as_str());
+    let known = known_keys(schema, error.schema_path().as_str());
     let help = nearest(key, known.iter().map(String::as_str)).or_else(|| (!known.is_empty()).then(|| format!("known here: {}", known.join(", "))));
     Diagnostic::at(text, at, format!("{place} has no key `{key}`"), help)
 }
@@ -207,14 +207,14 @@ fn key_span(node: &Node, parent: &str, key: &str) -> Option<Range<usize>> {
 }
 
 /// The keys that the schema knows where the failed `additionalProperties` stands.
-fn known_keys(schema_path: &str) -> Vec<String> {
-    let mut at = schema();
+fn known_keys(schema: &Value, schema_path: &str) -> Vec<String> {
+    let mut at = schema;
     for token in schema_path.split('/').skip(1) {
         if token == "additionalProperties" {
             break;
         }
         let followed = match token {
-            "$ref" => at.get("$ref").and_then(Value::as_str).and_then(|r| schema().pointer(r.trim_start_matches('#'))),
+            "$ref" => at.get("$ref").and_then(Value::as_str).and_then(|r| schema.pointer(r.trim_start_matches('#'))),
             token => at.get(token).or_else(|| at.get(token.parse::<usize>().ok()?)),
         };
         let Some(next) = followed else { return Vec::new() };

@@ -70,6 +70,9 @@ pub enum AppSource {
         version: String,
         /// The packaged chart (.tgz).
         digest: Digest,
+        /// Where it came from; none for a chart that lay beside delivery.yaml and needed nothing from elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<ChartOrigin>,
     },
     /// Plain manifests, packaged as a chart whose templates are taken as they are: file names below `manifests/`.
     #[serde(rename_all = "camelCase")]
@@ -77,6 +80,38 @@ pub enum AppSource {
         /// A .tgz with the files below `manifests/`.
         digest: Digest,
     },
+}
+
+/// Where a chart came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChartOrigin {
+    /// URL of the repository, or `oci://` and the chart's name; without credentials. None for a chart beside delivery.yaml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The chart's manifest, in a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
+    /// Dependencies that were downloaded into the chart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<DependencyRecord>,
+}
+
+/// A dependency that was downloaded into a chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DependencyRecord {
+    /// Its name.
+    pub name: String,
+    /// Where it came from, as Chart.yaml says.
+    pub repository: String,
+    /// The version that was found.
+    pub version: String,
+    /// The packaged chart (.tgz).
+    pub digest: Digest,
+    /// Its manifest, in a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
 }
 
 /// One image.

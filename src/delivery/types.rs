@@ -141,11 +141,11 @@ pub(crate) struct ChartSource {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) path: Option<String>,
-    /// Chart in a registry.
+    /// Chart in a registry, as in `oci://registry.example/charts/web`; a tag or a digest may follow.
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) oci: Option<String>,
-    /// URL of a chart repository.
+    /// URL of a chart repository, or `@NAME` for one that was added to helm. Credentials come from helm or docker, never from this file.
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) repo: Option<String>,
@@ -153,7 +153,7 @@ pub(crate) struct ChartSource {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) name: Option<String>,
-    /// Version or constraint.
+    /// Version or constraint of a chart in a repository or registry, as in `~15.2`. Left out: the newest that is no prerelease.
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) version: Option<String>,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    model::{App, AppSource, ImageEntry, Profile, SourceOptions, Spec},
+    model::{App, AppSource, ChartSource, ImageEntry, Profile, SourceOptions, Spec},
     types,
 };
 use crate::oci::{Platform, Reference};
@@ -147,22 +147,71 @@ impl Checker {
     }
 
     fn chart(&mut self, at: &str, chart: &types::ChartSource) -> AppSource {
-        const VENDOR: &str = "put the chart beside the delivery, for example with `helm pull --untar`, and name it by `path`";
-        let remote = [("oci", &chart.oci), ("repo", &chart.repo), ("name", &chart.name), ("version", &chart.version)];
-        let mut refused = false;
-        for (field, value) in remote {
-            if value.is_some() {
-                refused = true;
-                self.later(format!("{at}/{field}"), &format!("chart.{field}"), VENDOR);
+        let sources = [("path", &chart.path), ("oci", &chart.oci), ("repo", &chart.repo)];
+        let given: Vec<&str> = sources.iter().filter(|(_, value)| value.is_some()).map(|(field, _)| *field).collect();
+        if let [first, second, ..] = given.as_slice() {
+            self.say(format!("{at}/{second}"), format!("`chart` has both `{first}` and `{second}`; it can be one of them"));
+        }
+        if chart.name.is_some() && chart.repo.is_none() {
+            self.say(format!("{at}/name"), "`name` is that of a chart in a repository, and there is no `repo`");
+        }
+        if chart.version.is_some() && given == ["path"] {
+            self.say(format!("{at}/version"), "`version` has no meaning for a chart at a path: what lies there is taken");
+        }
+        let version = chart.version.clone().filter(|version| !version.trim().is_empty());
+        let source = if let Some(path) = &chart.path {
+            ChartSource::Path(self.path(&format!("{at}/path"), path).unwrap_or_default())
+        } else if let Some(oci) = &chart.oci {
+            self.registry_chart(at, oci, version.is_some());
+            ChartSource::Registry { chart: format!("oci://{}", oci.strip_prefix("oci://").unwrap_or(oci)), version }
+        } else if let Some(repository) = &chart.repo {
+            self.repository(&format!("{at}/repo"), repository);
+            if chart.name.as_ref().is_none_or(|name| name.is_empty() || name.contains('/')) {
+                self.say(at, "`chart` with `repo` needs `name`: that of the chart in the repository");
+            }
+            ChartSource::Repository { repository: repository.clone(), name: chart.name.clone().unwrap_or_default(), version }
+        } else {
+            self.say(at, "`chart` needs `path`, `oci`, or `repo` with `name`");
+            ChartSource::Path(PathBuf::new())
+        };
+        AppSource::Chart(source)
+    }
+
+    fn registry_chart(&mut self, at: &str, oci: &str, version: bool) {
+        let pointer = format!("{at}/oci");
+        let written = oci.strip_prefix("oci://").unwrap_or(oci);
+        match written.parse::<Reference>() {
+            Err(error) => self.say(pointer, error.to_string()),
+            Ok(reference) if written.split('/').next() != Some(reference.registry()) => {
+                self.say(pointer, format!("`{oci}` names no registry: wanted its host first, as in oci://registry.example/charts/web"));
+            }
+            Ok(reference) => {
+                let tagged = written.rsplit('/').next().is_some_and(|last| last.contains(':'));
+                if version && (tagged || reference.digest().is_some()) {
+                    self.say(format!("{at}/version"), format!("`{oci}` names a tag or a digest already, so `version` has no meaning"));
+                }
             }
         }
-        let Some(path) = &chart.path else {
-            if !refused {
-                self.say(at, "`chart` has no `path`");
-            }
-            return AppSource::Chart(PathBuf::new());
+    }
+
+    /// The text travels in the archive, so nothing secret may be in it.
+    fn repository(&mut self, pointer: &str, url: &str) {
+        if url.strip_prefix('@').is_some_and(|name| !name.is_empty() && !name.contains('/')) {
+            return;
+        }
+        let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+            let help = url.strip_prefix("oci://").map(|_| "a chart in a registry goes under `oci`".to_owned());
+            let message = format!("`{url}` is no chart repository: wanted https://HOST/PATH, or @NAME for one that was added to helm");
+            return self.findings.push(Finding { pointer: pointer.to_owned(), message, help });
         };
-        AppSource::Chart(self.path(&format!("{at}/path"), path).unwrap_or_default())
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if host.contains('@') {
+            let message = "the URL holds a user or a password, which would travel with this file".to_owned();
+            let help = Some("add the repository to helm (`helm repo add NAME URL --username …`), or log in to the host with `docker login`".to_owned());
+            self.findings.push(Finding { pointer: pointer.to_owned(), message, help });
+        } else if host.is_empty() || url.contains(char::is_whitespace) {
+            self.say(pointer, format!("`{url}` is no chart repository: wanted https://HOST/PATH"));
+        }
     }
 
     fn names(&mut self, apps: &[App]) {

@@ -2,14 +2,18 @@
 
 use serde::Serialize;
 
-use super::prepare::{prepare, source_failure};
+use super::{
+    charts::{self, ChartAccess},
+    lock,
+    prepare::{prepare, source_failure},
+};
 use crate::{
     archive::Archive,
     delivery::{Delivery, ImageEntry, record::Origin},
     failure::Failure,
     images::ImageSet,
     oci::{Digest, Reference},
-    progress::Silent,
+    progress::{SharedReporter, Silent},
     source::LocalArchive,
 };
 
@@ -34,10 +38,15 @@ pub struct ImageLine {
     pub origins: Vec<Origin>,
 }
 
-/// The images that a delivery will carry. Registries are not asked.
-pub fn images_of_delivery(delivery: &Delivery) -> Result<ImagesOutcome, Failure> {
-    let mut images = prepare(delivery, &Silent)?.images;
-    let mut known = std::collections::BTreeMap::new();
+/// The images that a delivery will carry. Charts are fetched where they are not here, in the versions of the lock where there is
+/// one; registries are not asked about images.
+pub async fn images_of_delivery(delivery: &Delivery, access: &ChartAccess) -> Result<ImagesOutcome, Failure> {
+    let reporter: SharedReporter = std::sync::Arc::new(Silent);
+    let locked = lock::read(delivery)?;
+    let pins = locked.as_ref().map(lock::pins);
+    let found = charts::fetch(delivery, &access.charts(charts::hosts(delivery))?, pins.as_ref(), &reporter).await?;
+    let mut images = prepare(delivery, &found, &Silent)?.images;
+    let mut known = locked.as_ref().map(crate::delivery::Lock::image_digests).unwrap_or_default();
     for (archive, origin) in open_archives(delivery, &delivery.spec.platforms, delivery.folder())? {
         for (name, digest) in names(&archive) {
             images.add(name.clone(), origin.clone());

@@ -164,7 +164,10 @@ pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
 fn apps(contents: &Contents) -> Vec<AppInfo> {
     let app = |app: &crate::delivery::record::AppRecord| {
         let (source, digest) = match &app.source {
-            AppSource::Chart { name, version, digest } => (format!("chart {name} {version}"), digest),
+            AppSource::Chart { name, version, digest, origin } => {
+                let from = origin.as_ref().and_then(|origin| origin.source.as_ref()).map(|source| format!(" of {source}"));
+                (format!("chart {name} {version}{}", from.unwrap_or_default()), digest)
+            }
             AppSource::Manifests { digest } => ("manifests".to_owned(), digest),
         };
         AppInfo { name: app.name.clone(), namespace: app.namespace.clone(), depends_on: app.depends_on.clone(), source, digest: digest.clone() }

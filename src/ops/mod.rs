@@ -1,5 +1,6 @@
 //! One file per use case: options in, an outcome out. Nothing here prints; outcomes are data that `report` shows or writes as JSON.
 
+mod charts;
 pub mod export;
 pub mod images;
 mod inputs;
@@ -7,6 +8,7 @@ pub mod inspect;
 pub mod install;
 pub mod keygen;
 pub mod list;
+pub mod lock;
 mod prepare;
 mod several;
 pub mod sign;
@@ -14,4 +16,5 @@ pub mod status;
 pub mod template;
 pub mod verify;
 
+pub use charts::{ChartAccess, locate};
 pub use inputs::{read_delivery, read_values};

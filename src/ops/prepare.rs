@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{inputs::read_values, several};
+use super::{charts::ChartSet, inputs::read_values, several};
 use crate::{
-    chart::{self, Chart, RenderOptions, values},
-    delivery::{App, AppSource, Delivery, ImageEntry, record::Origin},
+    chart::{self, RenderOptions, values},
+    delivery::{
+        App, AppSource, Delivery, ImageEntry,
+        record::{ChartOrigin, DependencyRecord, Origin},
+    },
     failure::{Failure, Kind},
     images::{ImageSet, Rendering, discover},
     objects::{self, Document},
     progress::Reporter,
-    source::{self, SourceError},
+    registry::RegistryError,
+    source::{self, DependencyProblem, ResolvedChart, SourceError},
     tree::FileTree,
 };
 
@@ -38,14 +42,14 @@ pub(super) struct PreparedApp {
 #[derive(Debug)]
 pub(super) enum Package {
     /// A chart with its Chart.yaml as JSON.
-    Chart { name: String, version: String, metadata: Bytes, tgz: Bytes },
+    Chart { name: String, version: String, metadata: Bytes, tgz: Bytes, origin: Option<ChartOrigin> },
     /// Plain manifests.
     Manifests { tgz: Bytes },
 }
 
 /// What an app is rendered from.
-enum Loaded {
-    Chart(Box<Chart>),
+enum Loaded<'a> {
+    Chart(&'a ResolvedChart),
     Manifests(FileTree),
 }
 
@@ -60,11 +64,11 @@ struct AppError {
 }
 
 /// Renders all apps and profiles. What is wrong is collected, so that all of it is shown at once.
-pub(super) fn prepare(delivery: &Delivery, reporter: &dyn Reporter) -> Result<Prepared, Failure> {
+pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Result<Prepared, Failure> {
     let mut images = ImageSet::new();
     let (mut apps, mut failures) = (Vec::new(), Vec::new());
     for app in delivery.install_order() {
-        match prepare_app(delivery, app, &mut images, reporter) {
+        match prepare_app(delivery, app, charts, &mut images, reporter) {
             Ok(prepared) => apps.push(prepared),
             Err(mut found) => failures.append(&mut found),
         }
@@ -78,13 +82,10 @@ pub(super) fn prepare(delivery: &Delivery, reporter: &dyn Reporter) -> Result<Pr
     Ok(Prepared { apps, images })
 }
 
-fn prepare_app(delivery: &Delivery, app: &App, images: &mut ImageSet, reporter: &dyn Reporter) -> Result<PreparedApp, Vec<Failure>> {
-    let wrong = |profile: Option<&str>, failure: Failure| {
-        let source = AppError { app: app.name.clone(), profile: profile.map(ToOwned::to_owned), source: failure.source };
-        Failure { hints: failure.hints, ..Failure::new(failure.kind, source) }
-    };
+fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, images: &mut ImageSet, reporter: &dyn Reporter) -> Result<PreparedApp, Vec<Failure>> {
+    let wrong = |profile: Option<&str>, failure| about(&app.name, profile, failure);
     let alone = |failure| vec![wrong(None, failure)];
-    let loaded = load(delivery, app).map_err(alone)?;
+    let loaded = load(delivery, app, charts).map_err(alone)?;
     let package = package(&loaded).map_err(alone)?;
     let mut values = Map::new();
     layer(delivery, &mut values, &app.values, &app.set).map_err(alone)?;
@@ -108,15 +109,20 @@ fn prepare_app(delivery: &Delivery, app: &App, images: &mut ImageSet, reporter: 
     if failures.is_empty() { Ok(PreparedApp { app: app.clone(), values, package }) } else { Err(failures) }
 }
 
-fn load(delivery: &Delivery, app: &App) -> Result<Loaded, Failure> {
-    let loaded = match &app.source {
-        AppSource::Chart(path) => source::chart(&delivery.resolve(path)).map(|chart| Loaded::Chart(Box::new(chart))),
+/// The failure, saying which app it is about.
+pub(super) fn about(app: &str, profile: Option<&str>, failure: Failure) -> Failure {
+    let source = AppError { app: app.to_owned(), profile: profile.map(ToOwned::to_owned), source: failure.source };
+    Failure { hints: failure.hints, ..Failure::new(failure.kind, source) }
+}
+
+fn load<'a>(delivery: &Delivery, app: &App, charts: &'a ChartSet) -> Result<Loaded<'a>, Failure> {
+    match &app.source {
+        AppSource::Chart(_) => Ok(Loaded::Chart(charts.get(&app.name).expect("the charts of all apps were had before"))),
         AppSource::Manifests(paths) => {
             let paths: Vec<(PathBuf, PathBuf)> = paths.iter().map(|path| (path.clone(), delivery.resolve(path))).collect();
-            source::manifests(&paths).map(Loaded::Manifests)
+            source::manifests(&paths).map(Loaded::Manifests).map_err(source_failure)
         }
-    };
-    loaded.map_err(source_failure)
+    }
 }
 
 /// What a source's error means: a path that leads nowhere is a wrong delivery.yaml, content that cannot be used is a failed source.
@@ -125,20 +131,62 @@ pub(super) fn source_failure(error: SourceError) -> Failure {
         SourceError::Missing { .. } | SourceError::NoManifests { .. } => {
             Failure::new(Kind::Usage, error).hint("paths in delivery.yaml are relative to the folder that it is in")
         }
+        SourceError::Dependencies { ref problem, .. } => match **problem {
+            DependencyProblem::NotLocked(_) => Failure::new(Kind::Usage, error).hint("`kubectl offline lock` resolves the delivery anew"),
+            DependencyProblem::LockOutOfSync | DependencyProblem::OldLockOutOfSync => {
+                Failure::new(Kind::Usage, error).hint("`helm dependency update CHART` resolves the chart's dependencies anew")
+            }
+            _ => Failure::new(Kind::Source, error),
+        },
+        SourceError::NoRepository(_) | SourceError::Locate(_) => Failure::new(Kind::Usage, error),
+        SourceError::NotInRepository { .. } => Failure::new(Kind::Source, error).hint("check the chart's name and version"),
+        SourceError::Fetch(ref fetch) => {
+            let hint = fetch.problem.hint();
+            hint.into_iter().fold(Failure::new(Kind::Source, error), Failure::hint)
+        }
+        SourceError::Registry(error) => registry_failure(error),
         error => Failure::new(Kind::Source, error),
     }
+}
+
+/// What a registry's error means to whoever ran the command.
+pub(super) fn registry_failure(error: RegistryError) -> Failure {
+    let hint = error.hint();
+    hint.into_iter().fold(Failure::new(Kind::Source, error), Failure::hint)
 }
 
 fn package(loaded: &Loaded) -> Result<Package, Failure> {
     let failed = |error| Failure::new(Kind::Source, error);
     Ok(match loaded {
-        Loaded::Chart(chart) => Package::Chart {
-            name: chart.name().to_owned(),
-            version: chart.version().to_owned(),
-            metadata: serde_json::to_vec(chart.metadata()).map_err(|error| Failure::new(Kind::Other, error))?.into(),
-            tgz: chart.package().map_err(failed)?.into(),
+        Loaded::Chart(found) => Package::Chart {
+            name: found.chart.name().to_owned(),
+            version: found.chart.version().to_owned(),
+            metadata: serde_json::to_vec(found.chart.metadata()).map_err(|error| Failure::new(Kind::Other, error))?.into(),
+            tgz: found.package.clone(),
+            origin: origin(found),
         },
         Loaded::Manifests(tree) => Package::Manifests { tgz: chart::package("manifests", tree).map_err(failed)?.into() },
+    })
+}
+
+/// What is recorded of where a chart came from.
+fn origin(found: &ResolvedChart) -> Option<ChartOrigin> {
+    let dependencies: Vec<DependencyRecord> = found
+        .dependencies
+        .iter()
+        .map(|d| DependencyRecord {
+            name: d.name.clone(),
+            repository: d.repository.clone(),
+            version: d.version.clone(),
+            digest: d.digest.clone(),
+            manifest: d.manifest.clone(),
+        })
+        .collect();
+    let known = found.origin.as_ref();
+    (known.is_some() || !dependencies.is_empty()).then(|| ChartOrigin {
+        source: known.map(|origin| origin.source.clone()),
+        manifest: known.and_then(|origin| origin.manifest.clone()),
+        dependencies,
     })
 }
 
@@ -164,8 +212,9 @@ fn render(app: &App, loaded: &Loaded, own: &Map<String, Value>, profile: Option<
                 documents.extend(objects::documents(path.as_str(), &text).map_err(wrong)?);
             }
         }
-        Loaded::Chart(chart) => {
-            let rendered = chart::render(chart, own, &RenderOptions::new(&app.name, &app.namespace)).map_err(|error| Failure::new(Kind::Usage, error))?;
+        Loaded::Chart(found) => {
+            let rendered =
+                chart::render(&found.chart, own, &RenderOptions::new(&app.name, &app.namespace)).map_err(|error| Failure::new(Kind::Usage, error))?;
             if profile.is_none() {
                 rendered.warnings.iter().for_each(|line| reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name))));
             }

@@ -8,7 +8,7 @@ mod locate;
 mod output_dir;
 mod show_only;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use error::{PrintedFailure, TemplateError, invalid_argument, refused};
 use error::{chart_failure, render_failure};
@@ -19,6 +19,7 @@ use crate::{
         engine::{Dialect, Lookup},
     },
     failure::{Failure, Kind},
+    ops::ChartAccess,
     redact::Secret,
 };
 
@@ -101,6 +102,8 @@ pub struct TemplateOptions {
     pub verify: bool,
     /// `--keyring`: with keys of those who may sign.
     pub keyring: Option<PathBuf>,
+    /// What of this machine is needed to reach charts.
+    pub access: ChartAccess,
 }
 
 impl std::fmt::Debug for TemplateOptions {
@@ -137,11 +140,11 @@ pub fn run(options: &TemplateOptions) -> TemplateOutcome {
 fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<(), Failure> {
     let mut render = render_options(options)?;
     let (name, place) = name_and_chart(options)?;
-    let path = locate::locate(options, place)?;
+    let place = locate::locate(options, place)?;
     let user = given::values(options)?;
-    let chart = locate::load(options, &path)?;
+    let chart = locate::load(&place)?;
     outcome.warnings = early_warnings(options, &chart);
-    let chart = match before_rendering(options, &name, &path, &chart) {
+    let chart = match before_rendering(options, &name, &place, &chart) {
         Ok(completed) => completed.unwrap_or(chart),
         Err(failure) => {
             if options.helm4 && !chart::is_release_name(&name) {
@@ -173,11 +176,11 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
 }
 
 /// What Helm looks at once the chart is loaded. A chart is given back if `--dependency-update` made another one of it.
-fn before_rendering(options: &TemplateOptions, name: &str, path: &Path, chart: &Chart) -> Result<Option<Chart>, Failure> {
+fn before_rendering(options: &TemplateOptions, name: &str, place: &locate::Place, chart: &Chart) -> Result<Option<Chart>, Failure> {
     if chart.metadata().is_library() {
         return Err(chart_failure(RenderError::Library));
     }
-    let completed = locate::complete(options, path, chart)?;
+    let completed = locate::complete(options, place, chart)?;
     check_name(name, options)?;
     match options.labels.iter().find(|label| SYSTEM_LABELS.contains(&label.as_str())) {
         Some(label) => Err(TemplateError::SystemLabel(label.clone()).into()),

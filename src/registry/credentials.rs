@@ -41,6 +41,11 @@ pub enum CredentialError {
     },
 }
 
+/// A user with the password that is kept for a host; the first of the files that knows the host decides. May run a helper, so it blocks.
+pub fn account(configs: &[PathBuf], host: &str) -> Result<Option<(String, Secret<String>)>, CredentialError> {
+    Credentials::look_up(configs, host).map(|found| found.account)
+}
+
 /// Who asks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Credentials {
@@ -48,9 +53,18 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Looks a registry up; may run a credential helper, so it blocks.
-    pub(super) fn look_up(config: Option<&Path>, host: &str) -> Result<Self, CredentialError> {
-        let Some(path) = config else { return Ok(Self::default()) };
+    /// Looks a registry up in one file after the other; may run a credential helper, so it blocks.
+    pub(super) fn look_up(configs: &[PathBuf], host: &str) -> Result<Self, CredentialError> {
+        for path in configs {
+            let found = Self::in_file(path, host)?;
+            if found.account.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(Self::default())
+    }
+
+    fn in_file(path: &Path, host: &str) -> Result<Self, CredentialError> {
         let text = match read_capped(path, CONFIG_MAX) {
             Ok(text) => text,
             Err(error) if error.is_not_found() => return Ok(Self::default()),
@@ -104,14 +118,14 @@ mod tests {
             r#"{"auths":{"localhost:5000":{"auth":"bWU6c2VjcmV0"},"https://index.docker.io/v1/":{"auth":"aHViOng="},"id.dev":{"identitytoken":"t"}}}"#,
         )
         .unwrap();
-        let found = Credentials::look_up(Some(&path), "localhost:5000").unwrap();
+        let found = Credentials::look_up(std::slice::from_ref(&path), "localhost:5000").unwrap();
         assert_eq!(found.user(), Some("me"));
         assert!(!format!("{found:?}").contains("secret"));
-        assert_eq!(Credentials::look_up(Some(&path), "docker.io").unwrap().user(), Some("hub"));
-        assert_eq!(Credentials::look_up(Some(&path), "other.dev").unwrap().user(), None);
-        assert_eq!(Credentials::look_up(Some(&folder.path().join("none")), "other.dev").unwrap().user(), None);
-        assert!(matches!(Credentials::look_up(Some(&path), "id.dev"), Err(CredentialError::IdentityToken { .. })));
+        assert_eq!(Credentials::look_up(std::slice::from_ref(&path), "docker.io").unwrap().user(), Some("hub"));
+        assert_eq!(Credentials::look_up(std::slice::from_ref(&path), "other.dev").unwrap().user(), None);
+        assert_eq!(Credentials::look_up(&[folder.path().join("none")], "other.dev").unwrap().user(), None);
+        assert!(matches!(Credentials::look_up(std::slice::from_ref(&path), "id.dev"), Err(CredentialError::IdentityToken { .. })));
         std::fs::write(&path, "{").unwrap();
-        assert!(matches!(Credentials::look_up(Some(&path), "x.dev"), Err(CredentialError::Config { .. })));
+        assert!(matches!(Credentials::look_up(std::slice::from_ref(&path), "x.dev"), Err(CredentialError::Config { .. })));
     }
 }

@@ -55,7 +55,7 @@ impl Endpoint {
 }
 
 /// Whether a host is this machine, where registries without TLS are common (moby, registry/config.go, `isCIDRMatch` of 127.0.0.0/8).
-pub(super) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

@@ -32,7 +32,7 @@ const CA_MAX: u64 = 4 << 20;
 pub(super) struct Host {
     name: String,
     options: HostOptions,
-    docker_config: Option<PathBuf>,
+    configs: Vec<PathBuf>,
     session: OnceCell<Session>,
     /// Repositories for which the registry has let us in.
     admitted: Mutex<HashSet<String>>,
@@ -54,11 +54,11 @@ impl Session {
 }
 
 impl Host {
-    pub(super) fn new(endpoint: &Endpoint, docker_config: Option<PathBuf>) -> Self {
+    pub(super) fn new(endpoint: &Endpoint, configs: Vec<PathBuf>) -> Self {
         Self {
             name: endpoint.host.clone(),
             options: endpoint.options.clone(),
-            docker_config,
+            configs,
             session: OnceCell::new(),
             admitted: Mutex::new(HashSet::new()),
             slots: Semaphore::new(PER_HOST),
@@ -80,9 +80,9 @@ impl Host {
     }
 
     async fn connect(&self, name: &oci_client::Reference) -> Result<Session, Problem> {
-        let (config, host) = (self.docker_config.clone(), self.name.clone());
+        let (configs, host) = (self.configs.clone(), self.name.clone());
         // A credential helper is a process that is waited for.
-        let found = tokio::task::spawn_blocking(move || Credentials::look_up(config.as_deref(), &host)).await;
+        let found = tokio::task::spawn_blocking(move || Credentials::look_up(&configs, &host)).await;
         let credentials = found.expect("looking up credentials does not panic").map_err(Problem::Credentials)?;
         let client = client(&self.options, self.options.plain_http)?;
         if self.options.plain_http || self.options.ca_file.is_some() || !is_loopback(&self.name) {

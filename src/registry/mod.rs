@@ -3,6 +3,7 @@
 //! The protocol is `oci-client`'s; around it stand what it leaves out: several hosts with options of their own, mirrors, typed failures,
 //! retries that go on where a transfer broke, and bounds on how much is asked at a time.
 
+mod artifact;
 mod blob;
 mod credentials;
 mod endpoint;
@@ -12,7 +13,8 @@ mod image;
 mod pool;
 
 pub use blob::BlobSink;
-pub use endpoint::HostOptions;
+pub use credentials::{CredentialError, account};
+pub use endpoint::{HostOptions, is_loopback};
 pub use error::{Problem, RegistryError};
 pub use image::{Documents, Image, ImageError, gather};
 pub use pool::{Registries, RemoteImage};

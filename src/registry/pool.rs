@@ -22,17 +22,17 @@ use crate::oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Refer
 /// Requests at a time over all hosts.
 const OVERALL: usize = 8;
 /// Attempts for a document.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 /// The longest that a document may take, however slowly it drips.
-const DOCUMENT_TIME: Duration = Duration::from_mins(2);
+pub(super) const DOCUMENT_TIME: Duration = Duration::from_mins(2);
 const ACCEPTED: [&str; 4] = [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST_LIST, media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
 
 /// Registries, each with options and a client of its own.
 pub struct Registries {
     options: BTreeMap<String, HostOptions>,
-    docker_config: Option<PathBuf>,
+    configs: Vec<PathBuf>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    overall: Semaphore,
+    pub(super) overall: Semaphore,
 }
 
 impl std::fmt::Debug for Registries {
@@ -51,16 +51,23 @@ pub struct RemoteImage {
 }
 
 /// A reference with the place where it is asked for.
-struct Target<'a> {
-    image: &'a Reference,
-    endpoint: Endpoint,
-    host: Arc<Host>,
+pub(super) struct Target<'a> {
+    pub(super) image: &'a Reference,
+    pub(super) endpoint: Endpoint,
+    pub(super) host: Arc<Host>,
 }
 
 impl Registries {
     /// Registries that are reached as `options` say, by host; credentials come from docker's config.json, where it exists.
     pub fn new(options: BTreeMap<String, HostOptions>, docker_config: Option<PathBuf>) -> Self {
-        Self { options, docker_config, hosts: Mutex::default(), overall: Semaphore::new(OVERALL) }
+        Self { options, configs: docker_config.into_iter().collect(), hosts: Mutex::default(), overall: Semaphore::new(OVERALL) }
+    }
+
+    /// Looks credentials up in one more file of docker's form, after docker's own: helm keeps such a file.
+    #[must_use]
+    pub fn and_credentials_of(mut self, config: Option<PathBuf>) -> Self {
+        self.configs.extend(config);
+        self
     }
 
     /// Resolves a reference: the descriptor and the very bytes of its index or manifest.
@@ -93,7 +100,7 @@ impl Registries {
         self.blob(&target, layer, sink).await.map_err(|problem| target.error("pull", Some(&layer.digest), problem))
     }
 
-    fn target<'a>(&self, image: &'a Reference, action: &'static str) -> Result<Target<'a>, RegistryError> {
+    pub(super) fn target<'a>(&self, image: &'a Reference, action: &'static str) -> Result<Target<'a>, RegistryError> {
         let endpoint = Endpoint::of(image, &self.options).map_err(|problem| RegistryError {
             action,
             subject: image.to_string(),
@@ -103,7 +110,7 @@ impl Registries {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.
         let key = format!("{} {:?}", endpoint.host, endpoint.options);
-        let host = hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.docker_config.clone()))).clone();
+        let host = hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.configs.clone()))).clone();
         Ok(Target { image, endpoint, host })
     }
 
@@ -136,7 +143,7 @@ impl Registries {
         Ok(bytes)
     }
 
-    async fn blob(&self, target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
+    pub(super) async fn blob(&self, target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
         let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
         let _slot = target.host.slots.acquire().await.expect("the semaphore is never closed");
         let name = target.endpoint.name(target.image, Some(&blob.digest));
@@ -148,7 +155,7 @@ impl Registries {
 }
 
 impl Target<'_> {
-    fn error(&self, action: &'static str, part: Option<&Digest>, problem: Problem) -> RegistryError {
+    pub(super) fn error(&self, action: &'static str, part: Option<&Digest>, problem: Problem) -> RegistryError {
         let subject = match part {
             Some(digest) => format!("{digest} of {}", self.image),
             None => self.image.to_string(),

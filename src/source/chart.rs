@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A packaged chart, as Helm limits it.
-const ARCHIVE_MAX: u64 = 100 << 20;
+pub(super) const ARCHIVE_MAX: u64 = 100 << 20;
 /// One file of a chart, as Helm limits it; a byte more lets the loader say so unless .helmignore leaves the file out.
 const FILE_MAX: u64 = (5 << 20) + 1;
 /// All files of a chart.
@@ -29,7 +29,7 @@ pub fn chart(path: &Path) -> Result<Chart, SourceError> {
     }
 }
 
-fn folder(path: &Path) -> Result<FileTree, SourceError> {
+pub(super) fn folder(path: &Path) -> Result<FileTree, SourceError> {
     let mut tree = FileTree::new();
     let mut bytes = 0;
     for (name, file) in walk::files(path)? {

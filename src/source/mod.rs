@@ -1,15 +1,31 @@
-//! Where charts, manifests and image archives come from: files and folders beside delivery.yaml, all of them taken for hostile.
+//! Where charts, manifests and image archives come from: files and folders beside delivery.yaml, chart repositories and registries; all of
+//! them taken for hostile.
 
 mod blobs;
+mod cache;
 mod chart;
+mod dependencies;
 mod docker_save;
 mod error;
+mod fetch_error;
+mod helm_config;
+mod http;
 mod image_archive;
+mod index;
+mod locate;
 mod manifests;
+mod registry_chart;
+mod remote;
 mod tar_index;
 mod walk;
 
+pub use cache::Cache;
 pub use chart::chart;
-pub use error::SourceError;
+pub use dependencies::{DependencyPin, ResolvedDependency};
+pub use error::{DependencyProblem, ImageProblem, SourceError};
+pub use fetch_error::{FetchError, FetchProblem};
 pub use image_archive::{LocalArchive, LocalImage};
+pub use index::IndexError;
+pub use locate::{ChartLocation, ChartPin, ChartRequest, Missing, ResolvedChart};
 pub use manifests::manifests;
+pub use remote::{ChartOrigin, Charts, ChartsOptions, Download, Pin};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use offline::delivery::{AppSource, ImageEntry, parse};
+use offline::delivery::{AppSource, ChartSource, ImageEntry, parse};
 
 const GOOD: &str = r#"
 apiVersion: offline/v1
@@ -41,7 +41,7 @@ fn every_field_is_read() {
     assert_eq!(delivery.spec.sources["docker.io"].mirror.as_deref(), Some("mirror.corp/dockerhub"));
     let names: Vec<&str> = delivery.install_order().iter().map(|a| a.name.as_str()).collect();
     assert_eq!(names, ["db", "web"]);
-    assert_eq!(delivery.spec.apps[0].source, AppSource::Chart("charts/web".into()));
+    assert_eq!(delivery.spec.apps[0].source, AppSource::Chart(ChartSource::Path("charts/web".into())));
     assert_eq!(delivery.spec.apps[0].namespace, "default");
     assert_eq!(delivery.spec.images[0], ImageEntry::Ref("docker.io/library/busybox:latest".parse().unwrap()));
     assert_eq!(delivery.resolve(Path::new("x")), Path::new("dir/x"));
@@ -62,11 +62,15 @@ fn each_mistake_is_found_at_its_place() {
         ("dependsOn: [db]", "dependsOn: [dbs]", &[(13, 17, "depends on `dbs`, which is no app")]),
         ("name: db\n    namespace", "name: web\n    namespace", &[(13, 17, "depends on `db`, which is no app"), (20, 11, "app `web` is there twice")]),
         ("namespace: data", "dependsOn: [web]", &[(13, 17, "in a circle: web → db → web"), (21, 17, "in a circle: db → web → db")]),
-        (
-            "{path: charts/web}",
-            "{repo: https://charts.example, name: web}",
-            &[(14, 19, "`chart.repo` is refused: the machinery for it comes with a later version"), (14, 49, "`chart.name` is refused")],
-        ),
+        ("{path: charts/web}", "{repo: 'https://charts.example'}", &[(14, 5, "`chart` with `repo` needs `name`")]),
+        ("{path: charts/web}", "{repo: 'https://me:secret@charts.example', name: web}", &[(14, 19, "holds a user or a password")]),
+        ("{path: charts/web}", "{repo: 'oci://charts.example', name: web}", &[(14, 19, "is no chart repository")]),
+        ("{path: charts/web}", "{oci: charts/web}", &[(14, 18, "names no registry")]),
+        ("{path: charts/web}", "{oci: 'r.example/web:1', version: '1'}", &[(14, 46, "`version` has no meaning")]),
+        ("{path: charts/web}", "{path: charts/web, version: '1'}", &[(14, 40, "`version` has no meaning")]),
+        ("{path: charts/web}", "{path: charts/web, name: web}", &[(14, 37, "there is no `repo`")]),
+        ("{path: charts/web}", "{path: charts/web, oci: r.example/web}", &[(14, 36, "both `path` and `oci`")]),
+        ("{path: charts/web}", "{}", &[(14, 5, "`chart` needs `path`, `oci`, or `repo` with `name`")]),
         ("{path: charts/web}", "{path: /charts/web}", &[(14, 19, "`/charts/web` is absolute")]),
         ("{ref: busybox}", "{ref: Busybox}", &[(24, 11, "`Busybox` is not an image reference")]),
         ("{ref: busybox}", "{ref: busybox, tagPolicy: {regex: '1\\..*'}}", &[(24, 20, "`tagPolicy` is refused")]),
@@ -85,6 +89,22 @@ fn each_mistake_is_found_at_its_place() {
             assert!(found.2.contains(message) && found.0 == *line && found.1 == *column, "{to}: wanted {line}:{column} {message}, found {found:?}");
         }
     }
+}
+
+#[test]
+fn charts_come_from_paths_repositories_and_registries() {
+    let read = |chart: &str| {
+        let text = GOOD.replacen("{path: charts/web}", chart, 1);
+        parse(Path::new("delivery.yaml"), &text).unwrap().spec.apps[0].source.clone()
+    };
+    let repository = |repository: &str, version: Option<&str>| {
+        AppSource::Chart(ChartSource::Repository { repository: repository.into(), name: "web".into(), version: version.map(Into::into) })
+    };
+    assert_eq!(read("{repo: 'https://charts.example/stable', name: web, version: ~15.2}"), repository("https://charts.example/stable", Some("~15.2")));
+    assert_eq!(read("{repo: '@corp', name: web}"), repository("@corp", None));
+    let registry = |chart: &str| AppSource::Chart(ChartSource::Registry { chart: chart.into(), version: None });
+    assert_eq!(read("{oci: 'oci://r.example:5000/charts/web'}"), registry("oci://r.example:5000/charts/web"));
+    assert_eq!(read("{oci: 'r.example/web:1.0.0'}"), registry("oci://r.example/web:1.0.0"));
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn chart_archive(folder: &Path, namespace: &str, template: &str) -> Arc<Archive>
         name: "looks".into(),
         namespace: namespace.into(),
         depends_on: vec![],
-        source: AppSource::Chart { name: "looks".into(), version: "0.1.0".into(), digest },
+        source: AppSource::Chart { name: "looks".into(), version: "0.1.0".into(), digest, origin: None },
         values: serde_json::Map::new(),
         registry_keys: None,
     };

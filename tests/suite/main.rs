@@ -24,6 +24,7 @@ mod quickstart;
 mod registry;
 mod release;
 mod sample;
+mod sources;
 mod support;
 mod template;
 mod tidy;

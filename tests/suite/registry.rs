@@ -12,8 +12,10 @@ use offline::{
     failure::Kind,
     oci::{Descriptor, Digest, Platform, Reference, media_type},
     ops::{
+        ChartAccess,
         export::{self, ExportOptions},
         images::images_of_delivery,
+        lock::{self, LockOptions},
         read_delivery,
     },
     progress::Silent,
@@ -219,7 +221,7 @@ fn delivery(folder: &Path, host: &str, digest: &Digest) -> offline::delivery::De
 
 fn options(delivery: offline::delivery::Delivery, output: &Path) -> ExportOptions {
     let agent = offline::cluster::nodes::AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() };
-    ExportOptions { delivery, output: Some(output.into()), signer: None, platforms: None, docker_config: None, agents: vec![agent], dry_run: false }
+    ExportOptions { delivery, output: Some(output.into()), signer: None, platforms: None, access: ChartAccess::default(), agents: vec![agent], dry_run: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +230,7 @@ async fn exports_the_same_bytes_twice_and_skopeo_reads_them() {
     let (registry, layout, folder) = (Registry::start(Setup::default()), Layout::new(), tempfile::tempdir().unwrap());
     registry.push(layout.path(), "app", "app:1");
     let delivery = delivery(folder.path(), &registry.host, &layout.index);
-    let listed = images_of_delivery(&delivery).unwrap();
+    let listed = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap();
     assert_eq!(listed.images.len(), 2);
     assert_eq!(listed.images[1].origins.len(), 2, "the manifest and spec.images");
     let (a, b) = (folder.path().join("a.tar"), folder.path().join("b.tar"));
@@ -322,7 +324,7 @@ async fn charts_are_rendered_with_values_and_profiles() {
     let path = folder.path().join("delivery.yaml");
     fs::write(&path, "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n  apps:\n  - name: web\n    namespace: shop\n    chart: {path: charts/web}\n    set: {image: 'x.dev/web:2'}\n    profiles: [{name: more, set: {extra: 'x.dev/more:1'}}]\n").unwrap();
     let delivery = read_delivery(&path).unwrap_or_else(|error| panic!("{error}"));
-    let listed = images_of_delivery(&delivery).unwrap_or_else(|error| panic!("{error}"));
+    let listed = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<String> = listed.images.iter().map(|image| image.reference.to_string()).collect();
     assert_eq!(names, ["x.dev/more:1", "x.dev/web:2"]);
     let origin = &listed.images[0].origins[0];
@@ -331,6 +333,35 @@ async fn charts_are_rendered_with_values_and_profiles() {
         (Some("more"), Some("web/templates/pod.yaml"), Some("Pod/web"))
     );
     fs::write(chart.join("templates/bad.yaml"), "{{ fail \"no way\" }}").unwrap();
-    let failure = images_of_delivery(&delivery).unwrap_err();
+    let failure = images_of_delivery(&delivery, &ChartAccess::default()).await.unwrap_err();
     assert!(failure.to_string().contains("app web") && failure.to_string().contains("profile more") && failure.to_string().contains("no way"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_image_is_taken_by_its_digest() {
+    provider();
+    let (registry, layout, folder) = (Registry::start(Setup::default()), Layout::new(), tempfile::tempdir().unwrap());
+    registry.push(layout.path(), "app", "app:1");
+    let delivery = delivery(folder.path(), &registry.host, &layout.index);
+    let locked = |check: bool| lock::run(LockOptions { delivery: delivery.clone(), access: ChartAccess::default(), check }, Arc::new(Silent));
+    let outcome = locked(false).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((outcome.images, outcome.changed), (2, true));
+    let a = folder.path().join("a.tar");
+    let first = export::run(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    // The tag moves to another image.
+    let index = fs::read(layout.path().join("blobs/sha256").join(layout.index.hex())).unwrap();
+    let child = serde_json::from_slice::<serde_json::Value>(&index).unwrap()["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    crate::support::run(std::process::Command::new(crate::support::tool("crane")).args(["tag", &format!("{}/app@{child}", registry.host), "1"]));
+    let again = export::run(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again.digest, first.digest);
+    assert!(again.locked);
+    let mut more = delivery.clone();
+    more.spec.images.push(offline::delivery::ImageEntry::Ref(reference(&format!("{}/app:2", registry.host))));
+    let failure = export::run(options(more, &a), Arc::new(Silent)).await.unwrap_err();
+    assert!(failure.kind == Kind::Usage && failure.to_string().contains("/app:2 is not in the lock"), "{failure}");
+    let mut fewer = delivery.clone();
+    fewer.spec.images.clear();
+    fewer.spec.apps.clear();
+    let failure = export::run(options(fewer, &a), Arc::new(Silent)).await.unwrap_err();
+    assert!(failure.to_string().contains("nothing names the image"), "{failure}");
 }

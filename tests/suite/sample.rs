@@ -123,7 +123,7 @@ fn record(version: &str, images: Vec<ImageRecord>, chart: Digest, manifests: Dig
         platforms: vec![Platform::linux_amd64()],
         registry: None,
         apps: vec![
-            app("web", AppSource::Chart { name: "web".into(), version: "1.2.3".into(), digest: chart }),
+            app("web", AppSource::Chart { name: "web".into(), version: "1.2.3".into(), digest: chart, origin: None }),
             app("glue", AppSource::Manifests { digest: manifests }),
         ],
         images,

@@ -12,7 +12,7 @@ use crate::{
     },
     cluster::nodes::AgentBinary,
     delivery::{
-        Delivery,
+        Delivery, Lock,
         record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
     },
     failure::{Failure, Kind},
@@ -57,12 +57,13 @@ pub(super) fn agents_for(platforms: &[Platform], agents: &[AgentBinary]) -> Resu
 /// Lays the archive out.
 pub(super) fn assemble(
     delivery: &Delivery,
+    lock: Option<&Lock>,
     prepared: &Prepared,
     resolved: &Resolved,
     platforms: &[Platform],
     agents: &[AgentBinary],
 ) -> Result<Layout, Failure> {
-    let (files, file_records) = files(delivery)?;
+    let (files, file_records) = files(delivery, lock)?;
     let record = Record {
         format: FORMAT,
         name: delivery.name.clone(),
@@ -103,7 +104,9 @@ fn build_failure(error: BuildError) -> Failure {
 fn app_record(prepared: &PreparedApp) -> AppRecord {
     let app = &prepared.app;
     let source = match &prepared.package {
-        Package::Chart { name, version, tgz, .. } => AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(tgz) },
+        Package::Chart { name, version, tgz, origin, .. } => {
+            AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(tgz), origin: origin.clone() }
+        }
         Package::Manifests { tgz } => AppSource::Manifests { digest: Digest::of(tgz) },
     };
     AppRecord {
@@ -123,7 +126,7 @@ fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
     for app in &prepared.apps {
         match &app.package {
             Package::Manifests { tgz } => artifacts.push(content::manifests_artifact(&app.app.name, tgz.clone())),
-            Package::Chart { name, version, metadata, tgz } => {
+            Package::Chart { name, version, metadata, tgz, .. } => {
                 let digest = Digest::of(tgz);
                 let called = format!("{name}-{version}");
                 match charts.get(&called) {
@@ -143,9 +146,10 @@ fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
 /// A file's path in delivery.yaml and its content.
 type NamedFile = (String, Bytes);
 
-/// delivery.yaml, the values files and `spec.files`, by their paths; and the record of the latter.
-fn files(delivery: &Delivery) -> Result<(Vec<NamedFile>, Vec<FileRecord>), Failure> {
+/// delivery.yaml, its lock, the values files and `spec.files`, by their paths; and the record of the latter.
+fn files(delivery: &Delivery, lock: Option<&Lock>) -> Result<(Vec<NamedFile>, Vec<FileRecord>), Failure> {
     let mut found = BTreeMap::from([("delivery.yaml".to_owned(), Bytes::from(delivery.text.clone()))]);
+    found.extend(lock.map(|lock| ("delivery.lock".to_owned(), Bytes::from(lock.text()))));
     let mut room = FILES_MAX;
     let mut take = |path: &std::path::Path| -> Result<(String, Bytes), Failure> {
         let bytes = match io::read_capped(&delivery.resolve(path), room) {

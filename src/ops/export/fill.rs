@@ -6,13 +6,16 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     blocking,
-    resolve::{Origins, Resolved, registry_failure},
+    resolve::{Origins, Resolved},
 };
 use crate::{
     archive::{LayerWriter, Writer},
     failure::{Failure, Kind},
     oci::{Descriptor, Digest},
-    ops::{prepare::source_failure, verify::archive_failure},
+    ops::{
+        prepare::{registry_failure, source_failure},
+        verify::archive_failure,
+    },
     progress::{Event, SharedReporter},
     registry::{BlobSink, Registries},
 };

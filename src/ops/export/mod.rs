@@ -2,13 +2,15 @@
 
 mod assemble;
 mod fill;
-mod resolve;
+pub(super) mod resolve;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
 use super::{
+    charts::{self, ChartAccess},
+    lock,
     prepare::{self, folder_of},
     verify::archive_failure,
 };
@@ -19,7 +21,7 @@ use crate::{
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
-    registry::{HostOptions, Registries},
+    registry::Registries,
     signing::PrivateKey,
 };
 
@@ -34,8 +36,8 @@ pub struct ExportOptions {
     pub signer: Option<PrivateKey>,
     /// Platforms instead of the delivery's.
     pub platforms: Option<Vec<Platform>>,
-    /// Docker's config.json, where credentials are.
-    pub docker_config: Option<PathBuf>,
+    /// What of this machine is needed to reach charts and images.
+    pub access: ChartAccess,
     /// Agents that can travel along.
     pub agents: Vec<AgentBinary>,
     /// Resolve and lay out, write nothing.
@@ -52,6 +54,8 @@ pub struct ExportOutcome {
     pub digest: Digest,
     /// Bytes of the archive.
     pub size: u64,
+    /// Whether delivery.lock decided what is in it.
+    pub locked: bool,
     /// Bytes of layers, each once.
     pub layers_size: u64,
     /// Whether it carries a signature.
@@ -81,29 +85,42 @@ pub struct ExportedImage {
 /// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     let started = Instant::now();
-    let ExportOptions { delivery, output, signer, platforms, docker_config, agents, dry_run } = options;
+    let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run } = options;
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let delivery = Arc::new(delivery);
 
+    let charts = access.charts(charts::hosts(&delivery))?;
+    let locked = lock::read(&delivery)?;
+    let pins = locked.as_ref().map(lock::pins);
+    let found = charts::fetch(&delivery, &charts, pins.as_ref(), &reporter).await?;
+    if let Some(locked) = &locked {
+        lock::agree_on_charts(&delivery, locked, &found)?;
+    }
     reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
     let (prepared, archives) = blocking({
         let (delivery, platforms, reporter, scratch) = (delivery.clone(), platforms.clone(), reporter.clone(), folder_of(&path).to_owned());
         move || {
-            let prepared = prepare::prepare(&delivery, &*reporter)?;
+            let prepared = prepare::prepare(&delivery, &found, &*reporter)?;
             Ok((prepared, super::images::open_archives(&delivery, &platforms, &scratch)?))
         }
     })
     .await?;
 
-    let registries = Arc::new(Registries::new(hosts(&delivery), docker_config));
-    let resolved = resolve::resolve(prepared.images.clone(), archives, &platforms, &registries, &reporter).await?;
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
+    let digests = locked.as_ref().map(crate::delivery::Lock::image_digests);
+    if let Some(locked) = &locked {
+        let named = resolve::names(&prepared.images, &archives);
+        lock::agree_on_images(&delivery, locked, named.iter())?;
+    }
+    let resolved = resolve::resolve(prepared.images.clone(), archives, &platforms, digests.as_ref(), &registries, &reporter).await?;
     let images = resolved.summary();
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
+    let is_locked = locked.is_some();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, locked.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -111,6 +128,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         path: (!dry_run).then(|| path.clone()),
         digest: Digest::of(layout.index_json()),
         size: layout.size(),
+        locked: is_locked,
         layers_size: layout.pending().map(|(_, size)| size).sum(),
         signed: signer.is_some() && !dry_run,
         platforms: platforms.iter().map(ToString::to_string).collect(),
@@ -140,15 +158,6 @@ async fn write(
     .await?;
     fill::fill(&writer, resolved, registries, reporter).await?;
     blocking(move || writer.finish().map_err(archive_failure)).await
-}
-
-/// How hosts are reached, with paths that can be opened.
-fn hosts(delivery: &Delivery) -> std::collections::BTreeMap<String, HostOptions> {
-    let host = |(name, o): (&String, &crate::delivery::SourceOptions)| {
-        let ca_file = o.ca_file.as_ref().map(|path| delivery.resolve(path));
-        (name.clone(), HostOptions { mirror: o.mirror.clone(), ca_file, plain_http: o.plain_http })
-    };
-    delivery.spec.sources.iter().map(host).collect()
 }
 
 /// Work that computes or reads files, off the threads that wait for the network.

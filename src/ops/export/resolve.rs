@@ -1,7 +1,7 @@
 //! Every image to its digest, its documents and its layers: in registries side by side, in image archives from the file.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,15 +13,15 @@ use crate::{
     failure::{Failure, Kind},
     images::ImageSet,
     oci::{Digest, Platform, Reference},
-    ops::several,
+    ops::{prepare::registry_failure, several},
     progress::SharedReporter,
-    registry::{Image, Registries, RegistryError},
+    registry::{Image, Registries},
     source::LocalArchive,
 };
 
 /// Where a layer comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Origins {
+pub(in crate::ops) enum Origins {
     /// An image in a registry that has it.
     Registry(Reference),
     /// An image archive.
@@ -30,11 +30,11 @@ pub(super) enum Origins {
 
 /// All images, resolved.
 #[derive(Debug)]
-pub(super) struct Resolved {
+pub(in crate::ops) struct Resolved {
     /// Each with what it consists of and who named it.
-    pub(super) images: BTreeMap<Reference, (Image, Vec<Origin>)>,
+    pub(in crate::ops) images: BTreeMap<Reference, (Image, Vec<Origin>)>,
     /// Where to get each layer.
-    pub(super) layers: HashMap<Digest, Origins>,
+    pub(in crate::ops) layers: HashMap<Digest, Origins>,
 }
 
 impl Resolved {
@@ -48,16 +48,6 @@ impl Resolved {
     }
 }
 
-/// What a registry's error means to whoever ran the command.
-pub(super) fn registry_failure(error: RegistryError) -> Failure {
-    let hint = error.hint();
-    let failure = Failure::new(Kind::Source, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
 /// Two image archives that disagree, or an archive that is not what a digest says.
 #[derive(Debug, thiserror::Error)]
 enum LocalError {
@@ -68,10 +58,12 @@ enum LocalError {
 }
 
 /// Resolves all images; all that fail are reported. What an image archive holds is not asked for in a registry.
-pub(super) async fn resolve(
+/// With `locked` every image is asked for by the digest that is locked.
+pub(in crate::ops) async fn resolve(
     mut named: ImageSet,
     archives: Vec<(LocalArchive, Origin)>,
     platforms: &[Platform],
+    locked: Option<&BTreeMap<Reference, Digest>>,
     registries: &Arc<Registries>,
     reporter: &SharedReporter,
 ) -> Result<Resolved, Failure> {
@@ -80,19 +72,21 @@ pub(super) async fn resolve(
     let mut found = Resolved { images: BTreeMap::new(), layers: HashMap::new() };
     let (mut tasks, mut failures) = (JoinSet::new(), Vec::new());
     for (image, origins) in named.iter() {
+        let pinned = locked.and_then(|locked| locked.get(image));
         match local.get(&image.without_digest()).or_else(|| local.get(image)) {
-            Some((content, archive)) if image.digest().is_none_or(|digest| *digest == content.root.digest) => {
+            Some((content, archive)) if image.digest().or(pinned).is_none_or(|digest| *digest == content.root.digest) => {
                 for layer in &content.layers {
                     found.layers.insert(layer.digest.clone(), Origins::Local(archive.clone()));
                 }
                 found.images.insert(image.clone(), (content.clone(), origins.to_vec()));
             }
-            Some((content, _)) if image.tag().is_none() => {
+            Some((content, _)) if image.tag().is_none() || pinned.is_some() => {
                 failures.push(Failure::new(Kind::Source, LocalError::Digest { image: image.clone(), found: content.root.digest.clone() }));
             }
             _ => {
                 let (registries, image, platforms, origins) = (registries.clone(), image.clone(), platforms.to_vec(), origins.to_vec());
-                tasks.spawn(async move { (registries.image(&image, &platforms).await, image, origins) });
+                let asked = pinned.map_or_else(|| image.clone(), |digest| image.by_digest(digest.clone()));
+                tasks.spawn(async move { (registries.image(&asked, &platforms).await, image, origins) });
             }
         }
     }
@@ -100,7 +94,7 @@ pub(super) async fn resolve(
         match done {
             Ok((Ok(remote), image, origins)) => {
                 for layer in &remote.content.layers {
-                    found.layers.entry(layer.digest.clone()).or_insert_with(|| Origins::Registry(image.clone()));
+                    found.layers.entry(layer.digest.clone()).or_insert_with(|| Origins::Registry(remote.reference.clone()));
                 }
                 found.images.insert(image, (remote.content, origins));
             }
@@ -112,6 +106,12 @@ pub(super) async fn resolve(
     failures.sort_by_cached_key(ToString::to_string);
     several::all("images cannot be had", failures)?;
     Ok(found)
+}
+
+/// All images that are named, in apps, in `spec.images` and by image archives.
+pub(super) fn names(named: &ImageSet, archives: &[(LocalArchive, Origin)]) -> BTreeSet<Reference> {
+    let local = archives.iter().flat_map(|(archive, _)| archive.images()).flat_map(|image| image.names.iter().cloned());
+    named.iter().map(|(image, _)| image.clone()).chain(local).collect()
 }
 
 type Local = BTreeMap<Reference, (Image, Arc<LocalArchive>)>;

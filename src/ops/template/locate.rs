@@ -1,6 +1,6 @@
 //! Which chart is meant (pkg/action, install.go, `LocateChart`), and what it lacks.
 //!
-//! Charts on this machine are all there is so far; what is elsewhere is refused in one place, [`remote`].
+//! What is elsewhere is downloaded; the only waiting is here, in a small runtime of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -8,58 +8,93 @@ use super::{TemplateError, TemplateOptions, chart_failure};
 use crate::{
     chart::Chart,
     failure::{Failure, Kind},
-    source::{self, SourceError},
+    ops::charts,
+    source::{self, ChartRequest, SourceError},
 };
 
+/// Where a chart is.
+pub(super) enum Place {
+    /// Folder or package.
+    Path(PathBuf),
+    /// It was downloaded.
+    Elsewhere(Box<Chart>),
+}
+
 /// The chart's folder or package. What lies at the path wins over repositories of the same name.
-pub(super) fn locate(options: &TemplateOptions, name: &str) -> Result<PathBuf, Failure> {
+pub(super) fn locate(options: &TemplateOptions, name: &str) -> Result<Place, Failure> {
     let name = name.trim();
     let path = Path::new(name);
     if path.exists() {
         return match (options.verify, path.is_dir()) {
-            (false, _) => Ok(path.to_owned()),
+            (false, _) => Ok(Place::Path(path.to_owned())),
             (true, true) => Err(TemplateError::Unpacked.into()),
-            (true, false) => Err(TemplateError::Refused("--verify is not supported for a chart on this machine".to_owned()).into()),
+            (true, false) => Err(unverified()),
         };
     }
     if path.is_absolute() || name.starts_with('.') {
         return Err(TemplateError::NoPath(name.to_owned()).into());
     }
-    remote(options, name)
-}
-
-/// A chart of a repository or a registry.
-fn remote(options: &TemplateOptions, name: &str) -> Result<PathBuf, Failure> {
     if options.repo.is_none() && !name.contains('/') {
         return Err(TemplateError::NoReference(name.to_owned()).into());
     }
-    let refusal = format!(
-        "`{name}` is no path on this machine, and charts are not fetched from repositories or registries yet: pull it first, and name the folder or .tgz"
-    );
-    Err(TemplateError::Refused(refusal).into())
+    if options.verify {
+        return Err(unverified());
+    }
+    fetch(options, &request(options, name)).map(|chart| Place::Elsewhere(Box::new(chart)))
+}
+
+fn unverified() -> Failure {
+    TemplateError::Refused("--verify is not supported: provenance files are not read".to_owned()).into()
+}
+
+fn request(options: &TemplateOptions, name: &str) -> ChartRequest {
+    // Without a version `--devel` means any, releases to be included (cmd/helm, install.go).
+    let devel = (options.devel && options.version.is_none()).then(|| ">0.0.0-0".to_owned());
+    ChartRequest {
+        chart: name.to_owned(),
+        repo: options.repo.clone(),
+        version: options.version.clone().or(devel),
+        username: options.username.clone(),
+        password: options.password.clone(),
+        pass_credentials: options.pass_credentials,
+        ca_file: options.ca_file.clone(),
+        cert_file: options.cert_file.clone(),
+        key_file: options.key_file.clone(),
+        insecure_skip_tls_verify: options.insecure_skip_tls_verify,
+        plain_http: options.plain_http,
+        dependency_update: false,
+    }
+}
+
+fn fetch(options: &TemplateOptions, request: &ChartRequest) -> Result<Chart, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(Kind::Other, error))?;
+    let found = runtime.block_on(charts::locate(request, &options.access))?;
+    Ok(found.chart)
 }
 
 /// Loads what was found.
-pub(super) fn load(_options: &TemplateOptions, path: &Path) -> Result<Chart, Failure> {
-    source::chart(path).map_err(|error| match error {
-        // Helm says what is wrong with the chart, and leaves out which one.
-        SourceError::Chart { source, .. } => chart_failure(source),
-        error => Failure::new(Kind::Other, error),
-    })
+pub(super) fn load(place: &Place) -> Result<Chart, Failure> {
+    match place {
+        Place::Elsewhere(chart) => Ok(chart.as_ref().clone()),
+        Place::Path(path) => source::chart(path).map_err(|error| match error {
+            // Helm says what is wrong with the chart, and leaves out which one.
+            SourceError::Chart { source, .. } => chart_failure(source),
+            error => Failure::new(Kind::Other, error),
+        }),
+    }
 }
 
-/// The chart with what `--dependency-update` brings, loaded anew; none where nothing is missing.
-pub(super) fn complete(options: &TemplateOptions, _path: &Path, chart: &Chart) -> Result<Option<Chart>, Failure> {
+/// The chart with what `--dependency-update` brings, in memory; none where nothing is missing.
+pub(super) fn complete(options: &TemplateOptions, place: &Place, chart: &Chart) -> Result<Option<Chart>, Failure> {
     let missing = chart.missing_dependencies();
     if missing.is_empty() {
         return Ok(None);
     }
-    if options.dependency_update {
-        return Err(TemplateError::Refused(format!(
-            "--dependency-update is not supported yet: run `helm dependency update` first; {} is missing",
-            missing.join(", ")
-        ))
-        .into());
+    if let (true, Place::Path(path)) = (options.dependency_update, place)
+        && path.is_dir()
+    {
+        let request = ChartRequest { dependency_update: true, ..request(options, &path.to_string_lossy()) };
+        return fetch(options, &request).map(Some);
     }
     let missing = missing.join(", ");
     Err(chart_failure(TemplateError::Refused(if options.helm4 {

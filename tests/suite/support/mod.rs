@@ -5,6 +5,7 @@ mod lab;
 mod program;
 pub(crate) mod registry;
 mod shop;
+pub(crate) mod site;
 mod upstream;
 
 pub(crate) use daemon::{Daemon, free_port};

@@ -1,0 +1,216 @@
+//! `lock`: writes what a delivery resolves to beside it; and how an export holds itself to that.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    charts::{self, ChartAccess, ChartSet},
+    export::resolve::{self, Resolved},
+    images::open_archives,
+    prepare,
+};
+use crate::{
+    delivery::{AppSource, ChartSource, Delivery, LOCK_MAX, Lock, LockedChart, LockedDependency},
+    failure::{Failure, Kind},
+    io::{self, read_capped_text},
+    oci::{Digest, Reference},
+    progress::SharedReporter,
+    registry::Registries,
+    source::{ChartPin, Pin, ResolvedDependency},
+};
+
+const HINT: &str = "`kubectl offline lock` resolves the delivery anew and writes what it finds into the lock";
+
+/// What to lock.
+#[derive(Debug)]
+pub struct LockOptions {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// What of this machine is needed to reach charts and images.
+    pub access: ChartAccess,
+    /// Write nothing; fail where the lock would change.
+    pub check: bool,
+}
+
+/// What was locked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LockOutcome {
+    /// The lock.
+    pub path: PathBuf,
+    /// Whether it is another one than before.
+    pub changed: bool,
+    /// What is new, gone or changed in it, one line each.
+    pub changes: Vec<String>,
+    /// Charts in it.
+    pub charts: usize,
+    /// Images in it.
+    pub images: usize,
+}
+
+/// A lock that does not belong to the delivery, or no longer.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` does not belong to `{}` as it is now:{}", lock.display(), delivery.display(), lines(differences))]
+struct Disagreement {
+    lock: PathBuf,
+    delivery: PathBuf,
+    differences: Vec<String>,
+}
+
+/// `--check`, and the lock would change.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` would change:{}", path.display(), lines(changes))]
+struct Outdated {
+    path: PathBuf,
+    changes: Vec<String>,
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| ["\n  - ", line]).collect()
+}
+
+/// Resolves everything anew and writes the lock.
+pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockOutcome, Failure> {
+    let LockOptions { delivery, access, check } = options;
+    let path = delivery.lock_path();
+    let sources = access.charts(charts::hosts(&delivery))?;
+    let found = charts::fetch(&delivery, &sources, None, &reporter).await?;
+    let prepared = prepare::prepare(&delivery, &found, &*reporter)?;
+    let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
+    let resolved = resolve::resolve(prepared.images, archives, &delivery.spec.platforms, None, &registries, &reporter).await?;
+    let lock = of(&delivery, &found, &resolved);
+    let text = lock.text();
+    let before = match read_capped_text(&path, LOCK_MAX as u64) {
+        Ok(text) => Some(text),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(Failure::new(Kind::Usage, error)),
+    };
+    // One that cannot be read any more is simply written anew.
+    let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
+    let changes = changes(old.as_ref(), &lock);
+    let differs = before.as_deref() != Some(text.as_str());
+    if check && differs {
+        return Err(
+            Failure::new(Kind::Other, Outdated { path, changes }).hint("run `kubectl offline lock` without --check, look at what it changed, and commit it")
+        );
+    }
+    if differs {
+        io::write_atomic(&path, text.as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
+    }
+    Ok(LockOutcome { path, changed: differs, changes, charts: lock.charts.len(), images: lock.images.len() })
+}
+
+/// The delivery's lock, where it has one; one that was made for other charts is an error.
+pub(super) fn read(delivery: &Delivery) -> Result<Option<Lock>, Failure> {
+    let path = delivery.lock_path();
+    let text = match read_capped_text(&path, LOCK_MAX as u64) {
+        Ok(text) => text,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(Failure::new(Kind::Usage, error)),
+    };
+    let lock = Lock::parse(&path, &text).map_err(|error| Failure::new(Kind::Usage, error).hint(HINT))?;
+    agree(delivery, lock.differences(delivery))?;
+    Ok(Some(lock))
+}
+
+/// What charts must be.
+pub(super) fn pins(lock: &Lock) -> BTreeMap<String, ChartPin> {
+    let pin = |chart: &LockedChart| ChartPin {
+        chart: Pin { version: chart.version.clone(), digest: chart.digest.clone(), manifest: chart.manifest.clone() },
+        dependencies: chart.dependencies.iter().map(pinned).collect(),
+    };
+    lock.charts.iter().map(|chart| (chart.app.clone(), pin(chart))).collect()
+}
+
+/// Charts that were downloaded are the locked ones; those that lie beside the delivery may have changed since.
+pub(super) fn agree_on_charts(delivery: &Delivery, lock: &Lock, found: &ChartSet) -> Result<(), Failure> {
+    let mut differences = Vec::new();
+    for (app, chart) in found {
+        if let Some(locked) = lock.chart(app)
+            && locked.digest != Digest::of(&chart.package)
+        {
+            let path = locked.path.as_deref().unwrap_or_default();
+            differences.push(format!("the chart `{path}` of app `{app}` has changed since"));
+        }
+    }
+    agree(delivery, differences)
+}
+
+/// Exactly the locked images are named.
+pub(super) fn agree_on_images<'a>(delivery: &Delivery, lock: &Lock, named: impl Iterator<Item = &'a Reference>) -> Result<(), Failure> {
+    let mut unused = lock.image_digests();
+    let mut differences: Vec<String> =
+        named.filter(|image| unused.remove(*image).is_none()).map(|image| format!("the image {image} is not in the lock")).collect();
+    differences.extend(unused.keys().map(|image| format!("nothing names the image {image} any more")));
+    agree(delivery, differences)
+}
+
+fn agree(delivery: &Delivery, differences: Vec<String>) -> Result<(), Failure> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, Disagreement { lock: delivery.lock_path(), delivery: delivery.path.clone(), differences }).hint(HINT))
+}
+
+fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved) -> Lock {
+    let mut locked = Vec::new();
+    for app in &delivery.spec.apps {
+        let (AppSource::Chart(source), Some(chart)) = (&app.source, found.get(&app.name)) else { continue };
+        let version = match (&chart.origin, source) {
+            (Some(origin), ChartSource::Repository { .. } | ChartSource::Registry { .. }) => origin.version.clone(),
+            _ => chart.chart.version().to_owned(),
+        };
+        let mut entry = LockedChart::asking(&app.name, source, version, Digest::of(&chart.package));
+        entry.manifest = chart.origin.as_ref().and_then(|origin| origin.manifest.clone());
+        entry.dependencies = chart.dependencies.iter().map(locked_dependency).collect();
+        locked.push(entry);
+    }
+    let images = resolved.images.iter().map(|(reference, (image, _))| (reference.clone(), image.root.digest.clone())).collect();
+    Lock::new(locked, images)
+}
+
+fn locked_dependency(d: &ResolvedDependency) -> LockedDependency {
+    LockedDependency {
+        name: d.name.clone(),
+        repository: d.repository.clone(),
+        version: d.version.clone(),
+        digest: d.digest.clone(),
+        manifest: d.manifest.clone(),
+    }
+}
+
+fn pinned(d: &LockedDependency) -> ResolvedDependency {
+    ResolvedDependency {
+        name: d.name.clone(),
+        repository: d.repository.clone(),
+        version: d.version.clone(),
+        digest: d.digest.clone(),
+        manifest: d.manifest.clone(),
+    }
+}
+
+fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
+    let Some(old) = old else { return vec!["there is no lock that could be read".to_owned()] };
+    let mut found = Vec::new();
+    for chart in &new.charts {
+        match old.chart(&chart.app) {
+            None => found.push(format!("chart of {}: {} is new", chart.app, chart.version)),
+            Some(before) if before == chart => {}
+            Some(before) if before.version == chart.version => found.push(format!("chart of {}: {} has other content", chart.app, chart.version)),
+            Some(before) => found.push(format!("chart of {}: {} → {}", chart.app, before.version, chart.version)),
+        }
+    }
+    found.extend(old.charts.iter().filter(|chart| new.chart(&chart.app).is_none()).map(|chart| format!("chart of {}: gone", chart.app)));
+    let (before, now) = (old.image_digests(), new.image_digests());
+    for (image, digest) in &now {
+        match before.get(image) {
+            None => found.push(format!("image {image}: new, {}", digest.short())),
+            Some(old) if old == digest => {}
+            Some(old) => found.push(format!("image {image}: {} → {}", old.short(), digest.short())),
+        }
+    }
+    found.extend(before.keys().filter(|image| !now.contains_key(*image)).map(|image| format!("image {image}: gone")));
+    found
+}
