@@ -197,6 +197,8 @@ stop_node() {
     # a mount below the node in this very namespace (a test disk) makes nobody a part of the node
     [ "$(readlink "/proc/$p/ns/mnt" 2>/dev/null)" = "$(readlink /proc/self/ns/mnt)" ] || kill -9 "$p" 2>/dev/null || true
   done
+  # until they are gone, the kubelet's port is taken
+  for _ in $(seq 100); do [ -n "$(ip netns pids "$NAME$i" 2>/dev/null)" ] || break; sleep .1; done
 }
 down() {
   local f i
