@@ -40,7 +40,7 @@ impl Host for KubeVersionObject {
     }
 
     fn field(&self, name: &str) -> Option<Go> {
-        self.members()?.into_iter().find(|member| member.name == name).map(|member| member.value)
+        self.members()?.into_iter().find(|member| member.name == name && member.json != Tag::Hidden).map(|member| member.value)
     }
 
     fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
@@ -53,7 +53,11 @@ impl Host for KubeVersionObject {
 
     fn members(&self) -> Option<Vec<Member>> {
         let member = |name, text: &String| Member::new(name, Tag::Name(name), text.as_str().into());
-        Some(vec![member("Version", &self.0.version), member("Major", &self.0.major), member("Minor", &self.0.minor)])
+        let mut members = vec![member("Version", &self.0.version), member("Major", &self.0.major), member("Minor", &self.0.minor)];
+        if self.1 {
+            members.insert(1, Member::new("normalizedVersion", Tag::Hidden, self.0.version.as_str().into()));
+        }
+        Some(members)
     }
 
     /// `String` is a method of the pointer: fmt does not find it, templates do.

@@ -22,6 +22,8 @@ pub(crate) enum Tag {
     OmitEmpty(&'static str),
     /// It is embedded: its fields are written in its place.
     Inline,
+    /// It is not exported: only fmt sees it.
+    Hidden,
 }
 
 impl Member {
@@ -43,7 +45,7 @@ pub(crate) fn json_members(members: Vec<Member>) -> Vec<(&'static str, Go)> {
             _ if member.omitted() => {}
             (Tag::Name(name) | Tag::OmitEmpty(name), _) => out.push((name, member.value)),
             (Tag::Inline, Go::Host(host)) => out.extend(json_members(host.members().unwrap_or_default())),
-            (Tag::Inline, _) => {}
+            (Tag::Inline | Tag::Hidden, _) => {}
         }
     }
     out
