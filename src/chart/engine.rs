@@ -1,5 +1,6 @@
 //! Renders a chart's templates: a pure function of a [`Program`], run in a thread of its own with a large stack.
 
+mod capabilities;
 mod eval;
 mod exec;
 mod field;

@@ -216,12 +216,21 @@ fn suffix(text: &str, sign: char) -> usize {
 
 /// Terms that all hold, with white space or a comma between them (`validConstraintRegex`).
 fn parse_group(text: &str) -> Option<Vec<Term>> {
+    split_group(text)?.into_iter().map(|(operator, version)| term(operator, version)).collect()
+}
+
+/// Whether a text is written like a constraint, whatever its versions are.
+pub(crate) fn is_written(text: &str) -> bool {
+    rewrite_ranges(text).split("||").all(|group| split_group(group).is_some())
+}
+
+fn split_group(text: &str) -> Option<Vec<(Operator, &str)>> {
     let mut terms = Vec::new();
     let mut rest = text.trim_start_matches(SPACE);
     loop {
         let (operator, after) = operator(rest);
         let (version, after) = take_version(after.trim_start_matches(SPACE))?;
-        terms.push(term(operator, version)?);
+        terms.push((operator, version));
         let next = after.trim_start_matches(SPACE);
         if next.is_empty() {
             return Some(terms);

@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod certificates;
 mod cli_trust;
 mod conformance;
 mod delivery;

@@ -170,7 +170,7 @@ impl Exec<'_> {
     fn argument(&mut self, kind: Kind, arg: &Expr) -> Result<Go, String> {
         self.at = arg.site;
         match &arg.term {
-            Term::Nil if kind.accepts(&Go::Nil, false) => Ok(Go::Nil),
+            Term::Nil if kind.accepts(&Go::Nil, false) => Ok(kind.nil()),
             Term::Nil => self.fail(&format!("cannot assign nil to {}", kind.type_name())),
             Term::Literal(literal) => self.literal(kind, literal, arg.site),
             _ => {
@@ -184,7 +184,7 @@ impl Exec<'_> {
     fn literal(&mut self, kind: Kind, literal: &Literal, site: Site) -> Result<Go, String> {
         match (kind, &literal.ideal, literal.integer) {
             (Kind::Any, ..) => self.ideal(literal, site),
-            (Kind::Int, _, Some(n)) => Ok(Go::int(n)),
+            (Kind::Int | Kind::Duration, _, Some(n)) => Ok(Go::int(n)),
             (_, Some(value), _) if kind.accepts(value, true) => Ok(value.clone()),
             _ => self.fail(&kind.literal_error(&self.code.written(site))),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::chart::lower::{Code, Invocation, Loop, Op, Pipe, Site, Variable};
-use crate::chart::value::{Element, Go, IntKind, List, MapType, print, sprint, take_overflow};
+use crate::chart::value::{Element, Go, IntKind, List, MapType, print, take_overflow};
 
 /// Go's limit on nested `template` (`maxExecDepth`).
 const MAX_TEMPLATES: usize = 100_000;
@@ -338,7 +338,9 @@ impl<'r> Exec<'r> {
     }
 
     fn unfit<T>(&self, value: &Go) -> Result<T, String> {
-        self.fail(&format!("range can't iterate over {}", sprint(std::slice::from_ref(value))))
+        let mut text = String::new();
+        print(value, &mut text);
+        self.fail(&format!("range can't iterate over {text}"))
     }
 
     /// Leaves what was opened inside the body of the innermost `range`.

@@ -57,10 +57,10 @@ impl Exec<'_> {
 
     fn entry(&mut self, map: &Arc<Map>, name: &str, site: Site, args: &[Expr], last: Option<Val>) -> Result<Val, String> {
         let of = map.map_type();
-        if of == MapType::Values && name == "Encode" {
+        if of.has_methods() && name == "Encode" {
             return self.encode(site, args, last);
         }
-        if of == MapType::Values
+        if of.has_methods()
             && let Some(kinds) = methods::parameters(name)
         {
             let args = self.method_arguments(name, kinds, args, last)?;
@@ -103,6 +103,9 @@ impl Exec<'_> {
 
     fn member(&mut self, host: &dyn Host, receiver: &Val, name: &str, site: Site, args: &[Expr], last: Option<Val>) -> Result<Val, String> {
         let has_args = !args.is_empty() || last.is_some();
+        if let Some(text) = host.unfit(name) {
+            return self.fail(text);
+        }
         if let Some(kinds) = host.parameters(name) {
             let args = self.method_arguments(name, kinds, args, last)?;
             return self.returned_by(name, site, host.call(name, &args).unwrap_or(Ok(Go::Nil)));

@@ -1,12 +1,13 @@
 //! One run: all files are parsed, then those that give manifests are executed one by one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{EngineError, Program, Run, Source, objects};
+use super::{Dialect, EngineError, Program, Run, Source, objects};
 use crate::chart::funcs;
 use crate::chart::gotmpl;
-use crate::chart::value::{Go, MapType};
+use crate::chart::value::{Go, forget_stand_ins, lossy};
 
 /// Marks of `required` and `fail`, as Helm writes them.
 pub(in crate::chart) const WARN_START: &str = "HELM_ERR_START";
@@ -18,17 +19,19 @@ pub(super) struct Machine {
     run: Run,
     sources: Vec<Source>,
     scopes: Vec<Go>,
+    dialect: Dialect,
 }
 
 impl Machine {
     pub(super) fn new(program: Program) -> Result<Self, EngineError> {
+        forget_stand_ins();
         let scopes = objects::scopes(&program);
         let run = Run::new(program.budget, program.lookup);
         for source in &program.sources {
             let parsed = gotmpl::parse(&source.name, &source.text, &funcs::exists).map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
             run.add(parsed);
         }
-        Ok(Machine { run, sources: program.sources, scopes })
+        Ok(Machine { run, sources: program.sources, scopes, dialect: program.dialect })
     }
 
     pub(super) fn run(self) -> Result<BTreeMap<String, String>, EngineError> {
@@ -36,7 +39,7 @@ impl Machine {
         for source in self.sources.iter().filter(|s| s.execute) {
             let text = self.one(source).map_err(|text| match self.run.exceeded() {
                 Some(limit) => EngineError::Budget { template: source.name.clone(), limit },
-                None => EngineError::Execution(clean_execution(&text)),
+                None => EngineError::Execution(clean_execution(&lossy(&text))),
             })?;
             outputs.insert(source.name.clone(), text);
         }
@@ -52,9 +55,11 @@ impl Machine {
             _ => Go::Nil,
         };
         let template = [("Name", source.name.as_str().into()), ("BasePath", base)];
-        root.lock().insert(Arc::from("Template"), objects::map(MapType::Values, template));
+        root.lock().insert(Arc::from("Template"), objects::map(objects::values_type(self.dialect), template));
         let code = self.run.find(&source.name).ok_or_else(|| format!("template: no template {} associated", gotmpl::quote(&source.name)))?;
         let text = self.run.execute(code, dot)?;
+        // What is written is text: bytes of no character end here.
+        let text = if let Cow::Owned(text) = lossy(&text) { text } else { text };
         Ok(if text.contains("<no value>") { text.replace("<no value>", "") } else { text })
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn call(map: &Arc<Map>, method: &str, args: &[Go]) -> Result<Go, Stri
             let json = to_json(&Go::Map(Arc::clone(map)))?;
             Ok(goyaml::emit(&json).map_err(|e| e.to_string())?.into())
         }
-        "Table" => table(map, path).map(|found| Go::Map(Map::view(&found, MapType::Values))),
+        "Table" => table(map, path).map(|found| Go::Map(Map::view(&found, map.map_type()))),
         "PathValue" => path_value(map, path),
         _ => Ok(Go::Map(Map::view(map, MapType::Any))),
     }

@@ -7,18 +7,24 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Capabilities, Dialect, Program, metadata};
+use super::{Dialect, Program, capabilities, metadata};
 use crate::chart::funcs::{self, Kind};
-use crate::chart::value::{Go, Host, Map, MapType, from_json};
+use crate::chart::value::{Go, Host, Map, MapType, from_json, text_from};
 
 /// A map of this type.
 pub(super) fn map<const N: usize>(of: MapType, entries: [(&str, Go); N]) -> Go {
     Go::Map(Arc::new(Map::of(of, entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect())))
 }
 
+/// The type of Helm's `Values`.
+pub(super) fn values_type(dialect: Dialect) -> MapType {
+    if dialect == Dialect::Helm4 { MapType::CommonValues } else { MapType::Values }
+}
+
 /// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
 pub(super) fn scopes(program: &Program) -> Vec<Go> {
-    let capabilities = Go::Host(Arc::new(CapabilitiesObject(program.capabilities.clone())));
+    let capabilities = capabilities::capabilities(&program.capabilities, program.dialect);
+    let of = values_type(program.dialect);
     let release = Go::dict([
         ("Name", program.release.name.as_str().into()),
         ("Namespace", program.release.namespace.as_str().into()),
@@ -35,7 +41,7 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
         .map(|(scope, values)| {
             let chart = match program.dialect {
                 Dialect::Helm3 => metadata::chart(&scope.chart),
-                Dialect::Helm4 => from_json(&scope.chart),
+                Dialect::Helm4 => metadata::chart_map(&scope.chart),
             };
             let entries = [
                 ("Values", Go::Map(values)),
@@ -44,7 +50,7 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
                 ("Capabilities", capabilities.clone()),
                 ("Files", Go::Host(Arc::new(Files(scope.files.clone())))),
                 ("Subcharts", Go::map(BTreeMap::new())),
-                ("Template", map(MapType::Values, [("BasePath", scope.base_path.as_str().into())])),
+                ("Template", map(of, [("BasePath", scope.base_path.as_str().into())])),
             ];
             Arc::new(Map::new(entries.into_iter().map(|(name, value)| (Arc::from(name), value)).collect()))
         })
@@ -57,21 +63,22 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
             }
         }
     }
-    scopes.iter().map(|root| Go::Map(Map::view(root, MapType::Values))).collect()
+    scopes.iter().map(|root| Go::Map(Map::view(root, of))).collect()
 }
 
 /// `.Values` of each scope. Those of a subchart are the table of its name in its parent's: what `set` does to one is seen in the other.
 fn values(program: &Program) -> Vec<Arc<Map>> {
+    let of = values_type(program.dialect);
     let mut found: Vec<Option<Arc<Map>>> = vec![None; program.scopes.len()];
     for (index, scope) in program.scopes.iter().enumerate() {
         // Parents come before their subcharts.
         let own = found[index].take().unwrap_or_else(|| {
             let entries = scope.values.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect();
-            Arc::new(Map::of(MapType::Values, entries))
+            Arc::new(Map::of(of, entries))
         });
         for (name, sub) in &scope.subcharts {
             if let (Some(Go::Map(table)), Some(place)) = (own.get(name), found.get_mut(*sub)) {
-                *place = Some(Map::view(&table, MapType::Values));
+                *place = Some(Map::view(&table, of));
             }
         }
         found[index] = Some(own);
@@ -84,7 +91,7 @@ struct Files(BTreeMap<String, Bytes>);
 
 impl Files {
     fn text(&self, name: &str) -> String {
-        self.0.get(name).map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default()
+        self.0.get(name).map(|bytes| text_from(bytes)).unwrap_or_default()
     }
 
     fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
@@ -118,7 +125,7 @@ impl Host for Files {
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
         let first = args.first().and_then(Go::as_str).unwrap_or_default();
         Some(Ok(match name {
-            "Get" => self.0.get(first).map_or_else(|| "".into(), |data| Go::from_bytes(data.to_vec())),
+            "Get" => self.0.get(first).map_or_else(|| "".into(), |data| Go::from_bytes(data)),
             "GetBytes" => Go::Bytes(self.0.get(first).map(|data| Arc::from(&data[..])).unwrap_or_default()),
             "Glob" => {
                 let glob = funcs::Glob::new(first);
@@ -137,6 +144,10 @@ impl Host for Files {
         }))
     }
 
+    fn stringer(&self) -> bool {
+        false
+    }
+
     fn text(&self) -> String {
         crate::chart::value::sprint(&[self.entries().unwrap_or(Go::Nil)])
     }
@@ -148,117 +159,5 @@ impl Host for Files {
 
     fn entries(&self) -> Option<Go> {
         Some(Go::map(self.0.iter().map(|(name, data)| (Arc::from(name.as_str()), Go::Bytes(Arc::from(&data[..])))).collect()))
-    }
-}
-
-#[derive(Debug)]
-struct CapabilitiesObject(Capabilities);
-
-impl Host for CapabilitiesObject {
-    fn type_name(&self) -> &'static str {
-        "*chartutil.Capabilities"
-    }
-
-    fn kind(&self) -> &'static str {
-        "ptr"
-    }
-
-    fn field(&self, name: &str) -> Option<Go> {
-        Some(match name {
-            "KubeVersion" => Go::Host(Arc::new(KubeVersionObject(self.0.clone()))),
-            "APIVersions" => Go::Host(Arc::new(ApiVersions(self.0.api_versions.clone()))),
-            "HelmVersion" => {
-                Go::dict([("Version", self.0.helm_version.as_str().into()), ("GitCommit", "".into()), ("GitTreeState", "".into()), ("GoVersion", "".into())])
-            }
-            _ => return None,
-        })
-    }
-
-    /// Without the `&` of a pointer: templates print what it points to.
-    fn text(&self) -> String {
-        let kube = &self.0.kube_version;
-        format!("{{{{{} {} {}}} [{}] {{{}   }}}}", kube.version, kube.major, kube.minor, self.0.api_versions.join(" "), self.0.helm_version)
-    }
-
-    fn json(&self) -> Value {
-        let kube = &self.0.kube_version;
-        serde_json::json!({
-            "KubeVersion": {"Version": kube.version, "Major": kube.major, "Minor": kube.minor},
-            "APIVersions": self.0.api_versions,
-            "HelmVersion": {"version": self.0.helm_version},
-        })
-    }
-}
-
-#[derive(Debug)]
-struct KubeVersionObject(Capabilities);
-
-impl Host for KubeVersionObject {
-    fn type_name(&self) -> &'static str {
-        "chartutil.KubeVersion"
-    }
-
-    fn field(&self, name: &str) -> Option<Go> {
-        let kube = &self.0.kube_version;
-        Some(match name {
-            "Version" => kube.version.as_str().into(),
-            "Major" => kube.major.as_str().into(),
-            "Minor" => kube.minor.as_str().into(),
-            _ => return None,
-        })
-    }
-
-    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
-        matches!(method, "GitVersion" | "String").then_some(&[])
-    }
-
-    fn call(&self, name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
-        matches!(name, "GitVersion" | "String").then(|| Ok(self.0.kube_version.version.as_str().into()))
-    }
-
-    fn text(&self) -> String {
-        self.0.kube_version.version.clone()
-    }
-
-    fn json(&self) -> Value {
-        let kube = &self.0.kube_version;
-        serde_json::json!({"Version": kube.version, "Major": kube.major, "Minor": kube.minor})
-    }
-}
-
-#[derive(Debug)]
-struct ApiVersions(Vec<String>);
-
-impl Host for ApiVersions {
-    fn type_name(&self) -> &'static str {
-        "chartutil.VersionSet"
-    }
-
-    fn kind(&self) -> &'static str {
-        "slice"
-    }
-
-    fn field(&self, _name: &str) -> Option<Go> {
-        None
-    }
-
-    fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
-        (method == "Has").then_some(&[Kind::Str])
-    }
-
-    fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
-        (name == "Has").then(|| Ok(self.0.iter().any(|v| Some(v.as_str()) == args.first().and_then(Go::as_str)).into()))
-    }
-
-    fn text(&self) -> String {
-        format!("[{}]", self.0.join(" "))
-    }
-
-    fn json(&self) -> Value {
-        Value::from(self.0.clone())
-    }
-
-    fn entries(&self) -> Option<Go> {
-        Some(Go::strings(self.0.iter().map(String::as_str)))
     }
 }

@@ -82,7 +82,7 @@ fn conversion(value: &Go, wanted: &str) -> String {
 }
 
 fn merge_all(c: &mut Call<'_>, overwrite: bool) -> Result<Go, String> {
-    if matches!(c.any(0), Go::Nil) {
+    if c.map(0).is_err() {
         c.args[0] = Go::dict([]);
     }
     let target = c.map(0)?;
@@ -131,6 +131,7 @@ fn copy(c: &Call<'_>, value: &Go, depth: usize) -> Result<Go, String> {
             Go::Map(Arc::new(Map::of(map.map_type(), entries.collect::<Result<_, String>>()?)))
         }
         Go::List(items) => Go::List(Arc::new(List::of(items.element(), items.iter().map(|v| copy(c, v, depth + 1)).collect::<Result<_, _>>()?))),
+        Go::Host(host) if host.type_name() == "*semver.Version" => super::semver::blank(),
         other => other.clone(),
     })
 }

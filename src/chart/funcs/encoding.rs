@@ -1,5 +1,6 @@
 //! YAML, JSON, base64, URLs, hashes and paths.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Kind::{Any, Str};
 use super::{Function, codec, fixed, gojson};
-use crate::chart::value::{Element, Go, JsonStyle, List, from_json, json_text, to_json};
+use crate::chart::value::{Element, Go, JsonStyle, List, Map, MapType, bytes_of, from_json, json_text, lossy, to_json};
 use crate::goyaml;
 
 pub(super) const ALL: &[Function] = &[
@@ -30,11 +31,11 @@ pub(super) const ALL: &[Function] = &[
         let decoded = gojson::decode(&c.str(0))?;
         decoded.error.map_or(Ok(decoded.value), Err)
     }),
-    fixed("fromJsonArray", &[Str], |c| Ok(array(gojson::decode(&c.str(0)).and_then(|d| d.error.map_or(Ok(d.value), Err)), ""))),
+    fixed("fromJsonArray", &[Str], |c| Ok(json_array(gojson::decode(&c.str(0))))),
     fixed("b64enc", &[Str], |c| Ok(STANDARD.encode(c.bytes(0)).into())),
-    fixed("b64dec", &[Str], |c| Ok(codec::decode64(&c.str(0)).map_or_else(Go::from, Go::from_bytes))),
+    fixed("b64dec", &[Str], |c| Ok(codec::decode64(&c.str(0)).map_or_else(Go::from, |bytes| Go::from_bytes(&bytes)))),
     fixed("b32enc", &[Str], |c| Ok(codec::encode32(&c.bytes(0)).into())),
-    fixed("b32dec", &[Str], |c| Ok(codec::decode32(&c.str(0)).map_or_else(Go::from, Go::from_bytes))),
+    fixed("b32dec", &[Str], |c| Ok(codec::decode32(&c.str(0)).map_or_else(Go::from, |bytes| Go::from_bytes(&bytes)))),
     fixed("sha1sum", &[Str], |c| Ok(hex(&Sha1::digest(c.bytes(0))).into())),
     fixed("sha256sum", &[Str], |c| Ok(hex(&Sha256::digest(c.bytes(0))).into())),
     fixed("sha512sum", &[Str], |c| Ok(hex(&Sha512::digest(c.bytes(0))).into())),
@@ -72,7 +73,7 @@ fn yaml(value: &Go, emit: fn(&serde_json::Value) -> Result<String, goyaml::YamlE
 }
 
 fn json(value: &Go, style: JsonStyle) -> Result<String, String> {
-    Ok(json_text(&to_json(value)?, style))
+    json_text(value, style)
 }
 
 /// What sigs.k8s.io/yaml puts before encoding/json's errors.
@@ -96,13 +97,19 @@ fn object(decoded: Result<gojson::Decoded, String>) -> Go {
             Go::Map(map)
         }
         // Null empties the map: it is nil then.
-        Ok(gojson::Decoded { value: Go::Nil, error: None }) => Go::dict([]),
+        Ok(gojson::Decoded { value: Go::Nil, error: None }) => Map::nil(MapType::Any),
         Ok(gojson::Decoded { value, .. }) => Go::dict([("Error", mismatch(&value, "map[string]interface {}").into())]),
         Err(error) => Go::dict([("Error", error.into())]),
     }
 }
 
+/// What go-yaml says of bytes that are no UTF-8.
+const NO_UTF_8: &str = "error converting YAML to JSON: yaml: invalid leading UTF-8 octet";
+
 fn from_yaml(text: &str) -> Go {
+    if let Cow::Owned(_) = lossy(text) {
+        return Go::dict([("Error", NO_UTF_8.into())]);
+    }
     match goyaml::parse_values(text) {
         Ok(value @ serde_json::Value::Object(_)) => from_json(&value),
         Ok(serde_json::Value::Null) => Go::dict([]),
@@ -111,10 +118,24 @@ fn from_yaml(text: &str) -> Go {
     }
 }
 
+/// Helm's `fromJsonArray`: a value of another kind is the first thing that is wrong.
+fn json_array(decoded: Result<gojson::Decoded, String>) -> Go {
+    array(
+        decoded.and_then(|decoded| match (decoded.value, decoded.error) {
+            (Go::List(_), Some(error)) => Err(error),
+            (Go::Nil, None) => Ok(Go::List(Arc::new(List::of(Element::Nil, Vec::new())))),
+            // A number that is too large.
+            (Go::Nil, Some(_)) => Err(mismatch(&Go::Float(0.0), "[]interface {}")),
+            (value, _) => Ok(value),
+        }),
+        "",
+    )
+}
+
 fn array(decoded: Result<Go, String>, context: &str) -> Go {
     match decoded {
         Ok(list @ Go::List(_)) => list,
-        Ok(Go::Nil) => Go::List(Arc::new(List::of(Element::Nil, Vec::new()))),
+        Ok(Go::Nil) => Go::list(Vec::new()),
         Ok(other) => Go::list(vec![format!("{context}{}", mismatch(&other, "[]interface {}")).into()]),
         Err(error) => Go::list(vec![error.into()]),
     }
@@ -122,11 +143,11 @@ fn array(decoded: Result<Go, String>, context: &str) -> Go {
 
 /// Go's `url.QueryEscape`.
 pub(super) fn query_escape(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, b| {
-        match b {
+    bytes_of(text).iter().fold(String::new(), |mut out, b| {
+        match *b {
             b' ' => out.push('+'),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(b)),
-            _ => {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(*b)),
+            b => {
                 let _ = write!(out, "%{b:02X}");
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Kind::{Any, Int};
 use super::convert::to_int;
 use super::{Call, Function, empty, fixed, variadic};
-use crate::chart::value::{Element, Go, IntKind, List, MapType, deep_equal, sprintf};
+use crate::chart::value::{Element, Go, IntKind, List, MapType, bytes_of, deep_equal, sprintf};
 
 pub(super) const ALL: &[Function] = &[
     variadic("list", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
@@ -54,7 +54,7 @@ pub(super) const ALL: &[Function] = &[
     variadic("slice", &[Any, Any], slice),
     variadic("mustSlice", &[Any, Any], slice),
     fixed("len", &[Any], |c| match c.any(0) {
-        Go::Str(s) => Ok(Go::int(s.len())),
+        Go::Str(s) => Ok(Go::int(bytes_of(&s).len())),
         Go::Bytes(b) => Ok(Go::int(b.len())),
         Go::List(l) => Ok(Go::int(l.len())),
         Go::Map(m) => Ok(Go::int(m.len())),
@@ -63,7 +63,8 @@ pub(super) const ALL: &[Function] = &[
             c.args = vec![h.entries().unwrap_or(Go::Nil)];
             (super::find("len").ok_or("no len")?.call)(c)
         }
-        other => Err(format!("len of type {}", other.type_name())),
+        // Pointers are followed.
+        other => Err(format!("len of type {}", other.type_name().trim_start_matches('*'))),
     }),
     variadic("index", &[Any, Any], index),
     variadic("call", &[Any, Any], |c| match c.any(0) {
@@ -78,9 +79,9 @@ fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
         Go::List(items) => Ok(items.to_vec()),
         Go::Bytes(b) => Ok(b.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect()),
         Go::Nil => Err("runtime error: invalid memory address or nil pointer dereference".to_owned()),
-        Go::Host(h) if h.entries().is_some() => match h.entries() {
+        Go::Host(h) if matches!(h.entries(), Some(Go::List(_))) => match h.entries() {
             Some(Go::List(items)) => Ok(items.to_vec()),
-            _ => Err(format!("Cannot find {name} on type {}", h.kind())),
+            _ => Ok(Vec::new()),
         },
         other => Err(match name {
             "slice" => format!("list should be type of slice or array but {}", other.kind()),
@@ -174,6 +175,12 @@ fn index(c: &mut Call<'_>) -> Result<Go, String> {
         return Err("index of untyped nil".to_owned());
     }
     for key in &c.args[1..] {
+        if let (Go::Host(host), Go::Str(name)) = (&value, key)
+            && host.kind() == "map"
+        {
+            value = host.field(name).unwrap_or(Go::Nil);
+            continue;
+        }
         if let Go::Host(host) = &value
             && let Some(entries) = host.entries()
         {
@@ -195,7 +202,10 @@ fn index(c: &mut Call<'_>) -> Result<Go, String> {
                 other => return Err(format!("value has type {}; should be string", other.type_name())),
             },
             Go::List(items) => items[position(items.len())?].clone(),
-            Go::Str(text) => Go::Int(i64::from(text.as_bytes()[position(text.len())?]), IntKind::Uint8),
+            Go::Str(text) => {
+                let bytes = bytes_of(text);
+                Go::Int(i64::from(bytes[position(bytes.len())?]), IntKind::Uint8)
+            }
             Go::Nil => return Err("index of nil pointer".to_owned()),
             other => return Err(format!("can't index item of type {}", other.type_name())),
         };

@@ -64,6 +64,8 @@ fn extreme(args: &[Go], f: fn(f64, f64) -> f64) -> Go {
         (true, true, _) if f(a, 0.0).is_infinite() => a,
         (true, _, true) if f(b, 0.0).is_infinite() => b,
         (true, ..) => f64::NAN,
+        // Of two zeros, the sign decides.
+        _ if a == 0.0 && b == 0.0 => f(a.signum(), b.signum()) * 0.0,
         _ => f(a, b),
     };
     Go::Float(args.iter().map(to_float).reduce(pick).unwrap_or(0.0))

@@ -6,14 +6,12 @@ mod cases;
 mod certificates;
 mod codec;
 mod convert;
-mod dates;
 mod decimal;
 mod dicts;
 mod encoding;
 mod glob;
 mod gojson;
 mod helm;
-mod layout;
 mod lists;
 mod math;
 mod random;
@@ -21,6 +19,7 @@ pub(in crate::chart) mod regexp;
 mod secrets;
 mod semver;
 mod strings;
+mod times;
 mod toml;
 mod urls;
 
@@ -28,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::engine::Run;
-use super::value::{Go, Map};
+use super::value::{Element, Go, List, Map, MapType, bytes_of, text_from};
 
 pub(crate) use glob::Glob;
 
@@ -55,6 +54,12 @@ pub(crate) enum Kind {
     Time,
     /// `sprig.certificate`.
     Certificate,
+    /// `time.Duration`.
+    Duration,
+    /// `[]byte`.
+    Bytes,
+    /// `*semver.Version`.
+    Version,
 }
 
 impl Kind {
@@ -63,19 +68,29 @@ impl Kind {
         use super::value::IntKind;
         match (self, value) {
             (Kind::Any, _)
-            | (Kind::Str, Go::Str(_) | Go::Bytes(_))
+            | (Kind::Str, Go::Str(_))
+            | (Kind::Bytes, Go::Bytes(_) | Go::Nil)
             | (Kind::Bool, Go::Bool(_))
             | (Kind::Int, Go::Int(_, IntKind::Int))
             | (Kind::Float, Go::Float(_))
-            | (Kind::Dict | Kind::List, Go::Nil) => true,
+            | (Kind::Dict | Kind::List | Kind::Version, Go::Nil) => true,
             (Kind::Dict, Go::Map(map)) => map.type_name() != "map[string]string",
             (Kind::List, Go::List(list)) => list.type_name() == "[]interface {}",
-            (Kind::Time | Kind::Certificate, Go::Host(host)) => host.type_name() == self.type_name(),
+            (Kind::Time | Kind::Certificate | Kind::Duration | Kind::Version, Go::Host(host)) => host.type_name() == self.type_name(),
             (Kind::Int, Go::Float(f)) => literal && f.fract() == 0.0,
             (Kind::Float, Go::Int(..)) => literal,
             (Kind::Uint32, Go::Int(n, IntKind::Int)) => literal && *n >= 0,
             (Kind::Uint32, Go::Float(f)) => literal && *f >= 0.0 && f.fract() == 0.0,
             _ => false,
+        }
+    }
+
+    /// What `nil` is to it.
+    pub(crate) fn nil(self) -> Go {
+        match self {
+            Kind::Dict => Map::nil(MapType::Any),
+            Kind::List => Go::List(Arc::new(List::of(Element::Nil, Vec::new()))),
+            _ => Go::Nil,
         }
     }
 
@@ -91,6 +106,9 @@ impl Kind {
             Kind::List => "[]interface {}",
             Kind::Time => "time.Time",
             Kind::Certificate => "sprig.certificate",
+            Kind::Duration => "time.Duration",
+            Kind::Bytes => "[]uint8",
+            Kind::Version => "*semver.Version",
         }
     }
 
@@ -98,11 +116,13 @@ impl Kind {
     pub(crate) fn literal_error(self, text: &str) -> String {
         match self {
             Kind::Str => format!("expected string; found {text}"),
-            Kind::Int => format!("expected integer; found {text}"),
+            Kind::Int | Kind::Duration => format!("expected integer; found {text}"),
             Kind::Bool => format!("expected bool; found {text}"),
             Kind::Float => format!("expected float; found {text}"),
             Kind::Uint32 => format!("expected unsigned integer; found {text}"),
-            Kind::Any | Kind::Dict | Kind::List | Kind::Time | Kind::Certificate => format!("can't handle {text} for arg of type {}", self.type_name()),
+            Kind::Any | Kind::Dict | Kind::List | Kind::Time | Kind::Certificate | Kind::Bytes | Kind::Version => {
+                format!("can't handle {text} for arg of type {}", self.type_name())
+            }
         }
     }
 }
@@ -125,7 +145,6 @@ impl Call<'_> {
     fn str(&self, i: usize) -> Arc<str> {
         match self.args.get(i) {
             Some(Go::Str(s)) => Arc::clone(s),
-            Some(Go::Bytes(b)) => Arc::from(String::from_utf8_lossy(b)),
             _ => Arc::from(""),
         }
     }
@@ -133,8 +152,7 @@ impl Call<'_> {
     /// A string's bytes, which need not be UTF-8.
     fn bytes(&self, i: usize) -> Vec<u8> {
         match self.args.get(i) {
-            Some(Go::Str(s)) => s.as_bytes().to_vec(),
-            Some(Go::Bytes(b)) => b.to_vec(),
+            Some(Go::Str(s)) => bytes_of(s).into_owned(),
             _ => Vec::new(),
         }
     }
@@ -150,7 +168,7 @@ impl Call<'_> {
 
     fn map(&self, i: usize) -> Result<Arc<Map>, String> {
         match self.args.get(i) {
-            Some(Go::Map(m)) => Ok(Arc::clone(m)),
+            Some(Go::Map(m)) if !m.is_nil() => Ok(Arc::clone(m)),
             _ => Err("assignment to entry in nil map".to_owned()),
         }
     }
@@ -186,7 +204,6 @@ fn table() -> &'static HashMap<&'static str, &'static Function> {
         let themes: [&'static [Function]; 15] = [
             certificates::ALL,
             convert::ALL,
-            dates::ALL,
             dicts::ALL,
             encoding::ALL,
             helm::ALL,
@@ -197,6 +214,7 @@ fn table() -> &'static HashMap<&'static str, &'static Function> {
             secrets::ALL,
             semver::ALL,
             strings::ALL,
+            times::ALL,
             toml::ALL,
             urls::ALL,
         ];
@@ -218,7 +236,7 @@ pub(crate) fn exists(name: &str) -> bool {
 fn text_of(value: &Go) -> String {
     match value {
         Go::Str(s) => s.to_string(),
-        Go::Bytes(b) => String::from_utf8_lossy(b).into_owned(),
+        Go::Bytes(b) => text_from(b),
         other => super::value::sprint(std::slice::from_ref(other)),
     }
 }

@@ -153,7 +153,7 @@ fn decrypt(c: &mut Call<'_>) -> Result<Go, String> {
     match open.len().checked_sub(padding) {
         Some(length) => {
             open.truncate(length);
-            Ok(Go::from_bytes(open))
+            Ok(Go::from_bytes(&open))
         }
         None => Err(format!("runtime error: slice bounds out of range [:-{}]", padding - open.len())),
     }

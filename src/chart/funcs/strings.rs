@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::Kind::{Any, Int, Str};
 use super::{Call, Function, cases, fixed, text_of, texts_of, variadic};
 use crate::chart::gotmpl::{printable, quote};
-use crate::chart::value::{Go, Map, MapType, println, sprint, sprintf};
+use crate::chart::value::{Go, Map, MapType, bytes_of, lossy, println, quote as quote_bytes, sprint, sprintf, stands_for};
 
 pub(super) const ALL: &[Function] = &[
-    fixed("upper", &[Str], |c| Ok(cases::upper(&c.str(0)).into())),
-    fixed("lower", &[Str], |c| Ok(cases::lower(&c.str(0)).into())),
+    fixed("upper", &[Str], |c| Ok(cases::upper(&lossy(&c.str(0))).into())),
+    fixed("lower", &[Str], |c| Ok(cases::lower(&lossy(&c.str(0))).into())),
     fixed("title", &[Str], |c| Ok(cases::title(&c.str(0)).into())),
     fixed("untitle", &[Str], |c| Ok(cases::untitle(&c.str(0)).into())),
     fixed("trim", &[Str], |c| Ok(c.str(0).trim().into())),
@@ -26,10 +26,12 @@ pub(super) const ALL: &[Function] = &[
     fixed("nospace", &[Str], |c| Ok(no_space(&c.str(0)).into())),
     fixed("trunc", &[Int, Str], |c| Ok(trunc(c))),
     fixed("substr", &[Int, Int, Str], substr),
-    fixed("initials", &[Str], |c| Ok(c.str(0).split(char::is_whitespace).filter_map(|w| w.chars().next()).collect::<String>().into())),
+    fixed("initials", &[Str], |c| {
+        Ok(c.str(0).split(char::is_whitespace).filter_map(|w| bytes_of(w).first().copied()).map(char::from).collect::<String>().into())
+    }),
     fixed("indent", &[Int, Str], |c| indent(c, "")),
     fixed("nindent", &[Int, Str], |c| indent(c, "\n")),
-    variadic("quote", &[Any], |c| Ok(quoted(c, quote))),
+    variadic("quote", &[Any], |c| Ok(quoted(c, |text| quote_bytes(text, quote)))),
     variadic("squote", &[Any], |c| Ok(quoted(c, |s| format!("'{s}'")))),
     variadic("cat", &[Any], |c| {
         let parts: Vec<String> = c.args.iter().filter(|a| !matches!(a, Go::Nil)).map(|a| sprint(std::slice::from_ref(a))).collect();
@@ -94,7 +96,7 @@ fn operands(c: &Call<'_>) -> String {
 
 /// goutils' `DeleteWhiteSpace`, which takes every byte for a character.
 fn no_space(text: &str) -> String {
-    text.bytes().map(char::from).filter(|c| !c.is_whitespace()).collect()
+    bytes_of(text).iter().map(|byte| char::from(*byte)).filter(|c| !c.is_whitespace()).collect()
 }
 
 /// The map that `split` gives.
@@ -120,22 +122,22 @@ fn repeat(c: &mut Call<'_>) -> Result<Go, String> {
     Ok(text.repeat(count).into())
 }
 
-fn bytes(text: &str, from: usize, to: usize) -> Go {
-    Go::from_bytes(text.as_bytes().get(from..to.min(text.len())).unwrap_or_default().to_vec())
+fn bytes(text: &[u8], from: usize, to: usize) -> Go {
+    Go::from_bytes(text.get(from..to.min(text.len())).unwrap_or_default())
 }
 
 fn trunc(c: &Call<'_>) -> Go {
-    let text = c.str(1);
+    let text = c.bytes(1);
     let size = usize::try_from(c.int(0).unsigned_abs()).unwrap_or(usize::MAX);
     if text.len() <= size {
-        return Go::Str(text);
+        return Go::Str(c.str(1));
     }
     if c.int(0) < 0 { bytes(&text, text.len() - size, text.len()) } else { bytes(&text, 0, size) }
 }
 
 /// sprig's `substring`; what is out of range is what Go's panic says.
 fn substr(c: &mut Call<'_>) -> Result<Go, String> {
-    let (start, end, text) = (c.int(0), c.int(1), c.str(2));
+    let (start, end, text) = (c.int(0), c.int(1), c.bytes(2));
     let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
     let out = |what: String| Err(format!("runtime error: slice bounds out of range [{what}]"));
     let (start, end) = match (start, end) {
@@ -159,7 +161,7 @@ fn wrap(c: &Call<'_>, text: &str, line: &str, long: bool) -> Result<Go, String> 
     let line = if line.is_empty() { "\n" } else { line };
     let width = usize::try_from(c.int(0)).unwrap_or(1).max(1);
     c.run.reserve((text.len() as u64).saturating_add((text.len() / width) as u64 * line.len() as u64))?;
-    let all = text.as_bytes();
+    let (all, line) = (&*bytes_of(text), &*bytes_of(line));
     let mut out: Vec<u8> = Vec::with_capacity(all.len());
     let mut at = 0;
     while all.len() - at > width {
@@ -169,15 +171,15 @@ fn wrap(c: &Call<'_>, text: &str, line: &str, long: bool) -> Result<Go, String> 
         }
         if let Some(space) = all[at..=at + width].iter().rposition(|b| *b == b' ') {
             out.extend_from_slice(&all[at..at + space]);
-            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(line);
             at += space + 1;
         } else if long {
             out.extend_from_slice(&all[at..at + width]);
-            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(line);
             at += width;
         } else if let Some(space) = all[at + width..].iter().position(|b| *b == b' ') {
             out.extend_from_slice(&all[at..at + width + space]);
-            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(line);
             at += width + space + 1;
         } else {
             out.extend_from_slice(&all[at..]);
@@ -185,19 +187,19 @@ fn wrap(c: &Call<'_>, text: &str, line: &str, long: bool) -> Result<Go, String> 
         }
     }
     out.extend_from_slice(&all[at..]);
-    Ok(Go::from_bytes(out))
+    Ok(Go::from_bytes(&out))
 }
 
 /// goutils' `AbbreviateFull`; it counts bytes.
 fn abbreviate(text: &str, offset: i64, width: i64) -> Go {
-    let all = text.as_bytes();
+    let all = &*bytes_of(text);
     let width = usize::try_from(width).unwrap_or(usize::MAX);
     if all.len() <= width {
         return text.into();
     }
     let offset = usize::try_from(offset).unwrap_or(0).min(all.len());
     let offset = if all.len() - offset < width - 3 { all.len() - (width - 3) } else { offset };
-    let join = |parts: [&[u8]; 3]| Go::from_bytes(parts.concat());
+    let join = |parts: [&[u8]; 3]| Go::from_bytes(&parts.concat());
     if offset <= 4 {
         return join([&all[..width - 3], b"...", b""]);
     }
@@ -235,7 +237,7 @@ fn js(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\'' => out.push_str("\\'"),
             '"' => out.push_str("\\\""),
-            c if matches!(c, '<' | '>' | '&' | '=') || u32::from(c) < 0x20 || (!c.is_ascii() && !printable(c)) => {
+            c if matches!(c, '<' | '>' | '&' | '=') || u32::from(c) < 0x20 || (!c.is_ascii() && !printable(c) && stands_for(c).is_none()) => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
             c => out.push(c),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Kind::{Dict, Str};
 use super::{Call, Function, fixed};
 use crate::chart::gotmpl::quote;
-use crate::chart::value::Go;
+use crate::chart::value::{Go, bytes_of};
 
 pub(super) const ALL: &[Function] = &[
     fixed("urlParse", &[Str], |c| {
@@ -87,7 +87,7 @@ fn must_escape(byte: u8, place: Place) -> bool {
 }
 
 fn escape(text: &str, place: Place) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
+    bytes_of(text).iter().fold(String::new(), |mut out, &byte| {
         if must_escape(byte, place) {
             let _ = write!(out, "%{byte:02X}");
         } else {
@@ -123,7 +123,7 @@ fn unescape(text: &str, place: Place) -> Result<String, String> {
         out.push(byte);
         at += 1;
     }
-    Ok(String::from_utf8_lossy(&out).into_owned())
+    Ok(crate::chart::value::text_from(&out))
 }
 
 /// `URL.Hostname`.
@@ -270,6 +270,11 @@ fn parse_host(text: &str) -> Result<String, String> {
         let port = &text[close + 1..];
         if !valid_port(port) {
             return Err(format!("invalid port {} after host", quote(port)));
+        }
+        // Only addresses of IPv6 stand in brackets.
+        let address = text[1..close].split_once("%25").map_or(&text[1..close], |(address, _)| address);
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err("invalid IP-literal".to_owned());
         }
         return unescape(text, Place::Host);
     }

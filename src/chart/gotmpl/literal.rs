@@ -75,7 +75,7 @@ pub(super) fn unquote(text: &str) -> Option<String> {
         }
         rest = escape(&rest[1..], mark, &mut out)?;
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Some(crate::chart::value::text_from(&out))
 }
 
 fn escape<'a>(rest: &'a str, mark: char, out: &mut Vec<u8>) -> Option<&'a str> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Element, Go, IntKind, MAX_NESTING};
+use super::{Go, IntKind, MAX_NESTING, bytes_of};
 
 #[derive(PartialEq, Clone, Copy)]
 enum Basic {
@@ -28,6 +28,7 @@ fn basic(value: &Go) -> Option<Basic> {
         Go::Float(_) => Basic::Float,
         Go::Str(_) => Basic::Str,
         Go::Host(host) if host.kind() == "complex128" => Basic::Complex,
+        Go::Host(host) if host.number().is_some() => Basic::Int,
         _ => return None,
     })
 }
@@ -38,6 +39,7 @@ fn wide(value: &Go) -> Option<i128> {
         #[expect(clippy::cast_sign_loss, reason = "the bits of an unsigned number")]
         Go::Int(n, IntKind::Uint64) => Some(i128::from(*n as u64)),
         Go::Int(n, _) => Some(i128::from(*n)),
+        Go::Host(host) => host.number().map(i128::from),
         _ => None,
     }
 }
@@ -70,7 +72,8 @@ pub(crate) fn equal(a: &Go, b: &Go) -> Result<bool, String> {
 fn is_nil(value: &Go) -> bool {
     match value {
         Go::Nil => true,
-        Go::List(list) => matches!(list.element(), Element::Nil | Element::NilStr),
+        Go::List(list) => list.is_nil(),
+        Go::Map(map) => map.is_nil(),
         _ => false,
     }
 }
@@ -82,7 +85,7 @@ pub(crate) fn less(a: &Go, b: &Go) -> Result<bool, String> {
     }
     match (a, b) {
         (Go::Float(x), Go::Float(y)) => Ok(x < y),
-        (Go::Str(x), Go::Str(y)) => Ok(x < y),
+        (Go::Str(x), Go::Str(y)) => Ok(bytes_of(x) < bytes_of(y)),
         _ => match (basic(a), basic(b)) {
             (Some(x), Some(y)) if x != y => Err(incompatible(a, b)),
             _ => Err(BAD_TYPE.to_owned()),
@@ -123,7 +126,7 @@ fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, Stri
             true
         }
         (Go::Map(x), Go::Map(y)) if Arc::ptr_eq(x, y) => true,
-        (Go::Map(x), Go::Map(y)) if x.len() != y.len() || x.map_type() != y.map_type() => false,
+        (Go::Map(x), Go::Map(y)) if x.len() != y.len() || x.map_type() != y.map_type() || x.is_nil() != y.is_nil() => false,
         (Go::Map(x), Go::Map(y)) => {
             let other = y.snapshot();
             for (key, value) in x.snapshot() {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use serde_json::{Number, Value};
 
-use super::{Element, Go, IntKind, MAX_NESTING};
+use super::bytes::byte;
+use super::structs::json_members;
+use super::{Go, IntKind, MAX_NESTING, lossy};
 use crate::goyaml;
 
 /// Values as templates see them: integers stay `int64`, all else is `float64`, as after Helm's own decoding.
@@ -31,7 +33,8 @@ pub(crate) fn to_json(value: &Go) -> Result<Value, String> {
     convert(value, 0, &mut 0)
 }
 
-fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, String> {
+/// Counts an element.
+fn check(depth: usize, elements: &mut usize) -> Result<(), String> {
     *elements += 1;
     if *elements > MAX_ELEMENTS {
         return Err(format!("json: a value has more than {MAX_ELEMENTS} elements"));
@@ -39,6 +42,11 @@ fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, Stri
     if depth > MAX_NESTING {
         return Err(format!("json: unsupported value: values are nested more than {MAX_NESTING} deep"));
     }
+    Ok(())
+}
+
+fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, String> {
+    check(depth, elements)?;
     Ok(match value {
         Go::Nil => Value::Null,
         Go::Bool(b) => Value::Bool(*b),
@@ -46,14 +54,15 @@ fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, Stri
         Go::Int(n, IntKind::Uint64) => Value::from(*n as u64),
         Go::Int(n, _) => Value::from(*n),
         Go::Float(f) => Value::Number(Number::from_f64(*f).ok_or_else(|| format!("json: unsupported value: {}", super::float_shortest(*f)))?),
-        Go::Str(s) => Value::from(&**s),
+        Go::Str(s) => Value::from(lossy(s)),
         Go::Bytes(b) => Value::from(base64::engine::general_purpose::STANDARD.encode(b)),
-        Go::List(items) if matches!(items.element(), Element::Nil | Element::NilStr) => Value::Null,
+        Go::List(items) if items.is_nil() => Value::Null,
+        Go::Map(map) if map.is_nil() => Value::Null,
         Go::List(items) => Value::Array(items.iter().map(|item| convert(item, depth + 1, elements)).collect::<Result<_, _>>()?),
         Go::Map(map) => {
             let mut out = serde_json::Map::new();
             for (key, value) in map.snapshot() {
-                out.insert(key.to_string(), convert(&value, depth + 1, elements)?);
+                out.insert(lossy(&key).into_owned(), convert(&value, depth + 1, elements)?);
             }
             Value::Object(out)
         }
@@ -72,53 +81,88 @@ pub(crate) enum JsonStyle {
     Pretty,
 }
 
-/// JSON text as Go's encoder writes it: keys sorted by bytes.
-pub(crate) fn json_text(value: &Value, style: JsonStyle) -> String {
-    let mut out = String::new();
-    write(value, style, 0, &mut out);
-    out
+/// JSON text as Go's encoder writes it: the keys of maps sorted by bytes, those of structs in their order.
+pub(crate) fn json_text(value: &Go, style: JsonStyle) -> Result<String, String> {
+    let mut writer = Writer { out: String::new(), style, depth: 0, elements: 0 };
+    writer.value(value)?;
+    Ok(writer.out)
 }
 
-fn write(value: &Value, style: JsonStyle, depth: usize, out: &mut String) {
-    let pretty = style == JsonStyle::Pretty;
-    let newline = |out: &mut String, depth: usize| {
-        if pretty {
-            out.push('\n');
-            out.push_str(&"  ".repeat(depth));
+struct Writer {
+    out: String,
+    style: JsonStyle,
+    depth: usize,
+    elements: usize,
+}
+
+impl Writer {
+    fn newline(&mut self) {
+        if self.style == JsonStyle::Pretty {
+            self.out.push('\n');
+            self.out.extend(std::iter::repeat_n("  ", self.depth));
         }
-    };
-    match value {
-        Value::Array(items) if !items.is_empty() => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                newline(out, depth + 1);
-                write(item, style, depth + 1, out);
+    }
+
+    fn value(&mut self, value: &Go) -> Result<(), String> {
+        check(self.depth, &mut self.elements)?;
+        match value {
+            Go::Str(text) => string(text, self.style, &mut self.out),
+            Go::Float(f) if f.is_finite() => self.out.push_str(&json_float(*f)),
+            Go::List(items) if items.is_nil() => self.out.push_str("null"),
+            Go::List(items) => return self.array(items),
+            Go::Map(map) if map.is_nil() => self.out.push_str("null"),
+            Go::Map(map) => return self.object(map.entries().iter().map(|(key, value)| (&**key, value))),
+            Go::Host(host) => {
+                return match host.members().filter(|_| !host.stringer()) {
+                    Some(members) => self.object(json_members(members).iter().map(|(key, value)| (*key, value))),
+                    None => self.value(&from_json(&host.json())),
+                };
             }
-            newline(out, depth);
-            out.push(']');
-        }
-        Value::Object(map) if !map.is_empty() => {
-            out.push('{');
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(k, _)| *k);
-            for (i, (key, item)) in entries.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                newline(out, depth + 1);
-                string(key, style, out);
-                out.push_str(if pretty { ": " } else { ":" });
-                write(item, style, depth + 1, out);
+            plain => {
+                let value = convert(plain, self.depth, &mut 0)?;
+                self.out.push_str(&value.to_string());
             }
-            newline(out, depth);
-            out.push('}');
         }
-        Value::String(s) => string(s, style, out),
-        Value::Number(n) if n.is_f64() => out.push_str(&json_float(n.as_f64().unwrap_or_default())),
-        other => out.push_str(&other.to_string()),
+        Ok(())
+    }
+
+    fn array(&mut self, items: &[Go]) -> Result<(), String> {
+        self.out.push('[');
+        self.depth += 1;
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.out.push(',');
+            }
+            self.newline();
+            self.value(item)?;
+        }
+        self.depth -= 1;
+        if !items.is_empty() {
+            self.newline();
+        }
+        self.out.push(']');
+        Ok(())
+    }
+
+    fn object<'v>(&mut self, entries: impl Iterator<Item = (&'v str, &'v Go)>) -> Result<(), String> {
+        self.out.push('{');
+        self.depth += 1;
+        let mut empty = true;
+        for (key, item) in entries {
+            if !std::mem::take(&mut empty) {
+                self.out.push(',');
+            }
+            self.newline();
+            string(key, self.style, &mut self.out);
+            self.out.push_str(if self.style == JsonStyle::Pretty { ": " } else { ":" });
+            self.value(item)?;
+        }
+        self.depth -= 1;
+        if !empty {
+            self.newline();
+        }
+        self.out.push('}');
+        Ok(())
     }
 }
 
@@ -145,6 +189,7 @@ fn string(text: &str, style: JsonStyle, out: &mut String) {
             c if u32::from(c) < 0x20 || matches!(c, '\u{2028}' | '\u{2029}') => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
+            c if byte(c).is_some() => out.push_str("\\ufffd"),
             c => out.push(c),
         }
     }

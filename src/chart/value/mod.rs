@@ -1,20 +1,24 @@
 //! Go's values as templates see them, and what Go does with them: truth, printing, comparing, JSON.
 
+mod bytes;
 mod compare;
 mod complex;
 mod format;
 mod json;
 mod nested;
+mod structs;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use bytes::{byte as stands_for, bytes_of, forget_stand_ins, lossy, quote, text_from};
 pub(crate) use compare::{deep_equal, equal, less};
 pub(crate) use complex::complex;
 pub(crate) use format::{float_shortest, print, println, sprint, sprintf, take_overflow};
 pub(crate) use json::{JsonStyle, from_json, json_text, to_json};
 pub(crate) use nested::{Element, List, Map, MapType};
+pub(crate) use structs::{Member, Struct, Tag, flattened, json_object};
 
 use super::funcs::Kind;
 
@@ -45,9 +49,9 @@ pub(crate) enum Go {
     Int(i64, IntKind),
     /// `float64`.
     Float(f64),
-    /// `string`.
+    /// `string`; what is no UTF-8 has stand-ins (see `bytes`).
     Str(Arc<str>),
-    /// `[]byte`, or a string that is no UTF-8.
+    /// `[]byte`.
     Bytes(Arc<[u8]>),
     /// A slice.
     List(Arc<List>),
@@ -73,6 +77,30 @@ pub(crate) trait Host: fmt::Debug + Send + Sync + std::any::Any {
     }
     /// A method; `None` if there is none. `Err` is the error the method returns.
     fn call(&self, _name: &str, _args: &[Go]) -> Option<Result<Go, String>> {
+        None
+    }
+    /// What Go says of a method that templates cannot call.
+    fn unfit(&self, _method: &str) -> Option<&'static str> {
+        None
+    }
+    /// The number in it, if its kind is one of the integers.
+    fn number(&self) -> Option<i64> {
+        None
+    }
+    /// The fields of a struct, in Go's order.
+    fn members(&self) -> Option<Vec<Member>> {
+        None
+    }
+    /// Whether it has Go's `String` method; without, fmt prints what it is made of.
+    fn stringer(&self) -> bool {
+        true
+    }
+    /// How a template prints it, where that differs from `%v`.
+    fn printed(&self) -> Option<String> {
+        None
+    }
+    /// `%#v`, where it has a method for that.
+    fn source_text(&self) -> Option<String> {
         None
     }
     /// How it prints with `%v`.
@@ -142,12 +170,9 @@ impl Go {
         Go::map(entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect())
     }
 
-    /// A string from bytes: text if it is UTF-8.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
-        match String::from_utf8(bytes) {
-            Ok(text) => text.into(),
-            Err(e) => Go::Bytes(Arc::from(e.into_bytes())),
-        }
+    /// A string from bytes, which need not be UTF-8.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        text_from(bytes).into()
     }
 
     /// Go's `template.IsTrue`.

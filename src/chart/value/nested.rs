@@ -24,6 +24,8 @@ pub(crate) enum Element {
     Nil,
     /// `string`, of a slice that is nil.
     NilStr,
+    /// Something of Helm's, of a slice that is nil.
+    NilOther(&'static str),
     /// `map[string]interface {}`, what TOML's arrays of tables are.
     Maps,
 }
@@ -45,6 +47,11 @@ impl List {
         List { items, element }
     }
 
+    /// Whether it is nil.
+    pub(crate) fn is_nil(&self) -> bool {
+        matches!(self.element, Element::Nil | Element::NilStr | Element::NilOther(_))
+    }
+
     /// What it is of.
     pub(crate) fn element(&self) -> Element {
         self.element
@@ -58,7 +65,7 @@ impl List {
             Element::Maps => "[]map[string]interface {}",
             Element::Str | Element::NilStr => "[]string",
             Element::Int => "[]int",
-            Element::Other(name) => name,
+            Element::Other(name) | Element::NilOther(name) => name,
         }
     }
 }
@@ -87,6 +94,15 @@ pub(crate) enum MapType {
     Strings,
     /// Helm's `chartutil.Values`, which has methods.
     Values,
+    /// The same in Helm 4.
+    CommonValues,
+}
+
+impl MapType {
+    /// Whether it is Helm's `Values`.
+    pub(crate) fn has_methods(self) -> bool {
+        matches!(self, MapType::Values | MapType::CommonValues)
+    }
 }
 
 /// A mutable map.
@@ -94,6 +110,7 @@ pub(crate) enum MapType {
 pub(crate) struct Map {
     entries: Entries,
     of: MapType,
+    nil: bool,
 }
 
 #[derive(Debug)]
@@ -110,7 +127,17 @@ impl Map {
 
     /// A map of this type.
     pub(crate) fn of(of: MapType, entries: BTreeMap<Arc<str>, Go>) -> Self {
-        Map { entries: Entries::Own(Mutex::new(entries)), of }
+        Map { entries: Entries::Own(Mutex::new(entries)), of, nil: false }
+    }
+
+    /// A nil map of this type: it is read as an empty one, and nobody may write to it.
+    pub(crate) fn nil(of: MapType) -> Go {
+        Go::Map(Arc::new(Map { entries: Entries::Own(Mutex::default()), of, nil: true }))
+    }
+
+    /// Whether it is nil.
+    pub(crate) fn is_nil(&self) -> bool {
+        self.nil
     }
 
     /// The same map as another type.
@@ -118,8 +145,8 @@ impl Map {
         match &map.entries {
             _ if map.of == of => Arc::clone(map),
             Entries::Of(inner) if inner.of == of => Arc::clone(inner),
-            Entries::Of(inner) => Arc::new(Map { entries: Entries::Of(Arc::clone(inner)), of }),
-            Entries::Own(_) => Arc::new(Map { entries: Entries::Of(Arc::clone(map)), of }),
+            Entries::Of(inner) => Arc::new(Map { entries: Entries::Of(Arc::clone(inner)), of, nil: inner.nil }),
+            Entries::Own(_) => Arc::new(Map { entries: Entries::Of(Arc::clone(map)), of, nil: map.nil }),
         }
     }
 
@@ -134,6 +161,7 @@ impl Map {
             MapType::Any => "map[string]interface {}",
             MapType::Strings => "map[string]string",
             MapType::Values => "chartutil.Values",
+            MapType::CommonValues => "common.Values",
         }
     }
 

@@ -69,7 +69,48 @@ fn bounded(c: &Call<'_>, expression: &Regex) -> Result<(), String> {
 fn replace(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
     let expression = compile(&c.str(0))?;
     bounded(c, &expression)?;
-    Ok(expression.replace_all(&c.str(1), &*c.str(2)).into_owned().into())
+    let (template, groups) = (c.str(2), translate::groups(&c.str(0)));
+    let text = c.str(1);
+    let replaced = expression.replace_all(&text, |found: &regex::Captures<'_>| expand(&template, &groups, found));
+    Ok(replaced.into_owned().into())
+}
+
+/// `Regexp.Expand`.
+fn expand(template: &str, groups: &[String], found: &regex::Captures<'_>) -> String {
+    let (mut out, mut rest) = (String::new(), template);
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let Some((name, after)) = reference(after) else {
+            out.push('$');
+            rest = after;
+            continue;
+        };
+        rest = after;
+        let number = name.parse::<usize>().ok().filter(|_| name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0')));
+        let group = match number {
+            Some(number) => found.get(number),
+            None => groups.iter().enumerate().filter(|(_, group)| *group == name).find_map(|(i, _)| found.get(i + 1)),
+        };
+        out.push_str(group.map_or("", |group| group.as_str()));
+    }
+    out + rest
+}
+
+/// `extract`: the name behind a `$`, in braces or not, and what follows it.
+fn reference(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('{');
+    let name = inner.unwrap_or(text);
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    let (name, rest) = name.split_at(end);
+    if name.is_empty() {
+        return None;
+    }
+    if inner.is_some() { rest.strip_prefix('}').map(|rest| (name, rest)) } else { Some((name, rest)) }
 }
 
 fn replace_literal(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {

@@ -3,7 +3,22 @@
 use std::fmt::Write as _;
 
 /// `\w` and its relatives are ASCII in Go; `[`, `&`, `~` and a `-` behind a class are plain characters in Go's brackets.
-pub(in crate::chart) fn translate(pattern: &str) -> String {
+pub(super) fn translate(pattern: &str) -> String {
+    read(pattern).0
+}
+
+/// The names of the groups, from the first; those without have an empty one.
+pub(super) fn groups(pattern: &str) -> Vec<String> {
+    read(pattern).1
+}
+
+/// The name in what follows the parenthesis of a group, up to its `>`.
+fn name(rest: &str) -> Option<&str> {
+    rest.strip_prefix("?P<").or_else(|| rest.strip_prefix("?<"))
+}
+
+fn read(pattern: &str) -> (String, Vec<String>) {
+    let mut groups = Vec::new();
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars().peekable();
     // Where in brackets we are: nothing, or the last thing was a class.
@@ -34,6 +49,11 @@ pub(in crate::chart) fn translate(pattern: &str) -> String {
                         out.push_str(set);
                     }
                     None if matches!(name, '<' | '>') => out.push(name),
+                    // `\p{^Greek}` is `\P{Greek}`.
+                    None if matches!(name, 'p' | 'P') && chars.clone().take(2).eq("{^".chars()) => {
+                        chars.by_ref().take(2).for_each(drop);
+                        out.extend(['\\', if name == 'p' { 'P' } else { 'p' }, '{']);
+                    }
                     None if name == 'b' && !inside => out.push_str("(?-u:\\b)"),
                     None => out.extend(['\\', name]),
                 },
@@ -65,24 +85,22 @@ pub(in crate::chart) fn translate(pattern: &str) -> String {
                 inside = false;
                 out.push(']');
             }
-            '(' if !inside && chars.clone().take(2).eq("?P".chars()) || c == '(' && !inside && chars.clone().take(2).eq("?<".chars()) => {
-                // Names may start with a digit in Go only.
+            '(' if !inside => {
                 out.push('(');
-                while let Some(c) = chars.next_if(|c| matches!(c, '?' | 'P')) {
-                    out.push(c);
-                }
-                if chars.next_if_eq(&'<').is_some() {
-                    out.push('<');
-                    if chars.peek().is_some_and(char::is_ascii_digit) {
-                        out.push_str("__");
-                    }
+                // Groups are known by number: in Go, two may have one name, and names may start with a digit.
+                let rest: String = chars.clone().take_while(|c| *c != '>').collect();
+                if let Some(name) = name(&rest) {
+                    groups.push(name.to_owned());
+                    chars.by_ref().take(rest.chars().count() + 1).for_each(drop);
+                } else if chars.peek() != Some(&'?') {
+                    groups.push(String::new());
                 }
             }
             '{' if !inside && !repeats(&chars.clone().collect::<String>()) => out.push_str("\\{"),
             c => out.push(c),
         }
     }
-    out
+    (out, groups)
 }
 
 /// Go's ASCII classes, as brackets that may stand in brackets.

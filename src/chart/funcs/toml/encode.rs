@@ -1,11 +1,10 @@
 //! The encoder (encode.go): direct keys first, then tables, both sorted; two spaces for each level.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{escape, key_part, key_text};
-use crate::chart::value::{Element, Go, MAX_NESTING, float_shortest};
+use crate::chart::value::{Go, MAX_NESTING, flattened, float_shortest};
 
 /// What ends the encoding.
 pub(super) enum Failure {
@@ -47,11 +46,15 @@ fn error<T>(text: &str) -> Result<T, Failure> {
 }
 
 /// What a host is made of, where it has no text form of its own.
-fn fields(value: &Go) -> Option<BTreeMap<Arc<str>, Go>> {
+fn fields(value: &Go) -> Option<Vec<(Arc<str>, Go)>> {
     match value {
-        Go::Map(map) => Some(map.snapshot()),
+        Go::Map(map) => Some(map.entries()),
         Go::Host(host) if !is_text(value) => match host.entries() {
-            Some(Go::Map(map)) => Some(map.snapshot()),
+            Some(Go::Map(map)) => Some(map.entries()),
+            _ if host.members().is_some() => {
+                let members = flattened(host.members().unwrap_or_default()).into_iter();
+                Some(members.map(|member| (Arc::from(member.name), member.value)).collect())
+            }
             _ => match host.json() {
                 serde_json::Value::Object(map) => Some(map.iter().map(|(k, v)| (Arc::from(k.as_str()), crate::chart::value::from_json(v))).collect()),
                 _ => None,
@@ -69,7 +72,8 @@ fn is_text(value: &Go) -> bool {
 fn shape(value: &Go) -> Result<Option<Shape>, Failure> {
     Ok(Some(match value {
         Go::Nil => return Ok(None),
-        Go::List(items) if matches!(items.element(), Element::Nil | Element::NilStr) => return Ok(None),
+        Go::List(items) if items.is_nil() => return Ok(None),
+        Go::Map(map) if map.is_nil() => return Ok(None),
         Go::List(items) => {
             let mut all = !items.is_empty();
             for item in items.iter() {
@@ -131,7 +135,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn table(&mut self, key: &[String], entries: &BTreeMap<Arc<str>, Go>) -> Done {
+    fn table(&mut self, key: &[String], entries: &[(Arc<str>, Go)]) -> Done {
         if key.len() == 1 {
             self.newline();
         }
@@ -144,7 +148,7 @@ impl Encoder {
     }
 
     /// `Encoder.eMap`.
-    fn entries(&mut self, key: &[String], entries: &BTreeMap<Arc<str>, Go>, inline: bool) -> Done {
+    fn entries(&mut self, key: &[String], entries: &[(Arc<str>, Go)], inline: bool) -> Done {
         self.enter()?;
         let (mut direct, mut tables) = (Vec::new(), Vec::new());
         for (name, value) in entries {
@@ -227,7 +231,7 @@ impl Encoder {
                 self.depth -= 1;
             }
             Go::Map(map) => {
-                let entries = map.snapshot();
+                let entries = map.entries();
                 self.entries(&[], &entries, true)?;
             }
             Go::Host(host) => match (host.json(), fields(value)) {

@@ -2,7 +2,7 @@
 
 use super::lex::{Cursor, Trouble, shown};
 use crate::chart::funcs::convert::parse_float;
-use crate::chart::funcs::{dates, layout};
+use crate::chart::funcs::times;
 use crate::chart::gotmpl::{integer, quote};
 use crate::chart::value::Go;
 
@@ -175,8 +175,8 @@ const LAYOUTS: [&str; 7] = [
 
 fn date(cursor: &Cursor<'_>, start: usize) -> Result<Go, Trouble> {
     let text = cursor.since(start).trim_end().replace('z', "Z").replace(['t', ' '], "T");
-    match LAYOUTS.iter().find_map(|layout| layout::parse(layout, &text).ok()) {
-        Some(time) => Ok(dates::Time::wrap(time)),
+    match LAYOUTS.iter().find_map(|layout| times::read(layout, &text)) {
+        Some(time) => Ok(time),
         None => cursor.fail(format!("invalid datetime: {}", quote(&text))),
     }
 }

@@ -54,7 +54,12 @@ pub(crate) fn print(arg: &Go, out: &mut String) {
     match arg {
         Go::Nil => out.push_str("<no value>"),
         Go::Str(s) => out.push_str(s),
-        other => Printer::new(out).print(other, 'v'),
+        Go::Host(host) if host.printed().is_some() => out.push_str(&host.printed().unwrap_or_default()),
+        other => {
+            let mut printer = Printer::new(out);
+            printer.indirect = true;
+            printer.print(other, 'v');
+        }
     }
 }
 

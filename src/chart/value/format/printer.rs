@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{super::Go, fits, float};
 use crate::chart::gotmpl::{quote, quote_ascii};
-use crate::chart::value::IntKind;
+use crate::chart::value::bytes::{self, byte};
+use crate::chart::value::{Host, IntKind, Member, bytes_of, text_from};
 
 /// The flags of a verb.
 #[expect(clippy::struct_excessive_bools, reason = "these are the flags of a verb")]
@@ -27,12 +28,16 @@ pub(super) struct Flags {
 pub(super) struct Printer<'a> {
     pub out: &'a mut String,
     pub flags: Flags,
+    /// What is printed is told beside a wrong verb: methods are not asked.
+    erroneous: bool,
+    /// Whether a pointer is shown as what it points to, as templates do.
+    pub indirect: bool,
     depth: usize,
 }
 
 impl<'a> Printer<'a> {
     pub(super) fn new(out: &'a mut String) -> Self {
-        Printer { out, flags: Flags::default(), depth: 0 }
+        Printer { out, flags: Flags::default(), indirect: false, erroneous: false, depth: 0 }
     }
 
     /// `pp.printArg`.
@@ -68,6 +73,8 @@ impl<'a> Printer<'a> {
             Go::Float(f) => self.float(*f, verb),
             Go::Str(s) => self.text(s, verb),
             Go::Bytes(b) => self.bytes(b, verb),
+            Go::List(items) if items.is_nil() && self.flags.sharp_v => self.nil(items.type_name()),
+            Go::Map(map) if map.is_nil() && self.flags.sharp_v => self.nil(map.type_name()),
             Go::List(items) => {
                 self.list(items.type_name(), items, verb);
                 true
@@ -77,11 +84,65 @@ impl<'a> Printer<'a> {
                 self.map(map.type_name(), entries.iter().map(|(k, v)| (&**k, v)), verb);
                 true
             }
-            Go::Host(h) => self.text(&h.text(), verb),
+            Go::Host(host) => self.host(&**host, verb),
         };
         if !done {
             self.bad(verb, arg);
         }
+    }
+
+    /// A value with methods, or a struct.
+    fn host(&mut self, host: &dyn Host, verb: char) -> bool {
+        let text = matches!(verb, 'v' | 's' | 'x' | 'X' | 'q') && !self.flags.sharp_v && host.stringer() && !(self.erroneous && host.members().is_some());
+        if let Some(source) = host.source_text().filter(|_| self.flags.sharp_v) {
+            self.out.push_str(&source);
+            return true;
+        }
+        if text {
+            return self.text(&host.text(), verb);
+        }
+        if let Some(number) = host.number() {
+            return self.int(number, IntKind::Int, verb);
+        }
+        if let Some(members) = host.members() {
+            self.structure(host, &members, verb);
+            return true;
+        }
+        match host.entries() {
+            Some(Go::List(items)) => self.list(host.type_name(), &items, verb),
+            Some(Go::Map(map)) => self.map(host.type_name(), map.snapshot().iter().map(|(k, v)| (&**k, v)), verb),
+            _ => return self.text(&host.text(), verb),
+        }
+        true
+    }
+
+    fn nil(&mut self, name: &str) -> bool {
+        self.out.push_str(name);
+        self.out.push_str("(nil)");
+        true
+    }
+
+    fn structure(&mut self, host: &dyn Host, members: &[Member], verb: char) {
+        if host.kind() == "ptr" && !self.indirect && self.depth == 0 {
+            self.out.push('&');
+        }
+        if self.flags.sharp_v {
+            self.out.push_str(host.type_name().trim_start_matches('*'));
+        }
+        self.out.push('{');
+        for (i, member) in members.iter().enumerate() {
+            if i > 0 {
+                self.out.push_str(if self.flags.sharp_v { ", " } else { " " });
+            }
+            if self.flags.plus_v || self.flags.sharp_v {
+                self.out.push_str(member.name);
+                self.out.push(':');
+            }
+            self.depth += 1;
+            self.value(&member.value, verb);
+            self.depth -= 1;
+        }
+        self.out.push('}');
     }
 
     fn list(&mut self, name: &str, items: &[Go], verb: char) {
@@ -128,7 +189,9 @@ impl<'a> Printer<'a> {
         }
         let _ = write!(self.out, "%!{verb}({}=", arg.type_name());
         let depth = std::mem::take(&mut self.depth);
+        let erroneous = std::mem::replace(&mut self.erroneous, true);
         self.value(arg, 'v');
+        self.erroneous = erroneous;
         self.depth = depth;
         self.out.push(')');
     }
@@ -171,7 +234,7 @@ impl<'a> Printer<'a> {
                 let text = self.truncated(text).to_owned();
                 self.pad(&text);
             }
-            'x' | 'X' => self.hex(text.as_bytes(), verb == 'X'),
+            'x' | 'X' => self.hex(&bytes_of(text), verb == 'X'),
             'q' => self.quoted(text),
             _ => return false,
         }
@@ -181,13 +244,13 @@ impl<'a> Printer<'a> {
     /// `fmt.fmtQ`.
     fn quoted(&mut self, text: &str) {
         let text = self.truncated(text);
-        let plain = |c: char| c != '`' && c != '\u{feff}' && (c == '\t' || u32::from(c) >= 0x20) && c != '\u{7f}';
+        let plain = |c: char| byte(c).is_none() && c != '`' && c != '\u{feff}' && (c == '\t' || u32::from(c) >= 0x20) && c != '\u{7f}';
         let text = if self.flags.sharp && text.chars().all(plain) {
             format!("`{text}`")
         } else if self.flags.plus {
-            quote_ascii(text)
+            bytes::quote(text, quote_ascii)
         } else {
-            quote(text)
+            bytes::quote(text, quote)
         };
         self.pad(&text);
     }
@@ -216,8 +279,8 @@ impl<'a> Printer<'a> {
     /// `pp.fmtBytes`.
     fn bytes(&mut self, bytes: &[u8], verb: char) -> bool {
         match verb {
-            's' => self.pad(&String::from_utf8_lossy(bytes)),
-            'q' => self.quoted(&String::from_utf8_lossy(bytes)),
+            's' => self.pad(&text_from(bytes)),
+            'q' => self.quoted(&text_from(bytes)),
             'x' | 'X' => self.hex(bytes, verb == 'X'),
             _ => {
                 let items: Vec<Go> = bytes.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect();
