@@ -17,6 +17,9 @@ pub enum EngineError {
         /// Which limit, with its value.
         limit: String,
     },
+    /// A manifest with bytes that are no UTF-8, in go-yaml's words (`yaml_parser_update_buffer`).
+    #[error("YAML parse error on {0}: error converting YAML to JSON: yaml: invalid leading UTF-8 octet")]
+    NotText(String),
     /// The render thread could not be started, or died.
     #[error("the render thread failed: {0}")]
     Thread(String),

@@ -36,14 +36,25 @@ impl Machine {
 
     pub(super) fn run(self) -> Result<BTreeMap<String, String>, EngineError> {
         let mut outputs = BTreeMap::new();
+        let mut broken = None;
         for source in self.sources.iter().filter(|s| s.execute) {
             let text = self.one(source).map_err(|text| match self.run.exceeded() {
                 Some(limit) => EngineError::Budget { template: source.name.clone(), limit },
                 None => EngineError::Execution(clean_execution(&lossy(&text))),
             })?;
+            // What is written is text: bytes of no character end here. Only notes may have had some.
+            let text = if let Cow::Owned(shown) = lossy(&text) {
+                if !source.name.ends_with("NOTES.txt") {
+                    broken.get_or_insert_with(|| source.name.clone());
+                }
+                shown
+            } else {
+                text
+            };
             outputs.insert(source.name.clone(), text);
         }
-        Ok(outputs)
+        // Helm finds this when it reads the manifests, after all templates have run.
+        broken.map_or(Ok(outputs), |template| Err(EngineError::NotText(template)))
     }
 
     fn one(&self, source: &Source) -> Result<String, String> {
@@ -58,8 +69,6 @@ impl Machine {
         root.lock().insert(Arc::from("Template"), objects::map(objects::values_type(self.dialect), template));
         let code = self.run.find(&source.name).ok_or_else(|| format!("template: no template {} associated", gotmpl::quote(&source.name)))?;
         let text = self.run.execute(code, dot)?;
-        // What is written is text: bytes of no character end here.
-        let text = if let Cow::Owned(text) = lossy(&text) { text } else { text };
         Ok(if text.contains("<no value>") { text.replace("<no value>", "") } else { text })
     }
 }

@@ -23,6 +23,13 @@ fn render(text: &str) -> Result<String, String> {
 }
 
 #[test]
+fn a_manifest_that_is_no_text_is_refused() {
+    let wanted = "YAML parse error on c/templates/x.yaml: error converting YAML to JSON: yaml: invalid leading UTF-8 octet";
+    assert_eq!(render("a: {{ \"/w==\" | b64dec }}"), Err(wanted.to_owned()));
+    assert_eq!(render("a: {{ \"/w==\" | b64dec | b64enc }}"), Ok("a: /w==".to_owned()));
+}
+
+#[test]
 fn output_is_gos() {
     let cases = [
         ("{{.Values.f}} {{.Values.i}} {{.Values.big}} {{.Values.m}} {{.Values.n}}|{{.Values.missing}}", "1.5 3 1e+06 map[a:1 b:2] |"),
