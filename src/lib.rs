@@ -14,6 +14,7 @@ pub mod images;
 pub mod io;
 pub mod objects;
 pub mod oci;
+pub mod openpgp;
 pub mod ops;
 pub mod progress;
 pub mod redact;
