@@ -104,6 +104,11 @@ impl Checker {
                 }
             }
         }
+        // Of the machine that exports, so it may lie anywhere.
+        let keyring = app.chart.as_ref().and_then(|chart| chart.keyring.as_ref()).map(PathBuf::from);
+        if keyring.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.say(format!("{at}/chart/keyring"), "the path is empty");
+        }
         let mut seen = BTreeSet::new();
         for (k, profile) in app.profiles.iter().enumerate() {
             if !seen.insert(profile.name.clone()) {
@@ -123,6 +128,7 @@ impl Checker {
             namespace: app.namespace.unwrap_or_else(|| "default".to_owned()),
             depends_on: app.depends_on,
             source,
+            keyring,
             set: app.set,
             profiles,
             registry_keys: app.registry_keys,

@@ -69,12 +69,16 @@ fn is_hash_header(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\na: 1 \t\n- -b\n\n-----BEGIN PGP SIGNATURE-----\n\naGVsbG8=\n-----END PGP SIGNATURE-----\n";
+    const GOOD: &str =
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\na: 1 \t\n- -b\n\n-----BEGIN PGP SIGNATURE-----\n\naGVsbG8=\n-----END PGP SIGNATURE-----\n";
 
     #[test]
     fn texts_are_unescaped_and_trimmed() {
         let found = Cleartext::find(GOOD).unwrap();
-        assert_eq!((found.text.as_str(), found.signed.as_slice(), found.signatures.as_slice()), ("a: 1\n-b\n", b"a: 1\r\n-b\r\n".as_slice(), b"hello".as_slice()));
+        assert_eq!(
+            (found.text.as_str(), found.signed.as_slice(), found.signatures.as_slice()),
+            ("a: 1\n-b\n", b"a: 1\r\n-b\r\n".as_slice(), b"hello".as_slice())
+        );
         assert_eq!(Cleartext::find(&GOOD.replace('\n', "\r\n")), Some(found.clone()));
         assert_eq!(Cleartext::find(&format!("before\n{GOOD}after")), Some(found));
     }

@@ -6,9 +6,7 @@ use super::{
     Cleartext, PgpError, armor,
     key::PublicKey,
     packet::{self, Packet},
-    signature::{
-        CERTIFICATION, CERTIFICATION_REVOKED, DIRECT, Hash, KEY_REVOKED, SUBKEY, SUBKEY_REVOKED, Signature, TEXT,
-    },
+    signature::{CERTIFICATION, CERTIFICATION_REVOKED, DIRECT, Hash, KEY_REVOKED, SUBKEY, SUBKEY_REVOKED, Signature, TEXT},
     structural,
 };
 

@@ -1,11 +1,6 @@
 //! Packets (RFC 9580, section 4), and the fields that they are made of.
 
-use super::{
-    PgpError,
-    key::PublicKey,
-    signature::Signature,
-    structural, unsupported,
-};
+use super::{PgpError, key::PublicKey, signature::Signature, structural, unsupported};
 
 /// Longest number that is read, in bits; keys that people use have 4096 at most.
 const MPI_BITS: usize = 16_384;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{
     SourceError, chart,
     error::DependencyProblem,
-    remote::{Charts, Pin},
+    remote::{Charts, Pin, Wish},
 };
 use crate::{
     chart::{
@@ -178,10 +178,10 @@ impl Completion<'_> {
             }
         };
         let pin = pin.map(|pin| Pin { version: pin.version.clone(), digest: pin.digest.clone(), manifest: pin.manifest.clone() });
-        let version = Some(wanted.version.as_str());
+        let wish = Wish { version: Some(&wanted.version), pin: pin.as_ref(), keyring: None };
         let found = match wanted.repository.strip_prefix("oci://") {
-            Some(repository) => self.charts.from_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), version, pin.as_ref()).await,
-            None => self.charts.from_repository(&wanted.repository, &wanted.name, version, pin.as_ref()).await,
+            Some(repository) => self.charts.from_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), wish).await,
+            None => self.charts.from_repository(&wanted.repository, &wanted.name, wish).await,
         };
         found.map_err(|source| failed(wanted, source))
     }

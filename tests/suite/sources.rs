@@ -36,25 +36,25 @@ use crate::support::{
 };
 
 /// A folder in which the program runs, with charts that helm packed.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn helm(&self, args: &[&str]) -> String {
+    pub(crate) fn helm(&self, args: &[&str]) -> String {
         run(Command::new(tool("helm3")).env("HOME", self.folder.path()).current_dir(self.folder.path()).args(args))
     }
 
     /// A chart in a folder of the desk; `more` goes into Chart.yaml.
-    fn chart(&self, folder: &str, name: &str, version: &str, more: &str) {
+    pub(crate) fn chart(&self, folder: &str, name: &str, version: &str, more: &str) {
         let at = self.path(folder);
         fs::create_dir_all(at.join("templates")).unwrap();
         fs::write(at.join("Chart.yaml"), format!("apiVersion: v2\nname: {name}\nversion: {version}\n{more}")).unwrap();
@@ -63,7 +63,7 @@ impl Desk {
     }
 
     /// Packs a chart into `repo/` and writes the index anew.
-    fn publish(&self, name: &str, version: &str) -> PathBuf {
+    pub(crate) fn publish(&self, name: &str, version: &str) -> PathBuf {
         let source = format!("src/{name}-{version}");
         self.chart(&source, name, version, "");
         self.helm(&["package", &source, "-d", "repo"]);
@@ -72,7 +72,7 @@ impl Desk {
     }
 
     /// Writes delivery.yaml with one app `web` for each chart given.
-    fn deliver(&self, charts: &[&str], sources: &str) {
+    pub(crate) fn deliver(&self, charts: &[&str], sources: &str) {
         let mut text = "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n".to_owned();
         if !sources.is_empty() {
             writeln!(text, "  sources: {sources}").unwrap();
@@ -85,7 +85,7 @@ impl Desk {
     }
 
     /// What of the desk is needed to reach charts.
-    fn access(&self) -> ChartAccess {
+    pub(crate) fn access(&self) -> ChartAccess {
         ChartAccess {
             docker_config: Some(self.path(".docker/config.json")),
             helm_repositories: Some(self.path(".config/helm/repositories.yaml")),
@@ -95,7 +95,7 @@ impl Desk {
     }
 
     /// Exports to `a.tar`; in this process, because the program under test may have been built without agents.
-    fn finish(&self, access: ChartAccess) -> Finished {
+    pub(crate) fn finish(&self, access: ChartAccess) -> Finished {
         let failed = |failure: &Failure| Finished {
             code: failure.kind.exit_code().into(),
             stdout: String::new(),
@@ -119,18 +119,18 @@ impl Desk {
 
     /// An export that must fail with an exit code.
     #[track_caller]
-    fn refused(&self, code: i32) -> Finished {
+    pub(crate) fn refused(&self, code: i32) -> Finished {
         self.finish(ChartAccess { cache: None, ..self.access() }).code(code)
     }
 
     /// The command line in this folder.
-    fn run(&self, args: &[&str]) -> Finished {
+    pub(crate) fn run(&self, args: &[&str]) -> Finished {
         Program::new(self.folder.path()).run(args)
     }
 
     /// Exports to `a.tar` and returns the record of the first app.
     #[track_caller]
-    fn export(&self) -> Value {
+    pub(crate) fn export(&self) -> Value {
         self.finish(self.access()).ok();
         self.record()["apps"][0].clone()
     }
@@ -143,7 +143,7 @@ impl Desk {
     }
 }
 
-fn digest(path: &Path) -> String {
+pub(crate) fn digest(path: &Path) -> String {
     Digest::of(&fs::read(path).unwrap()).to_string()
 }
 
@@ -643,7 +643,7 @@ fn template_prints_what_helm_prints_of_charts_elsewhere() {
     }
     for (args, want) in [
         (vec!["web", "--repo", &site.url, "--version", "^9"], "chart \"web\" version \"^9\" not found in"),
-        (vec!["corp/web", "--verify"], "provenance files are not read"),
+        (vec!["corp/web", "--verify"], "failed to fetch provenance"),
         (vec!["nobody/web"], "repo nobody not found"),
     ] {
         let ours = desk.run(&[&["template", "x"], args.as_slice()].concat());
