@@ -106,7 +106,7 @@ impl Context {
         self.helm.registries.clone().or_else(|| Some(self.helm_config()?.join("registry/config.json")))
     }
 
-    /// Keys of those who may sign charts, where helm looks for them (cmd/helm/dependency_build.go, `defaultKeyring`).
+    /// Keys of those who may sign charts, where helm looks for them (helm, `defaultKeyring`).
     pub fn keyring(&self) -> Option<PathBuf> {
         let folder = self.gnupg.clone().or_else(|| self.home.as_ref().map(|home| home.join(".gnupg")))?;
         Some(folder.join("pubring.gpg"))

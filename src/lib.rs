@@ -21,6 +21,7 @@ pub mod redact;
 pub mod registry;
 pub mod report;
 pub mod rewrite;
+pub mod semver;
 pub mod signing;
 pub mod source;
 pub mod tree;

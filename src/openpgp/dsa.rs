@@ -3,8 +3,10 @@
 use num_bigint_dig::BigUint;
 
 /// Whether the numbers `r` and `s` are a signature over the hash.
-pub(super) fn verifies([p, q, g, y]: [&[u8]; 4], hash: &[u8], [r, s]: [&[u8]; 2]) -> bool {
-    let [p, q, g, y, r, s] = [p, q, g, y, r, s].map(BigUint::from_bytes_be);
+#[expect(clippy::many_single_char_names, reason = "they are called so in the standard")]
+pub(super) fn verifies(key: &[Vec<u8>; 4], hash: &[u8], [r, s]: [&[u8]; 2]) -> bool {
+    let [p, q, g, y] = key.each_ref().map(|number| BigUint::from_bytes_be(number));
+    let [r, s] = [r, s].map(BigUint::from_bytes_be);
     let (zero, two) = (BigUint::default(), BigUint::from(2_u8));
     if q < two || p <= q || r == zero || s == zero || r >= q || s >= q {
         return false;

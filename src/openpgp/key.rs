@@ -89,7 +89,7 @@ impl PublicKey {
         out_of_time(self.created, signature.said.key_lifetime, now)
     }
 
-    /// Whether the key made this signature over these parts (packet/public_key.go, `VerifySignature`).
+    /// Whether the key made this signature over these parts (`packet/public_key.go`, `VerifySignature`).
     pub(super) fn verify(&self, signature: &Signature, parts: &[&[u8]]) -> Result<(), PgpError> {
         if !self.can_sign() {
             return Err(PgpError::Argument("public key cannot generate signatures"));
@@ -119,7 +119,9 @@ impl Material {
             16 => numbers(3).map(|_| Self::NotForSignatures)?,
             17 => Self::Dsa(numbers(4)?.try_into().expect("four were read")),
             18 => {
-                (cursor.short()?, cursor.mpi()?, cursor.short()?);
+                cursor.short()?;
+                cursor.mpi()?;
+                cursor.short()?;
                 Self::NotForSignatures
             }
             19 => Self::ecdsa(cursor)?,
@@ -161,7 +163,7 @@ impl Material {
     fn verify(&self, algorithm: Hash, hash: &[u8], value: &Value) -> (bool, &'static str) {
         match (self, value) {
             (Self::Rsa(key), Value::One(value)) => (rsa(key, algorithm, hash, value), "RSA verification failure"),
-            (Self::Dsa([p, q, g, y]), Value::Two(r, s)) => (dsa::verifies([p, q, g, y], hash, [r, s]), "DSA verification failure"),
+            (Self::Dsa(key), Value::Two(r, s)) => (dsa::verifies(key, hash, [r, s]), "DSA verification failure"),
             (Self::P256(key), Value::Two(r, s)) => {
                 let signature = joined(r, s, 32).and_then(|both| p256::ecdsa::Signature::from_slice(&both).ok());
                 (signature.is_some_and(|signature| key.verify_prehash(hash, &signature).is_ok()), "ECDSA verification failure")

@@ -1,4 +1,4 @@
-//! OpenPGP as far as a signed text needs it: keyrings, and cleartext signatures by keys in them (RFC 4880, RFC 9580). Nothing is signed, nothing
+//! `OpenPGP` as far as a signed text needs it: keyrings, and cleartext signatures by keys in them (RFC 4880, RFC 9580). Nothing is signed, nothing
 //! is decrypted.
 //!
 //! What counts as a good signature, and what is said where there is none, follows github.com/ProtonMail/go-crypto, which Helm uses. RSA, DSA,

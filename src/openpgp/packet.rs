@@ -64,7 +64,7 @@ impl<'a> Cursor<'a> {
 
     /// A number of up to four octets.
     pub(super) fn number(&mut self, octets: usize) -> Result<u32, PgpError> {
-        Ok(self.take(octets)?.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
+        Ok(self.take(octets)?.iter().fold(0, |number, octet| (number << 8) | u32::from(*octet)))
     }
 
     pub(super) fn octet(&mut self) -> Result<u8, PgpError> {
@@ -101,11 +101,11 @@ impl<'a> Cursor<'a> {
                 3 => self.0.len(),
                 kind => self.length(1 << kind)?,
             };
-            (head >> 2 & 0xf, length)
+            ((head >> 2) & 0xf, length)
         } else {
             let length = match self.octet()? {
                 first @ 0..192 => usize::from(first),
-                first @ 192..224 => (usize::from(first) - 192 << 8) + self.length(1)? + 192,
+                first @ 192..224 => ((usize::from(first) - 192) << 8) + self.length(1)? + 192,
                 255 => self.length(4)?,
                 _ => return Err(structural("a packet in parts")),
             };
@@ -120,7 +120,7 @@ impl<'a> Cursor<'a> {
         let length = match self.octet()? {
             first @ 0..192 => usize::from(first),
             255 => self.length(4).map_err(truncated)?,
-            first => (usize::from(first) - 192 << 8) + self.length(1).map_err(truncated)? + 192,
+            first => ((usize::from(first) - 192) << 8) + self.length(1).map_err(truncated)? + 192,
         };
         let content = self.take(length).map_err(truncated)?;
         let (head, content) = content.split_first().ok_or_else(|| structural("zero length signature subpacket"))?;

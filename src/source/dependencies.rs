@@ -12,11 +12,9 @@ use super::{
     remote::{Charts, Pin, Wish},
 };
 use crate::{
-    chart::{
-        Chart, Dependency,
-        semver::{Constraint, Version},
-    },
+    chart::{Chart, Dependency},
     oci::Digest,
+    semver::{Constraint, Version},
     tree::{FileTree, SafePath},
 };
 
@@ -180,8 +178,8 @@ impl Completion<'_> {
         let pin = pin.map(|pin| Pin { version: pin.version.clone(), digest: pin.digest.clone(), manifest: pin.manifest.clone() });
         let wish = Wish { version: Some(&wanted.version), pin: pin.as_ref(), keyring: None };
         let found = match wanted.repository.strip_prefix("oci://") {
-            Some(repository) => self.charts.from_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), wish).await,
-            None => self.charts.from_repository(&wanted.repository, &wanted.name, wish).await,
+            Some(repository) => self.charts.in_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), wish).await,
+            None => self.charts.in_repository(&wanted.repository, &wanted.name, wish).await,
         };
         found.map_err(|source| failed(wanted, source))
     }

@@ -115,10 +115,8 @@ impl Charts {
                 complete(&path.display().to_string(), &found.chart)?;
                 Ok(found)
             }
-            ChartLocation::Repository { repository, name, version } => {
-                downloaded(self.from_repository(repository, name, wish(version.as_deref())).await?).await
-            }
-            ChartLocation::Registry { chart, version } => downloaded(self.from_registry(chart, wish(version.as_deref())).await?).await,
+            ChartLocation::Repository { repository, name, version } => downloaded(self.in_repository(repository, name, wish(version.as_deref())).await?).await,
+            ChartLocation::Registry { chart, version } => downloaded(self.in_registry(chart, wish(version.as_deref())).await?).await,
         }
     }
 
@@ -139,7 +137,7 @@ impl Charts {
             let (url, access) = self.repository(repository)?;
             self.chart_in(&url, &request.over(access), name, wish).await?
         } else if name.starts_with("oci://") {
-            self.from_registry(name, wish).await?
+            self.in_registry(name, wish).await?
         } else if let Some(url) = Url::parse(name).ok().filter(Url::has_host) {
             let access = Access { origin: Some(url.clone()), ..Access::default() };
             self.at_url(&url, &request.over(access), wish.keyring).await?

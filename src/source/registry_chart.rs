@@ -7,8 +7,8 @@ use super::{
     remote::{ChartOrigin, Charts, Download, Wish},
 };
 use crate::{
-    chart::semver::{Constraint, Version},
     oci::{Descriptor, ManifestKind, Reference, media_type},
+    semver::{Constraint, Version},
 };
 
 /// What a chart's layer was called before Helm 3.7 (helm, pkg/registry/constants.go, `LegacyChartLayerMediaType`).
@@ -24,7 +24,7 @@ struct Name {
 
 impl Charts {
     /// A chart in a registry, with or without `oci://`: the tag or digest that it names, else the version, which may be a constraint.
-    pub(super) async fn from_registry(&self, chart: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
+    pub(super) async fn in_registry(&self, chart: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
         let name = Name::parse(chart)?;
         let source = format!("oci://{}", name.reference.name());
         if let Some(kept) = self.pinned(&source, wish) {

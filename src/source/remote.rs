@@ -112,7 +112,7 @@ impl Charts {
     }
 
     /// A chart of a repository: a URL, or `@NAME` for one that was added to helm.
-    pub(super) async fn from_repository(&self, repository: &str, name: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
+    pub(super) async fn in_repository(&self, repository: &str, name: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
         let (url, access) = self.repository(repository)?;
         self.chart_in(&url, &access, name, wish).await
     }
@@ -136,7 +136,7 @@ impl Charts {
         }
         let wanted = pin.map(|pin| pin.digest.clone()).or(said);
         if listed.starts_with("oci://") {
-            let found = self.from_registry(listed, Wish { keyring, ..Wish::default() }).await?;
+            let found = self.in_registry(listed, Wish { keyring, ..Wish::default() }).await?;
             return match wanted {
                 Some(wanted) if wanted != found.origin.digest => Err(SourceError::ChartDigest { chart: what(), wanted, found: found.origin.digest }),
                 _ => Ok(Download { origin: ChartOrigin { source, version: entry.version, manifest: None, ..found.origin }, ..found }),
@@ -170,7 +170,7 @@ impl Charts {
             }
         };
         let origin = ChartOrigin { source: source.to_owned(), version: pin.version.clone(), digest: pin.digest.clone(), manifest: pin.manifest.clone() };
-        Some(Download { archive, signer, origin })
+        Some(Download { archive, origin, signer })
     }
 
     /// Who signed the package at a URL: its provenance lies beside it.
