@@ -285,3 +285,46 @@ fn signatures(packets: &[Packet]) -> (Vec<&Signature>, &[Packet]) {
     }
     (found, &[])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The certificate of RFC 9580, appendix A.3, and the text that it signed, appendix A.6.
+    const RING: &str = include_str!("../../tests/fixtures/openpgp/v6.asc");
+    const MESSAGE: &str = include_str!("../../tests/fixtures/openpgp/v6-message.asc");
+    const NOW: u64 = 1_750_000_000;
+
+    #[test]
+    fn keys_of_version_6() {
+        let (ring, message) = (Keyring::read(RING.as_bytes()).unwrap(), Cleartext::find(MESSAGE).unwrap());
+        assert_eq!(ring.signer(&message, NOW).unwrap().fingerprint, "CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC27BAD9ACC9");
+        assert_eq!(ring.signer(&message, 1_000_000_000), Err(PgpError::KeyExpired), "long before it was made");
+        assert_eq!(Keyring::read(b"").unwrap().signer(&message, NOW), Err(PgpError::UnknownIssuer));
+    }
+
+    /// No byte of a signed text can be changed, and no change of ring or signature ends in a panic.
+    #[test]
+    fn changed_bytes_are_seen() {
+        let (ring, message) = (Keyring::read(RING.as_bytes()).unwrap(), Cleartext::find(MESSAGE).unwrap());
+        for at in 0..message.signed.len() {
+            let mut changed = message.clone();
+            changed.signed[at] ^= 1;
+            assert!(ring.signer(&changed, NOW).is_err(), "{at}");
+        }
+        for at in 0..message.signatures.len() {
+            let mut changed = message.clone();
+            changed.signatures[at] ^= 0x41;
+            let _ = ring.signer(&changed, NOW);
+            changed.signatures.truncate(at);
+            assert!(ring.signer(&changed, NOW).is_err(), "{at}");
+        }
+        let packets = dearmored(RING.as_bytes()).unwrap();
+        for at in (0..packets.len()).step_by(5) {
+            let mut changed = packets.clone();
+            changed[at] ^= 0x41;
+            let _ = Keyring::read(&changed).map(|ring| ring.signer(&message, NOW));
+            let _ = Keyring::read(&packets[..at]).map(|ring| ring.signer(&message, NOW));
+        }
+    }
+}
