@@ -68,7 +68,7 @@ fn each_mistake_is_found_at_its_place() {
         ("{path: charts/web}", "{oci: charts/web}", &[(14, 18, "names no registry")]),
         ("{path: charts/web}", "{oci: 'r.example/web:1', version: '1'}", &[(14, 46, "`version` has no meaning")]),
         ("{path: charts/web}", "{path: charts/web, version: '1'}", &[(14, 40, "`version` has no meaning")]),
-        ("{path: charts/web}", "{repo: '@corp', name: web, version: 15..2}", &[(14, 46, "`15..2` is neither a version nor a range")]),
+        ("{path: charts/web}", "{repo: '@corp', name: web, version: 15..2}", &[(14, 48, "`15..2` is neither a version nor a range")]),
         ("{path: charts/web}", "{oci: r.example/web, version: latest}", &[(14, 42, "`latest` is neither a version nor a range")]),
         ("{path: charts/web}", "{path: charts/web, keyring: ''}", &[(14, 40, "the path is empty")]),
         ("{path: charts/web}", "{path: charts/web, name: web}", &[(14, 37, "there is no `repo`")]),
