@@ -14,6 +14,7 @@ pub struct Context {
     kubeconfig: Option<OsString>,
     cache: Option<PathBuf>,
     config: Option<PathBuf>,
+    gnupg: Option<PathBuf>,
     helm: HelmVariables,
     /// Context that helm was told by `--kube-context`; helm passes it on only so.
     pub helm_context: Option<String>,
@@ -68,6 +69,7 @@ impl Context {
             docker_config: path("DOCKER_CONFIG"),
             cache: path("KUBECTL_OFFLINE_CACHE").or_else(|| path("XDG_CACHE_HOME").map(|folder| folder.join("kubectl-offline"))),
             config: path("XDG_CONFIG_HOME"),
+            gnupg: env::var_os("GNUPGHOME").map(PathBuf::from),
             helm: HelmVariables {
                 config_home: path("HELM_CONFIG_HOME"),
                 repositories: path("HELM_REPOSITORY_CONFIG"),
@@ -102,6 +104,12 @@ impl Context {
     /// Helm's file of registry credentials, where it would be.
     pub fn helm_registries(&self) -> Option<PathBuf> {
         self.helm.registries.clone().or_else(|| Some(self.helm_config()?.join("registry/config.json")))
+    }
+
+    /// Keys of those who may sign charts, where helm looks for them (helm, `defaultKeyring`).
+    pub fn keyring(&self) -> Option<PathBuf> {
+        let folder = self.gnupg.clone().or_else(|| self.home.as_ref().map(|home| home.join(".gnupg")))?;
+        Some(folder.join("pubring.gpg"))
     }
 
     /// `lazypath.configPath`: on macOS and Windows Helm has a place of its own for it.

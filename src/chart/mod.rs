@@ -24,11 +24,11 @@ mod prepare;
 mod release_name;
 mod render;
 mod rendered;
-pub mod semver;
 mod trace;
 mod value;
 pub mod values;
 
+pub(crate) use crate::semver;
 pub use capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version};
 pub use dependencies::DependencyError;
 pub use load::from_manifests;

@@ -194,7 +194,7 @@ impl TemplateArgs {
             plain_http: self.chart.plain_http,
             verify: self.chart.verify,
             access: args::access(context),
-            keyring: self.chart.keyring,
+            keyring: self.chart.keyring.or_else(|| context.keyring()),
         })
     }
 }

@@ -61,6 +61,8 @@ pub struct App {
     pub depends_on: Vec<String>,
     /// What is installed.
     pub source: AppSource,
+    /// Keys one of which must have signed the packaged chart.
+    pub keyring: Option<PathBuf>,
     /// Values files, later ones win.
     pub values: Vec<PathBuf>,
     /// Single values by path in `--set` notation.

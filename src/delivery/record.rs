@@ -92,6 +92,9 @@ pub struct ChartOrigin {
     /// The chart's manifest, in a registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Digest>,
+    /// Fingerprint of the key that signed the packaged chart; it was held against a keyring then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// Dependencies that were downloaded into the chart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<DependencyRecord>,

@@ -157,6 +157,11 @@ pub(crate) struct ChartSource {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) version: Option<String>,
+    /// File with public keys, as `gpg --export` writes it: one of them must have signed the packaged chart, which has a provenance file (.prov)
+    /// then. Never travels.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) keyring: Option<String>,
 }
 
 /// Values under which an app may be installed, besides its plain ones.

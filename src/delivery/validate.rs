@@ -9,7 +9,10 @@ use super::{
     model::{App, AppSource, ChartSource, ImageEntry, Profile, SourceOptions, Spec},
     types,
 };
-use crate::oci::{Platform, Reference};
+use crate::{
+    oci::{Platform, Reference},
+    semver::Constraint,
+};
 
 /// Something wrong at a JSON pointer of the document.
 #[derive(Debug)]
@@ -104,6 +107,11 @@ impl Checker {
                 }
             }
         }
+        // Of the machine that exports, so it may lie anywhere.
+        let keyring = app.chart.as_ref().and_then(|chart| chart.keyring.as_ref()).map(PathBuf::from);
+        if keyring.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.say(format!("{at}/chart/keyring"), "the path is empty");
+        }
         let mut seen = BTreeSet::new();
         for (k, profile) in app.profiles.iter().enumerate() {
             if !seen.insert(profile.name.clone()) {
@@ -123,6 +131,7 @@ impl Checker {
             namespace: app.namespace.unwrap_or_else(|| "default".to_owned()),
             depends_on: app.depends_on,
             source,
+            keyring,
             set: app.set,
             profiles,
             registry_keys: app.registry_keys,
@@ -159,6 +168,10 @@ impl Checker {
             self.say(format!("{at}/version"), "`version` has no meaning for a chart at a path: what lies there is taken");
         }
         let version = chart.version.clone().filter(|version| !version.trim().is_empty());
+        if let Some(version) = version.as_deref().filter(|version| Constraint::parse(version).is_none()) {
+            let wanted = "wanted one as in `15.2.7`, `~15.2`, `^15` or `>=15.1 <16`";
+            self.say(format!("{at}/version"), format!("`{version}` is neither a version nor a range of versions: {wanted}"));
+        }
         let source = if let Some(path) = &chart.path {
             ChartSource::Path(self.path(&format!("{at}/path"), path).unwrap_or_default())
         } else if let Some(oci) = &chart.oci {

@@ -26,6 +26,8 @@ pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 pub const HELM_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
 /// A packaged Helm chart in a registry (helm, pkg/registry/constants.go).
 pub const HELM_CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+/// Who signed a packaged Helm chart, in a registry (helm, pkg/registry/constants.go).
+pub const HELM_PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 /// Artifact type of the delivery itself: delivery.yaml, lock, values and files. Ours.
 pub const DELIVERY: &str = "application/vnd.offline.delivery.v1+json";
 /// One file of the delivery, as it is. Ours.

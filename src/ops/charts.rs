@@ -73,6 +73,7 @@ pub(super) async fn fetch(
     for app in &delivery.spec.apps {
         let AppSource::Chart(source) = &app.source else { continue };
         let (charts, reporter, name) = (charts.clone(), reporter.clone(), app.name.clone());
+        let keyring = app.keyring.as_ref().map(|path| delivery.resolve(path));
         let (location, pin) = (location(delivery, source), pins.and_then(|pins| pins.get(&name)).cloned());
         tasks.spawn(async move {
             let task = format!("chart of {name}");
@@ -80,7 +81,7 @@ pub(super) async fn fetch(
             if remote {
                 reporter.event(Event::Started { task: task.clone(), total: None });
             }
-            let found = charts.resolve(&location, pin.as_ref()).await;
+            let found = charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await;
             if let Ok(found) = &found {
                 tell(&reporter, task, remote, found);
             }
@@ -107,6 +108,10 @@ fn tell(reporter: &SharedReporter, task: String, remote: bool, found: &ResolvedC
     if remote {
         let from = found.origin.as_ref().map_or_else(String::new, |origin| format!(" of {}", origin.source));
         reporter.event(Event::Finished { task, note: format!("{} {}{from}", found.chart.name(), found.chart.version()) });
+    }
+    if let Some(signer) = &found.signer {
+        let name = signer.identities.first().map_or_else(String::new, |name| format!(" ({name})"));
+        reporter.note(format!("{} {}: signed by {}{name}", found.chart.name(), found.chart.version(), signer.fingerprint));
     }
     for dependency in &found.dependencies {
         reporter.note(format!("{}: {} {} of {}", found.chart.name(), dependency.name, dependency.version, dependency.repository));

@@ -183,9 +183,11 @@ fn origin(found: &ResolvedChart) -> Option<ChartOrigin> {
         })
         .collect();
     let known = found.origin.as_ref();
-    (known.is_some() || !dependencies.is_empty()).then(|| ChartOrigin {
+    let signer = found.signer.as_ref().map(|signer| signer.fingerprint.clone());
+    (known.is_some() || signer.is_some() || !dependencies.is_empty()).then(|| ChartOrigin {
         source: known.map(|origin| origin.source.clone()),
         manifest: known.and_then(|origin| origin.manifest.clone()),
+        signer,
         dependencies,
     })
 }

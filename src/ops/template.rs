@@ -100,7 +100,7 @@ pub struct TemplateOptions {
     pub plain_http: bool,
     /// `--verify`: the package must have a good signature.
     pub verify: bool,
-    /// `--keyring`: with keys of those who may sign.
+    /// `--keyring`: keys of those who may sign.
     pub keyring: Option<PathBuf>,
     /// What of this machine is needed to reach charts.
     pub access: ChartAccess,

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::http::Validators;
+use super::{http::Validators, provenance::PROVENANCE_MAX};
 use crate::{
     io::{FileError, read_capped, write_atomic},
     oci::Digest,
@@ -87,6 +87,23 @@ impl Cache {
         if let Err(error) = self.write(&self.note(url), &text) {
             tracing::warn!(%error, "not kept");
         }
+    }
+
+    /// The provenance of a package, with the name that the package had; whether it is good is for others to say.
+    pub(super) fn provenance(&self, package: &Digest) -> Option<(Option<String>, String)> {
+        serde_json::from_slice(&read_capped(&self.signed(package), 2 * PROVENANCE_MAX).ok()?).ok()
+    }
+
+    /// Keeps a provenance.
+    pub(super) fn put_provenance(&self, package: &Digest, name: Option<&str>, text: &str) {
+        let kept = serde_json::to_vec(&(name, text)).expect("texts serialise");
+        if let Err(error) = self.write(&self.signed(package), &kept) {
+            tracing::warn!(%error, "not kept");
+        }
+    }
+
+    fn signed(&self, package: &Digest) -> PathBuf {
+        self.folder.join("provenance").join(package.hex())
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

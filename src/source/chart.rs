@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{SourceError, walk};
+use super::{SourceError, provenance, walk};
 use crate::{
     chart::Chart,
     io::read_capped,
+    openpgp::Signer,
     tree::{FileTree, SafePath},
 };
 
@@ -27,6 +28,24 @@ pub fn chart(path: &Path) -> Result<Chart, SourceError> {
         Err(error) if error.is_not_found() => Err(SourceError::Missing { what: "chart", path: path.into() }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A packaged chart with a good signature.
+#[derive(Debug)]
+pub struct SignedChart {
+    /// The chart.
+    pub chart: Chart,
+    /// The very bytes that were signed.
+    pub package: Vec<u8>,
+    /// By whom.
+    pub signer: Signer,
+}
+
+/// Loads the packaged chart at a path, which somebody of a keyring must have signed.
+pub fn signed_chart(path: &Path, keyring: &Path) -> Result<SignedChart, SourceError> {
+    let (package, signer) = provenance::read_signed(path, keyring)?;
+    let chart = Chart::from_tgz(&package).map_err(|source| SourceError::Chart { path: path.into(), source })?;
+    Ok(SignedChart { chart, package, signer })
 }
 
 pub(super) fn folder(path: &Path) -> Result<FileTree, SourceError> {

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use super::{
     SourceError, chart,
     error::DependencyProblem,
-    remote::{Charts, Pin},
+    remote::{Charts, Pin, Wish},
 };
 use crate::{
-    chart::{
-        Chart, Dependency,
-        semver::{Constraint, Version},
-    },
+    chart::{Chart, Dependency},
     oci::Digest,
+    semver::{Constraint, Version},
     tree::{FileTree, SafePath},
 };
 
@@ -178,10 +176,10 @@ impl Completion<'_> {
             }
         };
         let pin = pin.map(|pin| Pin { version: pin.version.clone(), digest: pin.digest.clone(), manifest: pin.manifest.clone() });
-        let version = Some(wanted.version.as_str());
+        let wish = Wish { version: Some(&wanted.version), pin: pin.as_ref(), keyring: None };
         let found = match wanted.repository.strip_prefix("oci://") {
-            Some(repository) => self.charts.from_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), version, pin.as_ref()).await,
-            None => self.charts.from_repository(&wanted.repository, &wanted.name, version, pin.as_ref()).await,
+            Some(repository) => self.charts.in_registry(&format!("{}/{}", repository.trim_end_matches('/'), wanted.name), wish).await,
+            None => self.charts.in_repository(&wanted.repository, &wanted.name, wish).await,
         };
         found.map_err(|source| failed(wanted, source))
     }

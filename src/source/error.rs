@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{FetchError, IndexError};
+use super::{FetchError, IndexError, ProvenanceError};
 use crate::{
     chart::ChartError,
     io::FileError,
@@ -200,6 +200,9 @@ pub enum SourceError {
         /// Names of dependencies.
         missing: Vec<String>,
     },
+    /// A chart that nobody of the keyring signed.
+    #[error(transparent)]
+    Provenance(#[from] ProvenanceError),
     /// A name of a chart that leads nowhere, as Helm says it.
     #[error("{0}")]
     Locate(String),

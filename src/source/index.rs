@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    chart::semver::{Constraint, Version},
     goyaml::{self, YamlError},
+    semver::{Constraint, Version},
 };
 
 /// The largest index that is read. The largest public one has 25 MB.

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use reqwest::Url;
 
 use super::{
-    SourceError,
+    SignedChart, SourceError,
     dependencies::{self, Completed, Mode, ResolvedDependency},
     http::{Access, Tls},
-    remote::{ChartOrigin, Charts, Download, Pin},
+    remote::{ChartOrigin, Charts, Download, Pin, Wish},
 };
-use crate::{chart::Chart, redact::Secret};
+use crate::{chart::Chart, openpgp::Signer, redact::Secret};
 
 /// Where a chart is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct ResolvedChart {
     pub origin: Option<ChartOrigin>,
     /// Dependencies that were downloaded.
     pub dependencies: Vec<ResolvedDependency>,
+    /// Who signed it, where a keyring was given.
+    pub signer: Option<Signer>,
 }
 
 /// A chart as `helm template` is told (helm, pkg/action, `ChartPathOptions`).
@@ -97,22 +99,24 @@ pub struct ChartRequest {
     pub plain_http: bool,
     /// `--dependency-update`: resolve anew, in memory; nothing is written into the chart's folder.
     pub dependency_update: bool,
+    /// `--verify` with `--keyring`: somebody of it must have signed the package.
+    pub keyring: Option<PathBuf>,
 }
 
 impl Charts {
     /// The chart at a place, whole: what is missing in charts/ is downloaded, or said to be missing where it cannot be.
-    pub async fn resolve(&self, location: &ChartLocation, pin: Option<&ChartPin>) -> Result<ResolvedChart, SourceError> {
-        let exact = pin.map(|pin| &pin.chart);
+    ///
+    /// With a keyring somebody of it must have signed the package; a folder is none.
+    pub async fn resolve(&self, location: &ChartLocation, pin: Option<&ChartPin>, keyring: Option<&Path>) -> Result<ResolvedChart, SourceError> {
+        let wish = |version| Wish { version, pin: pin.map(|pin| &pin.chart), keyring };
         match location {
             ChartLocation::Path(path) => {
-                let found = self.at_path(path, Missing::Build, pin).await?;
+                let found = self.at_path(path, Missing::Build, pin, keyring).await?;
                 complete(&path.display().to_string(), &found.chart)?;
                 Ok(found)
             }
-            ChartLocation::Repository { repository, name, version } => {
-                downloaded(self.from_repository(repository, name, version.as_deref(), exact).await?).await
-            }
-            ChartLocation::Registry { chart, version } => downloaded(self.from_registry(chart, version.as_deref(), exact).await?).await,
+            ChartLocation::Repository { repository, name, version } => downloaded(self.in_repository(repository, name, wish(version.as_deref())).await?).await,
+            ChartLocation::Registry { chart, version } => downloaded(self.in_registry(chart, wish(version.as_deref())).await?).await,
         }
     }
 
@@ -122,35 +126,41 @@ impl Charts {
         let path = Path::new(name);
         if path.exists() {
             let missing = if request.dependency_update { Missing::Update } else { Missing::Leave };
-            return self.at_path(path, missing, None).await;
+            return self.at_path(path, missing, None, request.keyring.as_deref()).await;
         }
         if path.is_absolute() || name.starts_with('.') {
             return Err(SourceError::Locate(format!("path {name:?} not found")));
         }
         let version = request.version.as_deref().map(str::trim).filter(|version| !version.is_empty());
+        let wish = Wish { version, pin: None, keyring: request.keyring.as_deref() };
         let found = if let Some(repository) = &request.repo {
             let (url, access) = self.repository(repository)?;
-            self.chart_in(&url, &request.over(access), name, version, None).await?
+            self.chart_in(&url, &request.over(access), name, wish).await?
         } else if name.starts_with("oci://") {
-            self.from_registry(name, version, None).await?
+            self.in_registry(name, wish).await?
         } else if let Some(url) = Url::parse(name).ok().filter(Url::has_host) {
             let access = Access { origin: Some(url.clone()), ..Access::default() };
-            self.at_url(&url, &request.over(access)).await?
+            self.at_url(&url, &request.over(access), wish.keyring).await?
         } else {
             let Some((repository, chart)) = name.split_once('/') else {
                 return Err(SourceError::Locate(format!("non-absolute URLs should be in form of repo_name/path_to_chart, got: {name}")));
             };
             let known = self.helm.named(repository).ok_or_else(|| SourceError::Locate(format!("repo {repository} not found")))?;
             let (url, access) = self.repository(&known.url)?;
-            self.chart_in(&url, &request.over(access), chart, version, None).await?
+            self.chart_in(&url, &request.over(access), chart, wish).await?
         };
         loaded(found).await
     }
 
-    async fn at_path(&self, path: &Path, missing: Missing, pin: Option<&ChartPin>) -> Result<ResolvedChart, SourceError> {
+    async fn at_path(&self, path: &Path, missing: Missing, pin: Option<&ChartPin>, keyring: Option<&Path>) -> Result<ResolvedChart, SourceError> {
         let failed = |source| SourceError::Chart { path: path.into(), source };
-        let folder = path.is_dir();
-        let Completed { chart, downloaded } = if folder && missing != Missing::Leave {
+        if let Some(keyring) = keyring {
+            let (from, keyring) = (path.to_owned(), keyring.to_owned());
+            let read = tokio::task::spawn_blocking(move || super::signed_chart(&from, &keyring)).await.expect("reading a chart does not panic");
+            let SignedChart { chart, package, signer } = read?;
+            return Ok(ResolvedChart { chart, package: package.into(), origin: None, dependencies: Vec::new(), signer: Some(signer) });
+        }
+        let Completed { chart, downloaded } = if path.is_dir() && missing != Missing::Leave {
             let mode = if missing == Missing::Build { Mode::Build } else { Mode::Update };
             dependencies::complete(self, path, mode, pin.map(|pin| pin.dependencies.as_slice())).await?
         } else {
@@ -159,7 +169,7 @@ impl Charts {
             Completed { chart, downloaded: Vec::new() }
         };
         let package = Bytes::from(chart.package().map_err(failed)?);
-        Ok(ResolvedChart { chart, package, origin: None, dependencies: downloaded })
+        Ok(ResolvedChart { chart, package, origin: None, dependencies: downloaded, signer: None })
     }
 }
 
@@ -181,7 +191,7 @@ impl ChartRequest {
 }
 
 async fn loaded(found: Download) -> Result<ResolvedChart, SourceError> {
-    let Download { archive, mut origin } = found;
+    let Download { archive, mut origin, signer } = found;
     let described = format!("{} {}", origin.source, origin.version);
     let bytes = archive.clone();
     let read = tokio::task::spawn_blocking(move || Chart::from_tgz(&bytes)).await.expect("reading a chart does not panic");
@@ -189,7 +199,7 @@ async fn loaded(found: Download) -> Result<ResolvedChart, SourceError> {
     if origin.version.is_empty() {
         chart.version().clone_into(&mut origin.version);
     }
-    Ok(ResolvedChart { chart, package: archive, origin: Some(origin), dependencies: Vec::new() })
+    Ok(ResolvedChart { chart, package: archive, origin: Some(origin), dependencies: Vec::new(), signer })
 }
 
 async fn downloaded(found: Download) -> Result<ResolvedChart, SourceError> {

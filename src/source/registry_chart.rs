@@ -3,11 +3,12 @@
 use super::{
     SourceError,
     chart::ARCHIVE_MAX,
-    remote::{ChartOrigin, Charts, Download, Pin},
+    provenance::{PROVENANCE_MAX, ProvenanceError},
+    remote::{ChartOrigin, Charts, Download, Wish},
 };
 use crate::{
-    chart::semver::{Constraint, Version},
     oci::{Descriptor, ManifestKind, Reference, media_type},
+    semver::{Constraint, Version},
 };
 
 /// What a chart's layer was called before Helm 3.7 (helm, pkg/registry/constants.go, `LegacyChartLayerMediaType`).
@@ -23,21 +24,19 @@ struct Name {
 
 impl Charts {
     /// A chart in a registry, with or without `oci://`: the tag or digest that it names, else the version, which may be a constraint.
-    pub async fn from_registry(&self, chart: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
+    pub(super) async fn in_registry(&self, chart: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
         let name = Name::parse(chart)?;
         let source = format!("oci://{}", name.reference.name());
-        if let Some(pin) = pin
-            && let Some(archive) = self.kept(&pin.digest)
-        {
-            let origin = ChartOrigin { source, version: pin.version.clone(), digest: pin.digest.clone(), manifest: pin.manifest.clone() };
-            return Ok(Download { archive, origin });
+        if let Some(kept) = self.pinned(&source, wish) {
+            return Ok(kept);
         }
+        let Wish { version, pin, keyring } = wish;
         let wanted = match pin.and_then(|pin| pin.manifest.clone()) {
             Some(manifest) => name.reference.by_digest(manifest),
             None => self.tagged(&name, pin.map(|pin| pin.version.as_str()).or(version)).await?,
         };
         let (root, manifest) = self.registries.resolve(&wanted).await?;
-        let layer = layer(&wanted, &manifest)?;
+        let Layers { package: layer, provenance } = layers(&wanted, &manifest)?;
         if let Some(pin) = pin.filter(|pin| pin.digest != layer.digest) {
             return Err(SourceError::ChartDigest { chart: wanted.to_string(), wanted: pin.digest.clone(), found: layer.digest });
         }
@@ -47,7 +46,24 @@ impl Charts {
         };
         self.keep(&layer.digest, &archive);
         let version = pin.map(|pin| pin.version.clone()).or_else(|| wanted.tag().map(untag)).unwrap_or_default();
-        Ok(Download { archive, origin: ChartOrigin { source, version, digest: layer.digest, manifest: Some(root.digest) } })
+        let signer = match keyring {
+            None => None,
+            Some(keyring) => {
+                let text = self.provenance(&wanted, provenance).await?;
+                // The package is called after its tag, as helm calls it (pkg/downloader, `DownloadTo`).
+                let short = wanted.name().rsplit('/').next().unwrap_or_default().to_owned();
+                let name = (!version.is_empty()).then(|| format!("{short}-{version}.tgz"));
+                Some(self.signed_by(name.as_deref(), &layer.digest, &text, keyring)?)
+            }
+        };
+        Ok(Download { archive, signer, origin: ChartOrigin { source, version, digest: layer.digest, manifest: Some(root.digest) } })
+    }
+
+    async fn provenance(&self, chart: &Reference, layer: Option<Descriptor>) -> Result<bytes::Bytes, SourceError> {
+        let failed = |source| ProvenanceError::NotFetched { url: format!("oci://{chart}.prov"), source };
+        let missing = || format!("manifest does not contain a layer with mediatype {}", media_type::HELM_PROVENANCE);
+        let layer = layer.ok_or_else(|| failed(missing().into()))?;
+        Ok(self.registries.content(chart, &layer, PROVENANCE_MAX).await.map_err(|error| failed(error.into()))?)
     }
 
     /// The reference with the tag that is wanted (helm, pkg/registry, `Client.ValidateReference` and `GetTagMatchingVersionOrConstraint`).
@@ -118,7 +134,14 @@ fn strict(text: &str) -> Option<Version> {
     (three && !text.starts_with('v')).then(|| Version::parse(text)).flatten()
 }
 
-fn layer(chart: &Reference, manifest: &[u8]) -> Result<Descriptor, SourceError> {
+/// What of a chart's manifest counts.
+struct Layers {
+    package: Descriptor,
+    /// Who signed it.
+    provenance: Option<Descriptor>,
+}
+
+fn layers(chart: &Reference, manifest: &[u8]) -> Result<Layers, SourceError> {
     let bad = |reason: String| SourceError::NotAChart { chart: chart.to_string(), reason };
     let ManifestKind::Manifest(manifest) = ManifestKind::parse(manifest, None).map_err(|error| bad(error.to_string()))? else {
         return Err(bad("it is an index of images".to_owned()));
@@ -126,9 +149,11 @@ fn layer(chart: &Reference, manifest: &[u8]) -> Result<Descriptor, SourceError> 
     if manifest.config.media_type != media_type::HELM_CONFIG {
         return Err(bad(format!("its config is of type {}, that of a chart is {}", manifest.config.media_type, media_type::HELM_CONFIG)));
     }
-    let layer = manifest.layers.into_iter().find(|layer| matches!(layer.media_type.as_str(), media_type::HELM_CHART | LEGACY_LAYER));
+    let provenance = manifest.layers.iter().find(|layer| layer.media_type == media_type::HELM_PROVENANCE).cloned();
+    let package = manifest.layers.into_iter().find(|layer| matches!(layer.media_type.as_str(), media_type::HELM_CHART | LEGACY_LAYER));
     // Helm's words (pkg/registry/client.go).
-    layer.ok_or_else(|| bad(format!("manifest does not contain a layer with mediatype {}", media_type::HELM_CHART)))
+    let package = package.ok_or_else(|| bad(format!("manifest does not contain a layer with mediatype {}", media_type::HELM_CHART)))?;
+    Ok(Layers { package, provenance })
 }
 
 #[cfg(test)]

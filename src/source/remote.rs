@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -17,9 +17,11 @@ use super::{
     helm_config::HelmRepositories,
     http::{Access, Answer, Ask, Timing, Web},
     index::{self, Entry, INDEX_MAX},
+    provenance::{self, PROVENANCE_MAX, ProvenanceError},
 };
 use crate::{
     oci::Digest,
+    openpgp::Signer,
     registry::{HostOptions, Registries},
 };
 
@@ -56,6 +58,19 @@ pub struct Download {
     pub archive: Bytes,
     /// What is known about it.
     pub origin: ChartOrigin,
+    /// Who signed it, where a keyring was given.
+    pub signer: Option<Signer>,
+}
+
+/// What is wanted of a chart.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wish<'a> {
+    /// Version or constraint; the newest that is no prerelease if left out.
+    pub(super) version: Option<&'a str>,
+    /// Exactly this one.
+    pub(super) pin: Option<&'a Pin>,
+    /// Somebody of this keyring must have signed it.
+    pub(super) keyring: Option<&'a Path>,
 }
 
 /// Where a packaged chart came from.
@@ -97,18 +112,17 @@ impl Charts {
     }
 
     /// A chart of a repository: a URL, or `@NAME` for one that was added to helm.
-    pub async fn from_repository(&self, repository: &str, name: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
+    pub(super) async fn in_repository(&self, repository: &str, name: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
         let (url, access) = self.repository(repository)?;
-        self.chart_in(&url, &access, name, version, pin).await
+        self.chart_in(&url, &access, name, wish).await
     }
 
-    pub(super) async fn chart_in(&self, url: &Url, access: &Access, name: &str, version: Option<&str>, pin: Option<&Pin>) -> Result<Download, SourceError> {
+    pub(super) async fn chart_in(&self, url: &Url, access: &Access, name: &str, wish: Wish<'_>) -> Result<Download, SourceError> {
         let source = shown(url).trim_end_matches('/').to_owned();
-        if let Some(pin) = pin
-            && let Some(archive) = self.kept(&pin.digest)
-        {
-            return Ok(Download { archive, origin: ChartOrigin { source, version: pin.version.clone(), digest: pin.digest.clone(), manifest: None } });
+        if let Some(kept) = self.pinned(&source, wish) {
+            return Ok(kept);
         }
+        let Wish { version, pin, keyring } = wish;
         let entry = self.entry(url, access, name, pin.map(|pin| pin.version.as_str()).or(version)).await?;
         let what = || format!("{name} {} of {source}", entry.version);
         let Some(listed) = entry.urls.first() else { return Err(SourceError::NoUrl { chart: what() }) };
@@ -122,7 +136,7 @@ impl Charts {
         }
         let wanted = pin.map(|pin| pin.digest.clone()).or(said);
         if listed.starts_with("oci://") {
-            let found = self.from_registry(listed, None, None).await?;
+            let found = self.in_registry(listed, Wish { keyring, ..Wish::default() }).await?;
             return match wanted {
                 Some(wanted) if wanted != found.origin.digest => Err(SourceError::ChartDigest { chart: what(), wanted, found: found.origin.digest }),
                 _ => Ok(Download { origin: ChartOrigin { source, version: entry.version, manifest: None, ..found.origin }, ..found }),
@@ -131,14 +145,53 @@ impl Charts {
         let at = resolve(url, listed).ok_or_else(|| bad_url(listed))?;
         let archive = self.archive(&at, access, wanted.as_ref(), &what).await?;
         let digest = Digest::of(&archive);
-        Ok(Download { archive, origin: ChartOrigin { source, version: entry.version, digest, manifest: None } })
+        let signer = self.signer_at(&at, access, &digest, keyring).await?;
+        Ok(Download { archive, signer, origin: ChartOrigin { source, version: entry.version, digest, manifest: None } })
     }
 
     /// A .tgz at a URL of its own.
-    pub(super) async fn at_url(&self, url: &Url, access: &Access) -> Result<Download, SourceError> {
+    pub(super) async fn at_url(&self, url: &Url, access: &Access, keyring: Option<&Path>) -> Result<Download, SourceError> {
         let archive = self.archive(url, access, None, &|| shown(url)).await?;
         let digest = Digest::of(&archive);
-        Ok(Download { archive, origin: ChartOrigin { source: shown(url), version: String::new(), digest, manifest: None } })
+        let signer = self.signer_at(url, access, &digest, keyring).await?;
+        Ok(Download { archive, signer, origin: ChartOrigin { source: shown(url), version: String::new(), digest, manifest: None } })
+    }
+
+    /// What is here already of a chart whose digest is known: the package, and its provenance where somebody must have signed it.
+    pub(super) fn pinned(&self, source: &str, wish: Wish<'_>) -> Option<Download> {
+        let pin = wish.pin?;
+        let archive = self.kept(&pin.digest)?;
+        let signer = match wish.keyring {
+            None => None,
+            // One that does not count any more is asked for anew.
+            Some(keyring) => {
+                let (name, text) = self.cache.as_ref()?.provenance(&pin.digest)?;
+                Some(provenance::verify(name.as_deref(), &pin.digest, text.as_bytes(), keyring).ok()?)
+            }
+        };
+        let origin = ChartOrigin { source: source.to_owned(), version: pin.version.clone(), digest: pin.digest.clone(), manifest: pin.manifest.clone() };
+        Some(Download { archive, origin, signer })
+    }
+
+    /// Who signed the package at a URL: its provenance lies beside it.
+    async fn signer_at(&self, package: &Url, access: &Access, digest: &Digest, keyring: Option<&Path>) -> Result<Option<Signer>, SourceError> {
+        let Some(keyring) = keyring else { return Ok(None) };
+        let mut url = package.clone();
+        url.set_path(&format!("{}.prov", package.path()));
+        let asked = self.web.get(Ask { url: &url, access, max: PROVENANCE_MAX, known: None }).await;
+        let failed = |source: FetchError| ProvenanceError::NotFetched { url: shown(&url), source: source.into() };
+        let Answer::Document(text, _) = asked.map_err(failed)? else { return Err(unexpected(&url)) };
+        let name = package.path_segments().and_then(|mut path| path.next_back()).map(percent_decoded);
+        self.signed_by(name.as_deref(), digest, &text, keyring).map(Some)
+    }
+
+    /// Verifies a provenance, and keeps it.
+    pub(super) fn signed_by(&self, name: Option<&str>, package: &Digest, text: &[u8], keyring: &Path) -> Result<Signer, SourceError> {
+        let signer = provenance::verify(name, package, text, keyring)?;
+        if let (Some(cache), Ok(text)) = (&self.cache, std::str::from_utf8(text)) {
+            cache.put_provenance(package, name, text);
+        }
+        Ok(signer)
     }
 
     async fn archive(&self, url: &Url, access: &Access, wanted: Option<&Digest>, what: &(dyn Fn() -> String + Sync)) -> Result<Bytes, SourceError> {
@@ -217,6 +270,17 @@ impl Charts {
             cache.put(digest, archive);
         }
     }
+}
+
+/// A segment of a URL's path as the name of a file.
+fn percent_decoded(segment: &str) -> String {
+    let (bytes, mut found, mut at) = (segment.as_bytes(), Vec::new(), 0);
+    while let Some(byte) = bytes.get(at) {
+        let octet = (*byte == b'%').then(|| segment.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok())).flatten();
+        found.push(octet.unwrap_or(*byte));
+        at += if octet.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&found).into_owned()
 }
 
 /// `chart "web" version "~1.2"`, as Helm says it (pkg/repo, `FindChartInRepoURL`).

@@ -21,6 +21,7 @@ mod install;
 mod interop;
 mod interop_cli;
 mod nodes;
+mod provenance;
 mod quickstart;
 mod registry;
 mod release;

@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -36,25 +36,25 @@ use crate::support::{
 };
 
 /// A folder in which the program runs, with charts that helm packed.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn helm(&self, args: &[&str]) -> String {
+    pub(crate) fn helm(&self, args: &[&str]) -> String {
         run(Command::new(tool("helm3")).env("HOME", self.folder.path()).current_dir(self.folder.path()).args(args))
     }
 
     /// A chart in a folder of the desk; `more` goes into Chart.yaml.
-    fn chart(&self, folder: &str, name: &str, version: &str, more: &str) {
+    pub(crate) fn chart(&self, folder: &str, name: &str, version: &str, more: &str) {
         let at = self.path(folder);
         fs::create_dir_all(at.join("templates")).unwrap();
         fs::write(at.join("Chart.yaml"), format!("apiVersion: v2\nname: {name}\nversion: {version}\n{more}")).unwrap();
@@ -63,7 +63,7 @@ impl Desk {
     }
 
     /// Packs a chart into `repo/` and writes the index anew.
-    fn publish(&self, name: &str, version: &str) -> PathBuf {
+    pub(crate) fn publish(&self, name: &str, version: &str) -> PathBuf {
         let source = format!("src/{name}-{version}");
         self.chart(&source, name, version, "");
         self.helm(&["package", &source, "-d", "repo"]);
@@ -72,7 +72,7 @@ impl Desk {
     }
 
     /// Writes delivery.yaml with one app `web` for each chart given.
-    fn deliver(&self, charts: &[&str], sources: &str) {
+    pub(crate) fn deliver(&self, charts: &[&str], sources: &str) {
         let mut text = "apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: shop, version: '1.0'}\nspec:\n  platforms: [linux/amd64]\n".to_owned();
         if !sources.is_empty() {
             writeln!(text, "  sources: {sources}").unwrap();
@@ -85,7 +85,7 @@ impl Desk {
     }
 
     /// What of the desk is needed to reach charts.
-    fn access(&self) -> ChartAccess {
+    pub(crate) fn access(&self) -> ChartAccess {
         ChartAccess {
             docker_config: Some(self.path(".docker/config.json")),
             helm_repositories: Some(self.path(".config/helm/repositories.yaml")),
@@ -95,7 +95,7 @@ impl Desk {
     }
 
     /// Exports to `a.tar`; in this process, because the program under test may have been built without agents.
-    fn finish(&self, access: ChartAccess) -> Finished {
+    pub(crate) fn finish(&self, access: ChartAccess) -> Finished {
         let failed = |failure: &Failure| Finished {
             code: failure.kind.exit_code().into(),
             stdout: String::new(),
@@ -119,18 +119,18 @@ impl Desk {
 
     /// An export that must fail with an exit code.
     #[track_caller]
-    fn refused(&self, code: i32) -> Finished {
+    pub(crate) fn refused(&self, code: i32) -> Finished {
         self.finish(ChartAccess { cache: None, ..self.access() }).code(code)
     }
 
     /// The command line in this folder.
-    fn run(&self, args: &[&str]) -> Finished {
+    pub(crate) fn run(&self, args: &[&str]) -> Finished {
         Program::new(self.folder.path()).run(args)
     }
 
     /// Exports to `a.tar` and returns the record of the first app.
     #[track_caller]
-    fn export(&self) -> Value {
+    pub(crate) fn export(&self) -> Value {
         self.finish(self.access()).ok();
         self.record()["apps"][0].clone()
     }
@@ -143,7 +143,7 @@ impl Desk {
     }
 }
 
-fn digest(path: &Path) -> String {
+pub(crate) fn digest(path: &Path) -> String {
     Digest::of(&fs::read(path).unwrap()).to_string()
 }
 
@@ -317,6 +317,11 @@ fn what_may_pass_is_tried_again() {
     desk.deliver(&[&format!("{{repo: '{}', name: web}}", site.url)], "");
     desk.export();
     assert_eq!(count.load(Ordering::SeqCst), 3);
+    // Not for ever.
+    let busy = Site::with(desk.path("repo"), |_| Some(Page { headers: vec![("Retry-After", "0".into())], ..Page::status(429) }));
+    desk.deliver(&[&format!("{{repo: '{}', name: web}}", busy.url)], "");
+    desk.refused(4).says("the server answered with status 429");
+    assert_eq!(busy.asked().len(), 4);
 }
 
 #[test]
@@ -615,6 +620,123 @@ fn a_repository_of_an_unknown_authority_needs_its_certificate() {
     desk.refused(4).says("holds no PEM certificate");
 }
 
+/// A web server that asks who its clients are: `openssl s_server`.
+struct TlsSite {
+    server: Child,
+    url: String,
+}
+
+impl TlsSite {
+    /// Serves a folder in which `pki` makes the certificates.
+    fn start(folder: &Path) -> Self {
+        let port = crate::support::free_port();
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-quiet", "-WWW", "-accept", &format!("127.0.0.1:{port}"), "-cert", "server.pem", "-key", "server.key"]);
+        command.args(["-CAfile", "ca.pem", "-Verify", "2", "-verify_return_error"]);
+        let server = command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        crate::support::eventually(20, || std::net::TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string()));
+        Self { server, url: format!("https://127.0.0.1:{port}") }
+    }
+}
+
+impl Drop for TlsSite {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// An authority, a server's certificate by it, and a client's.
+fn pki(folder: &Path) {
+    let openssl = |arguments: &str| run(Command::new("openssl").args(arguments.split(' ')).current_dir(folder));
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=nobody"));
+    for (name, more) in [("server", "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n"), ("client", "extendedKeyUsage=clientAuth\n")] {
+        fs::write(folder.join("ext"), format!("basicConstraints=CA:FALSE\n{more}")).unwrap();
+        openssl(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        openssl(&format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile ext"));
+    }
+}
+
+#[test]
+fn certificates_of_clients_and_none_of_servers() {
+    let desk = Desk::new();
+    desk.publish("web", "1.0.0");
+    let folder = desk.path("repo");
+    pki(&folder);
+    let site = TlsSite::start(&folder);
+    let (ca, cert, key) = ("repo/ca.pem", "repo/client.pem", "repo/client.key");
+    let web = ["template", "x", "web", "--repo", &site.url];
+    for more in [vec!["--ca-file", ca, "--cert-file", cert, "--key-file", key], vec!["--insecure-skip-tls-verify", "--cert-file", cert, "--key-file", key]] {
+        let args = [&web, more.as_slice()].concat();
+        assert_eq!(desk.run(&args).ok().stdout, desk.helm(&args), "{more:?}");
+    }
+    for (more, want) in [
+        (vec!["--ca-file", ca], "certificate"),
+        (vec!["--cert-file", cert, "--key-file", key], "certificate"),
+        (vec!["--insecure-skip-tls-verify"], "certificate"),
+        (vec!["--ca-file", ca, "--cert-file", ca, "--key-file", key], "cannot use the certificates"),
+    ] {
+        let args = [&web, more.as_slice()].concat();
+        let ours = desk.run(&args);
+        assert!(ours.code != 0 && ours.stdout.is_empty(), "{more:?}");
+        ours.says(want);
+    }
+    // As helm keeps them.
+    let [ca, cert, key] = [ca, cert, key].map(|name| desk.path(name).display().to_string());
+    desk.helm(&["repo", "add", "corp", &site.url, "--ca-file", &ca, "--cert-file", &cert, "--key-file", &key]);
+    desk.deliver(&["{repo: '@corp', name: web}"], "");
+    desk.export();
+}
+
+#[test]
+fn several_runs_share_one_cache() {
+    let desk = Desk::new();
+    let packed = desk.publish("web", "1.0.0");
+    let site = Site::folder(desk.path("repo"));
+    desk.deliver(&[&format!("{{repo: '{}', name: web}}", site.url)], "");
+    let program = Program::new(desk.folder.path());
+    for _ in 0..3 {
+        let start = || program.command(&["images", "--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let runs: Vec<Child> = (0..8).map(|_| start()).collect();
+        for run in runs {
+            let output = run.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let kept: Vec<PathBuf> = fs::read_dir(desk.path(".cache/kubectl-offline/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(kept.len(), 1, "nothing is left beside it: {kept:?}");
+        assert_eq!(digest(&kept[0]), digest(&packed));
+        // The next round finds it damaged, all at once.
+        fs::write(&kept[0], "damaged").unwrap();
+    }
+}
+
+#[test]
+fn a_lock_of_helm_2_is_taken_by_its_digest() {
+    let desk = Desk::new();
+    desk.publish("lib", "2.0.0");
+    desk.publish("lib", "2.1.0");
+    let site = Site::folder(desk.path("repo"));
+    desk.chart("app", "app", "0.1.0", "");
+    fs::write(desk.path("app/Chart.yaml"), "apiVersion: v1\nname: app\nversion: 0.1.0\n").unwrap();
+    fs::write(desk.path("app/requirements.yaml"), format!("dependencies:\n- {{name: lib, version: ^2, repository: '{}'}}\n", site.url)).unwrap();
+    // Helm 2 hashed what was asked for, and not what was found.
+    let asked = format!("{{\"dependencies\":[{{\"name\":\"lib\",\"version\":\"^2\",\"repository\":\"{}\"}}]}}", site.url);
+    let lock = |digest: &str| {
+        let text = format!("dependencies:\n- {{name: lib, version: 2.0.0, repository: '{}'}}\ndigest: {digest}\ngenerated: 2018-01-01T00:00:00Z\n", site.url);
+        fs::write(desk.path("app/requirements.lock"), text).unwrap();
+    };
+    lock(&Digest::of(asked.as_bytes()).to_string());
+    desk.deliver(&["{path: app}"], "");
+    assert_eq!(desk.export()["source"]["origin"]["dependencies"][0]["version"], "2.0.0");
+    desk.helm(&["repo", "add", "lib", &site.url]);
+    desk.helm(&["dependency", "build", "app"]);
+    assert!(desk.path("app/charts/lib-2.0.0.tgz").exists(), "helm takes it too");
+    fs::remove_dir_all(desk.path("app/charts")).unwrap();
+    lock(&Digest::of(b"other").to_string());
+    desk.refused(2).says("the lock file (requirements.lock) is out of sync with the dependencies file (requirements.yaml)");
+}
+
 #[test]
 fn template_prints_what_helm_prints_of_charts_elsewhere() {
     let (desk, registry) = (Desk::new(), Registry::start(Setup::default()));
@@ -635,15 +757,17 @@ fn template_prints_what_helm_prints_of_charts_elsewhere() {
     ] {
         let ours = desk.run(&[&["template", "x"], args.as_slice()].concat()).ok();
         assert!(!desk.path("app/charts").exists(), "nothing is written into the user's folder");
-        assert_eq!(
-            ours.stdout,
-            desk.helm(&[&["template", "x"], args.as_slice()].concat()).split_inclusive('\n').skip_while(|line| *line != "---\n").collect::<String>(),
-            "{args:?}"
-        );
+        // Helm tells on standard output what it downloads.
+        let printed = |text: String| text.split_inclusive('\n').skip_while(|line| *line != "---\n").collect::<String>();
+        assert_eq!(ours.stdout, printed(desk.helm(&[&["template", "x"], args.as_slice()].concat())), "{args:?}");
+        let ours = desk.run(&[&["template", "x", "--helm-version", "4"], args.as_slice()].concat()).ok();
+        let helm = Command::new(tool("helm4")).env("HOME", desk.path("")).current_dir(desk.path("")).args(["template", "x"]).args(&args).output().unwrap();
+        assert_eq!(ours.stdout, printed(String::from_utf8(helm.stdout).unwrap()), "{args:?}: {}", String::from_utf8_lossy(&helm.stderr));
+        let _ = fs::remove_dir_all(desk.path("app/charts"));
     }
     for (args, want) in [
         (vec!["web", "--repo", &site.url, "--version", "^9"], "chart \"web\" version \"^9\" not found in"),
-        (vec!["corp/web", "--verify"], "provenance files are not read"),
+        (vec!["corp/web", "--verify"], "failed to fetch provenance"),
         (vec!["nobody/web"], "repo nobody not found"),
     ] {
         let ours = desk.run(&[&["template", "x"], args.as_slice()].concat());

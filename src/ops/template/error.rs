@@ -48,9 +48,6 @@ pub enum TemplateError {
     /// A chart that is neither a path nor in a repository.
     #[error("non-absolute URLs should be in form of repo_name/path_to_chart, got: {0}")]
     NoReference(String),
-    /// `--verify` for a folder.
-    #[error("unpacked charts cannot be verified")]
-    Unpacked,
     /// A file that cannot be read, as Go tells it.
     #[error("{action} {path}: {reason}")]
     File {

@@ -16,7 +16,7 @@ use crate::{
 pub(super) enum Place {
     /// Folder or package.
     Path(PathBuf),
-    /// It was downloaded.
+    /// It was downloaded, or verified: what was verified is what is rendered.
     Elsewhere(Box<Chart>),
 }
 
@@ -25,10 +25,9 @@ pub(super) fn locate(options: &TemplateOptions, name: &str) -> Result<Place, Fai
     let name = name.trim();
     let path = Path::new(name);
     if path.exists() {
-        return match (options.verify, path.is_dir()) {
-            (false, _) => Ok(Place::Path(path.to_owned())),
-            (true, true) => Err(TemplateError::Unpacked.into()),
-            (true, false) => Err(unverified()),
+        return match keyring(options) {
+            None => Ok(Place::Path(path.to_owned())),
+            Some(keyring) => source::signed_chart(path, keyring).map(|signed| Place::Elsewhere(Box::new(signed.chart))).map_err(load_failure),
         };
     }
     if path.is_absolute() || name.starts_with('.') {
@@ -37,14 +36,12 @@ pub(super) fn locate(options: &TemplateOptions, name: &str) -> Result<Place, Fai
     if options.repo.is_none() && !name.contains('/') {
         return Err(TemplateError::NoReference(name.to_owned()).into());
     }
-    if options.verify {
-        return Err(unverified());
-    }
     fetch(options, &request(options, name)).map(|chart| Place::Elsewhere(Box::new(chart)))
 }
 
-fn unverified() -> Failure {
-    TemplateError::Refused("--verify is not supported: provenance files are not read".to_owned()).into()
+/// Where the keys of those who may sign are, if somebody must have signed.
+fn keyring(options: &TemplateOptions) -> Option<&Path> {
+    options.verify.then(|| options.keyring.as_deref().unwrap_or(Path::new("")))
 }
 
 fn request(options: &TemplateOptions, name: &str) -> ChartRequest {
@@ -63,6 +60,7 @@ fn request(options: &TemplateOptions, name: &str) -> ChartRequest {
         insecure_skip_tls_verify: options.insecure_skip_tls_verify,
         plain_http: options.plain_http,
         dependency_update: false,
+        keyring: keyring(options).map(ToOwned::to_owned),
     }
 }
 
@@ -76,11 +74,15 @@ fn fetch(options: &TemplateOptions, request: &ChartRequest) -> Result<Chart, Fai
 pub(super) fn load(place: &Place) -> Result<Chart, Failure> {
     match place {
         Place::Elsewhere(chart) => Ok(chart.as_ref().clone()),
-        Place::Path(path) => source::chart(path).map_err(|error| match error {
-            // Helm says what is wrong with the chart, and leaves out which one.
-            SourceError::Chart { source, .. } => chart_failure(source),
-            error => Failure::new(Kind::Other, error),
-        }),
+        Place::Path(path) => source::chart(path).map_err(load_failure),
+    }
+}
+
+fn load_failure(error: SourceError) -> Failure {
+    match error {
+        // Helm says what is wrong with the chart, and leaves out which one.
+        SourceError::Chart { source, .. } => chart_failure(source),
+        error => Failure::new(Kind::Other, error),
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) fn complete(options: &TemplateOptions, place: &Place, chart: &Chart) 
     if let (true, Place::Path(path)) = (options.dependency_update, place)
         && path.is_dir()
     {
-        let request = ChartRequest { dependency_update: true, ..request(options, &path.to_string_lossy()) };
+        let request = ChartRequest { dependency_update: true, keyring: None, ..request(options, &path.to_string_lossy()) };
         return fetch(options, &request).map(Some);
     }
     let missing = missing.join(", ");
