@@ -22,7 +22,7 @@ fn render(text: String, values: &Value) -> Result<String, String> {
     let chart = serde_json::json!({"Name": "c", "Version": "1.0.0", "APIVersion": "v2", "IsRoot": true});
     let scope = Scope { values: values.as_object().cloned().unwrap_or_default(), chart, base_path: "c/templates".into(), ..Scope::default() };
     let program = Program {
-        sources: vec![Source { name: "c/templates/t.yaml".into(), text, scope: 0, execute: true }],
+        sources: vec![Source { name: "c/templates/NOTES.txt".into(), text, scope: 0, execute: true }],
         scopes: vec![scope],
         release: ReleaseInfo { name: "r".into(), namespace: "n".into(), revision: 1, is_install: true, is_upgrade: false },
         capabilities: Capabilities {
@@ -34,7 +34,7 @@ fn render(text: String, values: &Value) -> Result<String, String> {
         budget: Budget::default(),
         lookup: None,
     };
-    run(program).map(|mut out| out.remove("c/templates/t.yaml").unwrap_or_default()).map_err(|e| e.to_string())
+    run(program).map(|mut out| out.remove("c/templates/NOTES.txt").unwrap_or_default()).map_err(|e| e.to_string())
 }
 
 /// An error without the place that Go names, which is the engine's business.
