@@ -37,6 +37,7 @@ fn output_is_gos() {
         ("{{ and .Values.s .Values.i .Values.e }}|{{ or .Values.e 0 \"z\" }}|{{ .Values.e | default \"d\" | quote }}", "|z|\"d\""),
         ("{{ if semverCompare \">=1.19-0\" .Capabilities.KubeVersion.Version }}y{{ end }}{{ .Capabilities.APIVersions.Has \"v1\" }}", "ytrue"),
         ("{{ toYaml .Values.m | nindent 2 }}", "\n  a: 1\n  b: 2"),
+        ("{{ $v := merge .Values }}{{ typeOf $v }} {{ dig \"m\" \"a\" 0 $v }}", "map[string]interface {} 1"),
         ("{{ add 1 2 }} {{ typeOf (add 1 2) }} {{ len .Values.l }} {{ (.Values.m).a }}", "3 int64 3 1"),
     ];
     for (template, wanted) in cases {
