@@ -95,7 +95,9 @@ def packed(chart, mark):
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with tarfile.open(path + ".part", "w:gz", dereference=True) as archive:
-            archive.add(chart, os.path.basename(chart))
+            for root, _, files in os.walk(chart):
+                for name in filter(os.path.exists, (os.path.join(root, name) for name in sorted(files))):
+                    archive.add(name, os.path.join(os.path.basename(chart), os.path.relpath(name, chart)))
         os.replace(path + ".part", path)
     return path
 
