@@ -11,7 +11,7 @@ its subcharts, one template alone (--show-only), and the chart packed as an arch
 
 `compare` sorts the cases into: identical, failed (both fail with the same text), text (both fail, the text differs), random
 (two runs of helm differ, or the same words come in another order), beside (two runs of helm differ, but ours differs elsewhere
-too), differs, one (only one of the two fails), slow (ours ran into the time limit) and crash. An error's text is what follows
+too), differs, one (only one of the two fails), network (both fail, helm as it could not fetch a schema), slow (ours ran into the time limit) and crash. An error's text is what follows
 "Error: " up to the hint about --debug. The report holds every case that is not equal with its first difference; the last lines
 count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
 
@@ -208,6 +208,8 @@ def judge(helm, ours, again):
         return ("random", "output") if found == helm.out else ("beside", excerpt(helm.out, found))
     if message(helm.error) == message(ours.error):
         return "failed", ""
+    if "dial tcp" in helm.error:
+        return "network", f"helm: {message(helm.error)[:300]}\nours: {message(ours.error)[:300]}"
     if words(message(helm.error)) == words(message(ours.error)) or message(again().error) != message(helm.error):
         return "random", f"error: {message(helm.error)[:300]}"
     return "text", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}"
@@ -238,7 +240,7 @@ def compare(options):
                 report.flush()
             if number % 200 == 0:
                 print(f"{number} of {len(work)}: {dict(counts)}", file=sys.stderr, flush=True)
-    decided = sum(counts.values()) - counts["random"]
+    decided = sum(counts.values()) - counts["random"] - counts["network"]
     good = counts["identical"] + counts["failed"]
     for kind, count in counts.most_common():
         print(f"{kind:10} {count}")
