@@ -205,7 +205,8 @@ def judge(helm, ours, again):
         if other == helm.out:
             return "differs", excerpt(helm.out, ours.out)
         found = settled(helm.out, other, ours.out)
-        return ("random", "output") if found == helm.out else ("beside", excerpt(helm.out, found))
+        lengths = "output" if helm.out.count(b"\n") == other.count(b"\n") else "output of another length"
+        return ("random", lengths) if found == helm.out else ("beside", excerpt(helm.out, found))
     if message(helm.error) == message(ours.error):
         return "failed", ""
     if "dial tcp" in helm.error:

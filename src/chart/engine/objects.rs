@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Capabilities, Dialect, Program, metadata};
+use crate::chart::capabilities::{HELM_GO_VERSION, HELM4_KUBE_CLIENT};
 use crate::chart::funcs::{self, Kind};
 use crate::chart::value::{Go, Host, Map, MapType, from_json};
 
@@ -18,7 +19,7 @@ pub(super) fn map<const N: usize>(of: MapType, entries: [(&str, Go); N]) -> Go {
 
 /// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
 pub(super) fn scopes(program: &Program) -> Vec<Go> {
-    let capabilities = Go::Host(Arc::new(CapabilitiesObject(program.capabilities.clone())));
+    let capabilities = Go::Host(Arc::new(CapabilitiesObject(program.capabilities.clone(), program.dialect)));
     let release = Go::dict([
         ("Name", program.release.name.as_str().into()),
         ("Namespace", program.release.namespace.as_str().into()),
@@ -90,7 +91,7 @@ impl Files {
     fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
         let map: serde_json::Map<String, Value> =
             self.0.iter().map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).to_owned(), Value::from(value(data)))).collect();
-        crate::goyaml::emit(&Value::Object(map)).map(|text| text.trim_end_matches('\n').to_owned()).unwrap_or_default().into()
+        crate::goyaml::emit(&Value::Object(map)).map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned()).unwrap_or_default().into()
     }
 }
 
@@ -152,7 +153,7 @@ impl Host for Files {
 }
 
 #[derive(Debug)]
-struct CapabilitiesObject(Capabilities);
+struct CapabilitiesObject(Capabilities, Dialect);
 
 impl Host for CapabilitiesObject {
     fn type_name(&self) -> &'static str {
@@ -167,9 +168,7 @@ impl Host for CapabilitiesObject {
         Some(match name {
             "KubeVersion" => Go::Host(Arc::new(KubeVersionObject(self.0.clone()))),
             "APIVersions" => Go::Host(Arc::new(ApiVersions(self.0.api_versions.clone()))),
-            "HelmVersion" => {
-                Go::dict([("Version", self.0.helm_version.as_str().into()), ("GitCommit", "".into()), ("GitTreeState", "".into()), ("GoVersion", "".into())])
-            }
+            "HelmVersion" => Go::Host(Arc::new(self.build_info())),
             _ => return None,
         })
     }
@@ -177,7 +176,8 @@ impl Host for CapabilitiesObject {
     /// Without the `&` of a pointer: templates print what it points to.
     fn text(&self) -> String {
         let kube = &self.0.kube_version;
-        format!("{{{{{} {} {}}} [{}] {{{}   }}}}", kube.version, kube.major, kube.minor, self.0.api_versions.join(" "), self.0.helm_version)
+        let versions = self.0.api_versions.join(" ");
+        format!("{{{{{} {} {}}} [{versions}] {}}}", kube.version, kube.major, kube.minor, self.build_info().text())
     }
 
     fn json(&self) -> Value {
@@ -185,8 +185,58 @@ impl Host for CapabilitiesObject {
         serde_json::json!({
             "KubeVersion": {"Version": kube.version, "Major": kube.major, "Minor": kube.minor},
             "APIVersions": self.0.api_versions,
-            "HelmVersion": {"version": self.0.helm_version},
+            "HelmVersion": self.build_info().json(),
         })
+    }
+}
+
+impl CapabilitiesObject {
+    fn build_info(&self) -> BuildInfo {
+        BuildInfo { version: self.0.helm_version.clone(), dialect: self.1 }
+    }
+}
+
+/// `version.BuildInfo` (3.22: internal/version/version.go, 4.3: the same with the version of client-go).
+#[derive(Debug)]
+struct BuildInfo {
+    version: String,
+    dialect: Dialect,
+}
+
+impl BuildInfo {
+    /// What Helm 4 has besides.
+    fn client(&self) -> Option<&'static str> {
+        (self.dialect == Dialect::Helm4).then_some(HELM4_KUBE_CLIENT)
+    }
+}
+
+impl Host for BuildInfo {
+    fn type_name(&self) -> &'static str {
+        "version.BuildInfo"
+    }
+
+    fn field(&self, name: &str) -> Option<Go> {
+        match name {
+            "Version" => Some(self.version.as_str().into()),
+            "GitCommit" | "GitTreeState" => Some("".into()),
+            "GoVersion" => Some(HELM_GO_VERSION.into()),
+            "KubeClientVersion" => self.client().map(Go::from),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        let client = self.client().map(|client| format!(" {client}")).unwrap_or_default();
+        format!("{{{}   {HELM_GO_VERSION}{client}}}", self.version)
+    }
+
+    /// Without the fields that are empty (`omitempty`).
+    fn json(&self) -> Value {
+        let mut json = serde_json::json!({"version": self.version, "go_version": HELM_GO_VERSION});
+        if let Some(client) = self.client() {
+            json["kube_client_version"] = client.into();
+        }
+        json
     }
 }
 
