@@ -44,10 +44,7 @@ fn output_is_gos() {
         ("{{ toYaml .Values.m | nindent 2 }}", "\n  a: 1\n  b: 2"),
         ("{{ $v := merge .Values }}{{ typeOf $v }} {{ dig \"m\" \"a\" 0 $v }}", "map[string]interface {} 1"),
         ("{{ (.Files.Glob \"*\").AsConfig | quote }}", "\"f: |+\\n  a\\n\""),
-        (
-            "{{ .Capabilities.HelmVersion }} {{ .Capabilities.HelmVersion | toJson }}",
-            "{v3.22.0   go1.26.8} {\"version\":\"v3.22.0\",\"go_version\":\"go1.26.8\"}",
-        ),
+        ("{{ .Capabilities.HelmVersion }} {{ .Capabilities.HelmVersion | toYaml }}", "{v3.22.0   go1.26.8} go_version: go1.26.8\nversion: v3.22.0"),
         ("{{ add 1 2 }} {{ typeOf (add 1 2) }} {{ len .Values.l }} {{ (.Values.m).a }}", "3 int64 3 1"),
     ];
     for (template, wanted) in cases {
