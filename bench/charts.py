@@ -5,18 +5,20 @@ usage: charts.py compare --ours BIN --helm BIN FOLDER... [--jobs 2] [--cache DIR
        charts.py time    --ours BIN --helm BIN FOLDER... [--charts 500] [--rounds 3]
 
 FOLDER is searched for charts; charts inside another chart's charts/ belong to that one. Every chart gives these cases: its
-default values, each file of ci/ (ci/*.yaml, ci/*.yml), and option sets that switch on what charts commonly switch.
+default values, each file of ci/ (ci/*.yaml, ci/*.yml), and option sets that switch on what charts commonly switch. With --more
+also: values from standard input with no hooks, keys of its own values.yaml set to null, to another type and as lists and maps, values for
+its subcharts, one template alone (--show-only), and the chart packed as an archive. --share 0.1:0.2 takes a tenth of the cases, always the same.
 
 `compare` sorts the cases into: identical, failed (both fail with the same text), text (both fail, the text differs), random
 (two runs of helm differ, or the same words come in another order), beside (two runs of helm differ, but ours differs elsewhere
-too), differs, one (only one of the two fails), slow (ours ran into the time limit) and crash. An error's text is what follows
+too), differs, one (only one of the two fails), network (both fail, helm as it could not fetch a schema), slow (ours ran into the time limit) and crash. An error's text is what follows
 "Error: " up to the hint about --debug. The report holds every case that is not equal with its first difference; the last lines
 count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
 
 `time` renders each chart's default case with both, one after the other, and prints the sums of wall time and the largest memory.
 Needs: nothing but Python. Exit code 1 if a case differs.
 """
-import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, re, subprocess, sys, tempfile, time
+import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, re, subprocess, sys, tarfile, tempfile, time, zlib
 
 SWITCHES = ",".join(f"{key}=true" for key in (
     "ingress.enabled", "serviceAccount.create", "rbac.create", "metrics.enabled", "metrics.serviceMonitor.enabled",
@@ -32,6 +34,8 @@ OPTIONS = {
     "old": ["--kube-version", "1.18", "--no-hooks", "--include-crds", "--set", "fullnameOverride=full,global.imageRegistry=r.example",
             "--set-string", "image.tag=1e3", "--set-json", 'extraEnv=[{"name":"A","value":"1"}]', "--set", "commonLabels.team=core"],
 }
+PACKED = "<packed>"
+STDIN = b"replicaCount: 2\nglobal: {storageClass: fast, imagePullSecrets: [{name: pull}]}\nservice: {type: NodePort, annotations: {a: '1'}}\n"
 HINT = "\n\nUse --debug flag"
 Answer = collections.namedtuple("Answer", "code out error seconds memory")
 
@@ -47,19 +51,65 @@ def charts(folders):
                 below[:] = [name for name in below if name not in ("charts", "templates", "ci", "crds")]
 
 
-def cases(chart):
+def cases(chart, more=False):
     """(name, arguments) of one chart."""
     yield "default", []
     for values in sorted(glob.glob(os.path.join(glob.escape(chart), "ci", "*.y*ml"))):
         yield "ci/" + os.path.basename(values), ["-f", values]
     yield from OPTIONS.items()
+    if more:
+        yield from bent(chart)
+
+
+def bent(chart):
+    """(name, arguments) made from the chart's own files."""
+    yield "stdin", ["--is-upgrade", "--kube-version", "1.27", "-a", "some/v1,other/v1beta1", "--include-crds", "--skip-tests", "--no-hooks", "-f", "-",
+                    "--set", "a=b,c.d=1,service.port=8080", "--set-string", "image.tag=007", "--set-json", 'affinity={"nodeAffinity":{"n":1.50}}']
+    try:
+        with open(os.path.join(chart, "values.yaml"), encoding="utf-8", errors="replace") as file:
+            values = re.findall(r"(?m)^([A-Za-z]\w*):[ \t]*([^#\n]*)", file.read())
+    except OSError:
+        values = []
+    scalar = [(key, text.strip()) for key, text in values if text.strip() and text.strip()[0] not in "[{|>&*"]
+    sets = {
+        "null": [f"{key}=null" for key, _ in values][::3], "nested": [f"{key}=null" for key, text in values if not text.strip()][1::2],
+        "typed": [f"{key}={'word' if re.match('[0-9tf]', text) else 12345678}" for key, text in scalar][::2],
+        "filled": [f"{key}[0].name=first,{key}[1].value=2" if text.startswith("[") else f"{key}.word=x,{key}.number=1" for key, text in values if text[:2] in ("[]", "{}")],
+        "scalar": [f"{key}=text" for key, text in values if not text.strip() or text[:1] in "[{"][::3],
+    }
+    for name, settings in sets.items():
+        if settings:
+            yield name, ["--set", ",".join(settings)]
+    below = sorted(re.sub(r"-v?[0-9][^/]*\.tgz$", "", name) for name in os.listdir(os.path.join(chart, "charts"))) if os.path.isdir(os.path.join(chart, "charts")) else []
+    if below:
+        yield "subcharts", ["--set", ",".join(f"{name}.enabled=true,{name}.fullnameOverride=sub-{name},{name}.replicaCount=2" for name in below if "." not in name)]
+    templates = sorted(name for name in glob.glob("templates/**/*.yaml", root_dir=chart, recursive=True) if not os.path.basename(name).startswith("_"))
+    if templates:
+        yield "only", ["-s", templates[len(templates) // 2], "-s", templates[0]]
+    yield "packed", [PACKED]
+
+
+def packed(chart, mark):
+    """The chart as an archive, kept by its mark."""
+    path = os.path.join(tempfile.gettempdir(), "charts-packed", mark + ".tgz")
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with tarfile.open(path + ".part", "w:gz", dereference=True) as archive:
+            for root, _, files in os.walk(chart):
+                for name in filter(os.path.exists, (os.path.join(root, name) for name in sorted(files))):
+                    archive.add(name, os.path.join(os.path.basename(chart), os.path.relpath(name, chart)))
+        os.replace(path + ".part", path)
+    return path
 
 
 def run(command, limit):
     """Run one command; its peak memory is what the kernel reports for it."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error, tempfile.TemporaryFile() as entry:
+        if "-" in command:
+            entry.write(STDIN)
+            entry.seek(0)
         started = time.monotonic()
-        child = subprocess.Popen(command, stdout=out, stderr=error, stdin=subprocess.DEVNULL, env={**os.environ, "TZ": "UTC"})
+        child = subprocess.Popen(command, stdout=out, stderr=error, stdin=entry, env={**os.environ, "TZ": "UTC"})
         late = False
         while True:
             pid, status, usage = os.wait4(child.pid, os.WNOHANG)
@@ -147,7 +197,7 @@ def judge(helm, ours, again):
     if ours.code < 0 or "panicked at" in ours.error:
         return "crash", ours.error[-600:]
     if (helm.code == 0) != (ours.code == 0):
-        return ("random", "") if again().code != helm.code else ("one", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}")
+        return ("random", "one fails") if again().code != helm.code else ("one", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}")
     if helm.code == 0:
         if helm.out == ours.out:
             return "identical", ""
@@ -155,11 +205,14 @@ def judge(helm, ours, again):
         if other == helm.out:
             return "differs", excerpt(helm.out, ours.out)
         found = settled(helm.out, other, ours.out)
-        return ("random", "") if found == helm.out else ("beside", excerpt(helm.out, found))
+        lengths = "output" if helm.out.count(b"\n") == other.count(b"\n") else "output of another length"
+        return ("random", lengths) if found == helm.out else ("beside", excerpt(helm.out, found))
     if message(helm.error) == message(ours.error):
         return "failed", ""
+    if "dial tcp" in helm.error:
+        return "network", f"helm: {message(helm.error)[:300]}\nours: {message(ours.error)[:300]}"
     if words(message(helm.error)) == words(message(ours.error)) or message(again().error) != message(helm.error):
-        return "random", ""
+        return "random", f"error: {message(helm.error)[:300]}"
     return "text", f"helm: {message(helm.error)[:900]}\nours: {message(ours.error)[:900]}"
 
 
@@ -167,11 +220,14 @@ def compare(options):
     helm = Helm(options.helm, options.cache, 180)
     extra = ["--helm-version", options.helm_version] if options.helm_version else []
     work = [(chart, mark, name, arguments) for chart in charts(options.folders) for mark in [stamp(chart)]
-            for name, arguments in cases(chart) if not options.only or options.only in f"{chart} {name} "]
+            for name, arguments in cases(chart, options.more) if not options.only or options.only in f"{chart} {name} "]
+    first, last = (float(part) * 2**32 for part in options.share.split(":"))
+    work = [case for case in work if first <= zlib.crc32(f"{case[0]} {case[2]}".encode()) < last]
 
     def one(case):
         chart, mark, name, arguments = case
-        arguments = ["template", "rel", chart, "--namespace", "space", *arguments]
+        target, arguments = (packed(chart, mark), []) if arguments == [PACKED] else (chart, arguments)
+        arguments = ["template", "rel", target, "--namespace", "space", *arguments]
         wanted = helm.ask(arguments, mark)
         found = run([options.ours, *arguments, *extra], 60)
         return judge(wanted, found, lambda: helm.ask(arguments, mark, "again"))
@@ -180,12 +236,12 @@ def compare(options):
     with open(options.report, "w") as report, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for number, (case, (kind, text)) in enumerate(zip(work, pool.map(one, work)), 1):
             counts[kind] += 1
-            if kind not in ("identical", "failed", "random"):
+            if kind not in ("identical", "failed"):
                 report.write(f"=== {kind} {case[0]} {case[2]}\n{text}\n")
                 report.flush()
             if number % 200 == 0:
                 print(f"{number} of {len(work)}: {dict(counts)}", file=sys.stderr, flush=True)
-    decided = sum(counts.values()) - counts["random"]
+    decided = sum(counts.values()) - counts["random"] - counts["network"]
     good = counts["identical"] + counts["failed"]
     for kind, count in counts.most_common():
         print(f"{kind:10} {count}")
@@ -226,6 +282,8 @@ def main():
             command.add_argument("--cache")
             command.add_argument("--report", default="charts.report")
             command.add_argument("--only")
+            command.add_argument("--more", action="store_true")
+            command.add_argument("--share", default="0:1")
             command.add_argument("--helm-version")
         else:
             command.add_argument("--charts", type=int, default=500)

@@ -9,6 +9,12 @@ pub const HELM_VERSION: &str = "v3.22.0";
 /// The same of Helm 4.3.
 pub const HELM4_VERSION: &str = "v4.3";
 
+/// The Go that both are built with, `.Capabilities.HelmVersion.GoVersion` (recorded: `helm version`).
+pub(in crate::chart) const HELM_GO_VERSION: &str = "go1.26.8";
+
+/// The client-go of Helm 4.3, `.Capabilities.HelmVersion.KubeClientVersion` (recorded: `helm version`).
+pub(in crate::chart) const HELM4_KUBE_CLIENT: &str = "v1.37";
+
 /// API versions that Helm v3.22 assumes without a cluster, in its order: client-go's scheme, then apiextensions.
 pub const DEFAULT_API_VERSIONS: [&str; 57] = [
     "v1",

@@ -41,8 +41,10 @@ impl Walk<'_> {
             return Err(SourceError::Loop { path: folder.into() });
         }
         self.above.push(real);
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        // The first fault by name is the one that is told (`readDirNames`).
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
             self.entries += 1;
             if self.entries > ENTRIES_MAX {
                 return Err(SourceError::Budget { path: self.root.into(), what: "files", max: ENTRIES_MAX });
@@ -112,6 +114,7 @@ mod tests {
         assert_eq!(files(&root.join("chart")).unwrap_err().to_string(), wanted);
         fs::remove_file(root.join("chart/sub/LICENSE")).unwrap();
         symlink("/none/at/all", root.join("chart/sub/abs")).unwrap();
+        symlink("/none", root.join("chart/zero")).unwrap();
         assert!(files(&root.join("chart")).unwrap_err().to_string().ends_with("/chart/sub/abs: lstat /none: no such file or directory"));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Capabilities, Dialect, KubeVersion};
+use crate::chart::capabilities::{HELM_GO_VERSION, HELM4_KUBE_CLIENT};
 use crate::chart::funcs::Kind;
 use crate::chart::value::{Go, Host, Member, Struct, Tag, json_object};
 
@@ -12,15 +13,17 @@ use crate::chart::value::{Go, Host, Member, Struct, Tag, json_object};
 pub(super) fn capabilities(of: &Capabilities, dialect: Dialect) -> Go {
     let new = dialect == Dialect::Helm4;
     let text = |text: &str| Go::from(text);
-    let helm = Struct {
-        type_name: "version.BuildInfo",
-        members: vec![
-            Member::new("Version", Tag::OmitEmpty("version"), text(&of.helm_version)),
-            Member::new("GitCommit", Tag::OmitEmpty("git_commit"), text("")),
-            Member::new("GitTreeState", Tag::OmitEmpty("git_tree_state"), text("")),
-            Member::new("GoVersion", Tag::OmitEmpty("go_version"), text("")),
-        ],
-    };
+    // 3.22: internal/version/version.go; 4.3: the same with the version of client-go.
+    let mut build = vec![
+        Member::new("Version", Tag::OmitEmpty("version"), text(&of.helm_version)),
+        Member::new("GitCommit", Tag::OmitEmpty("git_commit"), text("")),
+        Member::new("GitTreeState", Tag::OmitEmpty("git_tree_state"), text("")),
+        Member::new("GoVersion", Tag::OmitEmpty("go_version"), text(HELM_GO_VERSION)),
+    ];
+    if new {
+        build.push(Member::new("KubeClientVersion", Tag::OmitEmpty("kube_client_version"), text(HELM4_KUBE_CLIENT)));
+    }
+    let helm = Struct { type_name: "version.BuildInfo", members: build };
     let members = vec![
         Member::new("KubeVersion", Tag::Name("KubeVersion"), Go::Host(Arc::new(KubeVersionObject(of.kube_version.clone(), new)))),
         Member::new("APIVersions", Tag::Name("APIVersions"), Go::Host(Arc::new(ApiVersions(of.api_versions.clone(), new)))),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::exec::{Exec, Val};
 use crate::chart::funcs::{Call, Function, Kind};
 use crate::chart::lower::{Callee, Command, Expr, Literal, Pipe, Site, Term};
-use crate::chart::value::{Go, take_overflow};
+use crate::chart::value::{Go, Map, MapType, take_overflow};
 
 /// What lists count in the budget, by element.
 const ELEMENT: u64 = 24;
@@ -206,7 +206,11 @@ impl Exec<'_> {
         if !kind.accepts(&value.go, false) {
             return self.fail(&format!("wrong type for value; expected {}; got {}", kind.type_name(), value.go.type_name()));
         }
-        Ok(value.go)
+        // `reflect.Value.Call` makes a map of a named type one of the parameter's: functions never see Helm's `Values`.
+        Ok(match value.go {
+            Go::Map(map) if kind == Kind::Dict => Go::Map(Map::view(&map, MapType::Any)),
+            go => go,
+        })
     }
 
     /// An operand that is given to something of any type (`evalArg`, `evalEmptyInterface`).

@@ -97,7 +97,7 @@ impl Files {
     fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
         let map: serde_json::Map<String, Value> =
             self.0.iter().map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).to_owned(), Value::from(value(data)))).collect();
-        crate::goyaml::emit(&Value::Object(map)).map(|text| text.trim_end_matches('\n').to_owned()).unwrap_or_default().into()
+        crate::goyaml::emit(&Value::Object(map)).map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned()).unwrap_or_default().into()
     }
 }
 

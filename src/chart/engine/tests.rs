@@ -4,7 +4,12 @@ use super::*;
 
 fn render(text: &str) -> Result<String, String> {
     let values = serde_json::json!({"i": 3.0, "f": 1.5, "big": 1_000_000.0, "s": "héllo", "l": [1.0, 2.0, 3.0], "m": {"b": 2.0, "a": 1.0}, "n": null, "e": ""});
-    let scope = Scope { values: values.as_object().cloned().unwrap_or_default(), base_path: "c/templates".into(), ..Scope::default() };
+    let scope = Scope {
+        values: values.as_object().cloned().unwrap_or_default(),
+        base_path: "c/templates".into(),
+        files: BTreeMap::from([("f".into(), "a\n\n".into())]),
+        ..Scope::default()
+    };
     let source = Source { name: "c/templates/x.yaml".into(), text: text.into(), scope: 0, execute: true };
     let program = Program {
         sources: vec![source],
@@ -44,6 +49,9 @@ fn output_is_gos() {
         ("{{ and .Values.s .Values.i .Values.e }}|{{ or .Values.e 0 \"z\" }}|{{ .Values.e | default \"d\" | quote }}", "|z|\"d\""),
         ("{{ if semverCompare \">=1.19-0\" .Capabilities.KubeVersion.Version }}y{{ end }}{{ .Capabilities.APIVersions.Has \"v1\" }}", "ytrue"),
         ("{{ toYaml .Values.m | nindent 2 }}", "\n  a: 1\n  b: 2"),
+        ("{{ $v := merge .Values }}{{ typeOf $v }} {{ dig \"m\" \"a\" 0 $v }}", "map[string]interface {} 1"),
+        ("{{ (.Files.Glob \"*\").AsConfig | quote }}", "\"f: |+\\n  a\\n\""),
+        ("{{ .Capabilities.HelmVersion }} {{ .Capabilities.HelmVersion | toYaml }}", "{v3.22.0   go1.26.8} go_version: go1.26.8\nversion: v3.22.0"),
         ("{{ add 1 2 }} {{ typeOf (add 1 2) }} {{ len .Values.l }} {{ (.Values.m).a }}", "3 int64 3 1"),
     ];
     for (template, wanted) in cases {
