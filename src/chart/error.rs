@@ -17,7 +17,7 @@ pub enum EngineError {
         /// Which limit, with its value.
         limit: String,
     },
-    /// The render thread could not be started, or died.
-    #[error("the render thread failed: {0}")]
-    Thread(String),
+    /// It panicked: a fault of this program, or no memory for the stack.
+    #[error("rendering panicked; that is a fault of this program")]
+    Panic,
 }

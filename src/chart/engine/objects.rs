@@ -17,8 +17,8 @@ pub(super) fn map<const N: usize>(of: MapType, entries: [(&str, Go); N]) -> Go {
 }
 
 /// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
-pub(super) fn scopes(program: &Program) -> Vec<Go> {
-    let capabilities = Go::Host(Arc::new(CapabilitiesObject(program.capabilities.clone())));
+pub(super) fn scopes(program: &mut Program) -> Vec<Go> {
+    let capabilities = Go::Host(Arc::new(CapabilitiesObject(Arc::new(program.capabilities.clone()))));
     let release = Go::dict([
         ("Name", program.release.name.as_str().into()),
         ("Namespace", program.release.namespace.as_str().into()),
@@ -30,7 +30,7 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
     let values = values(program);
     let scopes: Vec<Arc<Map>> = program
         .scopes
-        .iter()
+        .iter_mut()
         .zip(values)
         .map(|(scope, values)| {
             let chart = match program.dialect {
@@ -42,7 +42,7 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
                 ("Chart", chart),
                 ("Release", release.clone()),
                 ("Capabilities", capabilities.clone()),
-                ("Files", Go::Host(Arc::new(Files(scope.files.clone())))),
+                ("Files", Go::Host(Arc::new(Files(std::mem::take(&mut scope.files))))),
                 ("Subcharts", Go::map(BTreeMap::new())),
                 ("Template", map(MapType::Values, [("BasePath", scope.base_path.as_str().into())])),
             ];
@@ -152,7 +152,7 @@ impl Host for Files {
 }
 
 #[derive(Debug)]
-struct CapabilitiesObject(Capabilities);
+struct CapabilitiesObject(Arc<Capabilities>);
 
 impl Host for CapabilitiesObject {
     fn type_name(&self) -> &'static str {
@@ -165,8 +165,8 @@ impl Host for CapabilitiesObject {
 
     fn field(&self, name: &str) -> Option<Go> {
         Some(match name {
-            "KubeVersion" => Go::Host(Arc::new(KubeVersionObject(self.0.clone()))),
-            "APIVersions" => Go::Host(Arc::new(ApiVersions(self.0.api_versions.clone()))),
+            "KubeVersion" => Go::Host(Arc::new(KubeVersionObject(Arc::clone(&self.0)))),
+            "APIVersions" => Go::Host(Arc::new(ApiVersions(Arc::clone(&self.0)))),
             "HelmVersion" => {
                 Go::dict([("Version", self.0.helm_version.as_str().into()), ("GitCommit", "".into()), ("GitTreeState", "".into()), ("GoVersion", "".into())])
             }
@@ -191,7 +191,7 @@ impl Host for CapabilitiesObject {
 }
 
 #[derive(Debug)]
-struct KubeVersionObject(Capabilities);
+struct KubeVersionObject(Arc<Capabilities>);
 
 impl Host for KubeVersionObject {
     fn type_name(&self) -> &'static str {
@@ -227,7 +227,7 @@ impl Host for KubeVersionObject {
 }
 
 #[derive(Debug)]
-struct ApiVersions(Vec<String>);
+struct ApiVersions(Arc<Capabilities>);
 
 impl Host for ApiVersions {
     fn type_name(&self) -> &'static str {
@@ -247,18 +247,18 @@ impl Host for ApiVersions {
     }
 
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
-        (name == "Has").then(|| Ok(self.0.iter().any(|v| Some(v.as_str()) == args.first().and_then(Go::as_str)).into()))
+        (name == "Has").then(|| Ok(self.0.api_versions.iter().any(|v| Some(v.as_str()) == args.first().and_then(Go::as_str)).into()))
     }
 
     fn text(&self) -> String {
-        format!("[{}]", self.0.join(" "))
+        format!("[{}]", self.0.api_versions.join(" "))
     }
 
     fn json(&self) -> Value {
-        Value::from(self.0.clone())
+        Value::from(self.0.api_versions.clone())
     }
 
     fn entries(&self) -> Option<Go> {
-        Some(Go::strings(self.0.iter().map(String::as_str)))
+        Some(Go::strings(self.0.api_versions.iter().map(String::as_str)))
     }
 }
