@@ -2,7 +2,7 @@
 """Render charts with ours and with helm: compare what they say, or how long they take.
 
 usage: charts.py compare --ours BIN --helm BIN FOLDER... [--jobs 2] [--cache DIR] [--report FILE] [--only TEXT] [--helm-version 4]
-       charts.py time    --ours BIN --helm BIN FOLDER... [--charts 500] [--rounds 3]
+       charts.py time    --ours BIN --helm BIN FOLDER... [--charts 500] [--rounds 3] [--inside BIN]
 
 FOLDER is searched for charts; charts inside another chart's charts/ belong to that one. Every chart gives these cases: its
 default values, each file of ci/ (ci/*.yaml, ci/*.yml), and option sets that switch on what charts commonly switch. With --more
@@ -16,6 +16,8 @@ too), differs, one (only one of the two fails), network (both fail, helm as it c
 count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
 
 `time` renders each chart's default case with both, one after the other, and prints the sums of wall time and the largest memory.
+--inside is the program of bench/render.rs (`cargo bench --bench render --no-run` says where it is): it renders the same charts in one
+process, in the same run.
 Needs: nothing but Python. Exit code 1 if a case differs.
 """
 import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, re, subprocess, sys, tarfile, tempfile, time, zlib
@@ -262,6 +264,13 @@ def measure(options):
                          max(b.memory for _, b in pairs), chart))
     helm, ours = sum(row[0] for row in rows), sum(row[1] for row in rows)
     print(f"{len(rows)} charts: helm {helm:.2f} s, ours {ours:.2f} s, one to {helm / max(ours, 1e-9):.2f}")
+    if options.inside:
+        folders = "".join(row[4] + "\n" for row in rows)
+        answer = subprocess.run([options.inside, "--rounds", str(options.rounds)], input=folders, stdout=subprocess.PIPE, text=True, check=True).stdout
+        inside = float(answer.split()[-2])
+        print(f"inside one process: {answer.strip()}, one to {helm / inside:.2f}")
+    halves = sum(row[3] * 2 <= row[2] for row in rows)
+    print(f"memory: ours is at most half of helm's for {halves} of {len(rows)}; sums helm {sum(row[2] for row in rows) >> 10} MiB, ours {sum(row[3] for row in rows) >> 10} MiB")
     print(f"largest memory: helm {max(row[2] for row in rows) >> 10} MiB, ours {max(row[3] for row in rows) >> 10} MiB")
     for row in sorted(rows, key=lambda row: row[1] / row[0], reverse=True)[:10]:
         print(f"  {row[0] / row[1]:6.2f}x  helm {row[0]:.3f} s  ours {row[1]:.3f} s  {row[4]}")
@@ -288,6 +297,7 @@ def main():
         else:
             command.add_argument("--charts", type=int, default=500)
             command.add_argument("--rounds", type=int, default=3)
+            command.add_argument("--inside")
     options = parser.parse_args()
     return options.action(options)
 

@@ -1,4 +1,4 @@
-//! Renders a chart's templates: a pure function of a [`Program`], run in a thread of its own with a large stack.
+//! Renders a chart's templates: a pure function of a [`Program`], run on a large stack of its own.
 
 mod capabilities;
 mod eval;
@@ -11,6 +11,7 @@ mod objects;
 mod run;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use machine::Machine;
 pub(in crate::chart) use machine::{WARN_END, WARN_START};
 pub(in crate::chart) use run::Run;
 
-/// The stack of the render thread. `include`, `tpl`, parentheses and nested values use it, and what is not used takes no memory.
+/// The stack of a run. `include`, `tpl`, parentheses and nested values use it, and what is not used takes no memory.
 const STACK: usize = 256 << 20;
 
 /// A template file, given in Helm's parse order; what is parsed later redefines what came before.
@@ -148,13 +149,12 @@ impl std::fmt::Debug for Program {
 }
 
 /// Renders; the outputs of the executed templates by name.
+///
+/// The stack is switched, not the thread: to a second thread glibc gives an arena that grows by one page at a time, which takes as long
+/// as the rendering.
 pub fn run(program: Program) -> Result<BTreeMap<String, String>, EngineError> {
-    let thread = std::thread::Builder::new()
-        .name("render".to_owned())
-        .stack_size(STACK)
-        .spawn(move || Machine::new(program)?.run())
-        .map_err(|e| EngineError::Thread(e.to_string()))?;
-    thread.join().map_err(|_| EngineError::Thread("it panicked".to_owned()))?
+    let render = AssertUnwindSafe(|| stacker::grow(STACK, || Machine::new(program)?.run()));
+    catch_unwind(render).map_err(|_| EngineError::Panic)?
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub enum EngineError {
     /// A manifest with bytes that are no UTF-8, in go-yaml's words (`yaml_parser_update_buffer`).
     #[error("YAML parse error on {0}: error converting YAML to JSON: yaml: invalid leading UTF-8 octet")]
     NotText(String),
-    /// The render thread could not be started, or died.
-    #[error("the render thread failed: {0}")]
-    Thread(String),
+    /// It panicked: a fault of this program, or no memory for the stack.
+    #[error("rendering panicked; that is a fault of this program")]
+    Panic,
 }

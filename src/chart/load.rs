@@ -1,6 +1,6 @@
 //! Charts from files and from archives: Helm's pkg/chart/loader.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{borrow::Cow, collections::BTreeMap, io::Read};
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -182,8 +182,8 @@ fn sort_in(chart: &mut Chart, file: &ChartFile, subcharts: &mut BTreeMap<String,
     Ok(false)
 }
 
-fn text(file: &ChartFile) -> String {
-    String::from_utf8_lossy(&file.data).into_owned()
+fn text(file: &ChartFile) -> Cow<'_, str> {
+    String::from_utf8_lossy(&file.data)
 }
 
 fn yaml(file: &ChartFile) -> Result<Value, ChartError> {
@@ -204,7 +204,7 @@ fn values(file: &ChartFile) -> Result<Map<String, Value>, ChartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::package;
+    use crate::chart::{package, rendered::Processed};
 
     fn tree(files: &[(&str, &str)]) -> FileTree {
         let mut tree = FileTree::new();
@@ -242,7 +242,8 @@ mod tests {
         assert_eq!(archive, Chart::load(&files).unwrap().package().unwrap());
         let again = Chart::from_tgz(&archive).unwrap();
         assert_eq!((again.raw().len(), again.subcharts().len(), again.values() == chart.values()), (chart.raw().len(), 2, true));
-        let stored = chart.release_json();
+        let processed = Processed { metadata: chart.metadata.clone(), values: chart.values.clone() };
+        let stored = chart.release_json(&processed);
         assert_eq!(
             (&stored["metadata"]["appVersion"], &stored["templates"][0]["data"], &stored["lock"]),
             (&Value::from("1.16"), &Value::from(""), &Value::Null)

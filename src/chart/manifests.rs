@@ -202,7 +202,7 @@ struct Head {
 
 impl Head {
     fn parse(path: &str, text: &str, dialect: Dialect) -> Result<Self, ManifestError> {
-        let value = goyaml::parse(text).map_err(|source| ManifestError::Yaml { path: path.to_owned(), source })?;
+        let value = goyaml::parse_fields(text, &["apiVersion", "kind", "metadata"]).map_err(|source| ManifestError::Yaml { path: path.to_owned(), source })?;
         let reader = Reader { path };
         let empty = Map::new();
         let package = match dialect {

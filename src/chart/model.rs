@@ -1,10 +1,12 @@
 //! A chart in memory.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::Metadata;
+use super::{Metadata, rendered::Processed};
 
 /// A file of a chart, by its path in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,14 @@ pub struct CrdFile {
     /// `CHART/charts/SUB/crds/FILE`.
     pub path: String,
     /// What is in it.
-    pub content: String,
+    pub data: Bytes,
+}
+
+impl CrdFile {
+    /// What is in it, as text.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.data)
+    }
 }
 
 impl Chart {
@@ -113,18 +122,14 @@ impl Chart {
         }
     }
 
-    /// The chart as Helm stores it in a release: without subcharts.
-    pub fn release_json(&self) -> Value {
-        self.stored(&self.metadata, &self.values)
-    }
-
-    pub(super) fn stored(&self, metadata: &Metadata, values: &Map<String, Value>) -> Value {
+    /// The chart as Helm stores it in a release: after dependencies were processed, and without subcharts.
+    pub fn release_json(&self, processed: &Processed) -> Value {
         let files = |files: &[ChartFile]| -> Vec<Value> { files.iter().map(|file| json!({"name": file.name, "data": STANDARD.encode(&file.data)})).collect() };
         json!({
-            "metadata": metadata,
+            "metadata": processed.metadata,
             "lock": self.lock,
             "templates": files(&self.templates),
-            "values": values,
+            "values": processed.values,
             "schema": self.schema.as_ref().map(|schema| STANDARD.encode(schema)),
             "files": files(&self.files),
         })
@@ -135,5 +140,5 @@ impl Chart {
 pub(super) fn own_crds(path: &str, files: &[ChartFile]) -> Vec<CrdFile> {
     let manifest = |name: &str| [".yaml", ".yml", ".json"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     let wanted = files.iter().filter(|file| file.name.starts_with("crds/") && manifest(&file.name));
-    wanted.map(|file| CrdFile { path: format!("{path}/{}", file.name), content: String::from_utf8_lossy(&file.data).into_owned() }).collect()
+    wanted.map(|file| CrdFile { path: format!("{path}/{}", file.name), data: file.data.clone() }).collect()
 }

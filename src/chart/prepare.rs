@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Chart, CrdFile, DependencyError, Metadata, dependencies::Graph, log::Log, model::own_crds, values, values::coalesce::TypeMismatch};
+use super::{Chart, CrdFile, DependencyError, dependencies::Graph, log::Log, model::own_crds, rendered::Processed, values, values::coalesce::TypeMismatch};
 
 /// What a rendering needs besides templates.
 pub(super) struct Prepared {
@@ -15,10 +15,8 @@ pub(super) struct Prepared {
     pub(super) scopes: Vec<PreparedScope>,
     /// Custom resource definitions.
     pub(super) crds: Vec<CrdFile>,
-    /// The root's Chart.yaml after dependencies are processed.
-    pub(super) metadata: Metadata,
-    /// The root's defaults after dependencies are processed.
-    pub(super) defaults: Map<String, Value>,
+    /// The root's Chart.yaml and defaults after dependencies are processed.
+    pub(super) processed: Processed,
 }
 
 /// A template.
@@ -31,6 +29,7 @@ pub(super) struct PreparedSource {
 
 /// What a chart's templates see.
 pub(super) struct PreparedScope {
+    /// Empty where the values are the table of the chart's name in its parent's.
     pub(super) values: Map<String, Value>,
     pub(super) chart: Value,
     pub(super) files: BTreeMap<String, Bytes>,
@@ -65,13 +64,13 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
     }
     let mut layout = Layout { graph: &graph, templates: BTreeMap::new(), scopes: Vec::new(), crds: Vec::new() };
     layout.chart(0, &coalesced);
+    layout.scopes[0].values = coalesced;
     let Layout { templates, scopes, crds, .. } = layout;
     let mut sources: Vec<PreparedSource> = templates.into_values().collect();
     // Deepest first, then backwards by name (`sortTemplates`): what is parsed later redefines what came before.
     sources.sort_by_cached_key(|source| Reverse((source.name.matches('/').count(), source.name.clone())));
-    let metadata = graph.metadata(0);
-    let defaults = graph.charts[0].values.clone();
-    Ok(Prepared { sources, scopes, crds, metadata, defaults })
+    let processed = Processed { metadata: graph.metadata(0), values: std::mem::take(&mut graph.charts[0].values) };
+    Ok(Prepared { sources, scopes, crds, processed })
 }
 
 /// `ValidateAgainstSchema`: a chart and those below it, each with its own values.
@@ -103,7 +102,7 @@ impl Layout<'_, '_> {
         let scope = self.scopes.len();
         self.crds.extend(own_crds(&path, &chart.source.files));
         self.scopes.push(PreparedScope {
-            values: values.clone(),
+            values: Map::new(),
             chart: self.graph.metadata(index).go_value(index == 0),
             files: chart.source.files.iter().map(|file| (file.name.clone(), file.data.clone())).collect(),
             subcharts: BTreeMap::new(),
@@ -114,7 +113,11 @@ impl Layout<'_, '_> {
         for child in &chart.children {
             let name = self.graph.name(*child);
             let own = values.get(name).and_then(Value::as_object).unwrap_or(&empty);
-            subcharts.insert(name.to_owned(), self.chart(*child, own));
+            let below = self.chart(*child, own);
+            if let Some(hidden) = subcharts.insert(name.to_owned(), below) {
+                // Of two charts of one name the parent knows the later one.
+                self.scopes[hidden].values.clone_from(own);
+            }
         }
         self.scopes[scope].subcharts = subcharts;
         for file in &chart.source.templates {

@@ -10,7 +10,7 @@ use super::{
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
     log::Log,
     manifests,
-    prepare::{Prepared, prepare},
+    prepare::{Prepared, PreparedScope, PreparedSource, prepare},
     semver, trace,
 };
 
@@ -134,22 +134,21 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     if metadata.is_library() {
         return Err(RenderError::Library);
     }
-    let mut prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
+    let prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
     // Helm 4 compares the numbers alone; Helm 3 has nothing else.
     let numbers = kube_version(found).ok().filter(|_| options.dialect == Dialect::Helm4).map(|parsed| parsed.version);
     if !metadata.kube_version.is_empty() && !semver::is_compatible(&metadata.kube_version, numbers.as_ref().unwrap_or(found)) {
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
-    let stored = chart.stored(&prepared.metadata, &prepared.defaults);
-    let crds = std::mem::take(&mut prepared.crds);
-    let mut files = if chart.verbatim { verbatim(prepared) } else { execute(prepared, options)? };
+    let Prepared { sources, scopes, crds, processed } = prepared;
+    let mut files = if chart.verbatim { verbatim(sources) } else { execute(sources, scopes, options)? };
     let notes = take_notes(&mut files, chart.name());
     let sorted = match manifests::sort(&files, log) {
         Ok(sorted) => sorted,
         Err(source) => return Err(RenderError::Manifest { source, files }),
     };
-    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), chart: stored })
+    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), processed })
 }
 
 /// What Helm 4 logs before it fails (pkg/action/install.go).
@@ -160,13 +159,13 @@ fn tell(error: &PrepareError, log: &mut Log) {
 }
 
 /// Manifests that are no templates.
-fn verbatim(prepared: Prepared) -> BTreeMap<String, String> {
-    prepared.sources.into_iter().map(|source| (source.name, source.text)).collect()
+fn verbatim(sources: Vec<PreparedSource>) -> BTreeMap<String, String> {
+    sources.into_iter().map(|source| (source.name, source.text)).collect()
 }
 
-fn execute(prepared: Prepared, options: &RenderOptions) -> Result<BTreeMap<String, String>, EngineError> {
-    let sources = prepared.sources.into_iter().map(|source| Source { name: source.name, text: source.text, scope: source.scope, execute: source.execute });
-    let scopes = prepared.scopes.into_iter().map(|scope| Scope {
+fn execute(sources: Vec<PreparedSource>, scopes: Vec<PreparedScope>, options: &RenderOptions) -> Result<BTreeMap<String, String>, EngineError> {
+    let sources = sources.into_iter().map(|source| Source { name: source.name, text: source.text, scope: source.scope, execute: source.execute });
+    let scopes = scopes.into_iter().map(|scope| Scope {
         values: scope.values,
         chart: scope.chart,
         files: scope.files,

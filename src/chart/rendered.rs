@@ -1,8 +1,8 @@
 //! What a rendering gives, and the texts Helm makes of it.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{CrdFile, Hook, HookEvent, Manifest};
+use super::{CrdFile, Hook, HookEvent, Manifest, Metadata};
 
 /// A rendered chart.
 #[derive(Debug, Clone)]
@@ -17,8 +17,15 @@ pub struct Rendered {
     pub notes: String,
     /// What Helm would have said on standard error.
     pub warnings: Vec<String>,
-    /// The chart as Helm stores it in a release, after dependencies were processed.
-    pub chart: Value,
+    /// What processing the chart's dependencies made of it.
+    pub processed: Processed,
+}
+
+/// What of a chart is changed where its dependencies are processed; [`super::Chart::release_json`] makes of it what Helm stores.
+#[derive(Debug, Clone)]
+pub struct Processed {
+    pub(super) metadata: Metadata,
+    pub(super) values: Map<String, Value>,
 }
 
 /// Which parts `helm template` prints.
@@ -35,27 +42,30 @@ pub struct TemplateText {
 impl Rendered {
     /// The manifest as it is stored in a release: without hooks and definitions.
     pub fn manifest_text(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(self.manifests.iter().map(|manifest| room(&manifest.path, &manifest.content)).sum());
         for manifest in &self.manifests {
-            text.push_str(&section(&manifest.path, &manifest.content));
+            write_section(&mut text, &manifest.path, &manifest.content);
         }
         text
     }
 
     /// What `helm template` prints.
     pub fn template_text(&self, parts: TemplateText) -> String {
-        let mut text = String::new();
+        let mut text = self.manifest_text();
         if parts.include_crds {
+            let mut crds = String::new();
             for crd in &self.crds {
-                text.push_str(&section(&crd.path, &crd.content));
+                write_section(&mut crds, &crd.path, &crd.text());
             }
+            text.insert_str(0, &crds);
         }
-        text.push_str(&self.manifest_text());
-        let mut text = format!("{}\n", text.trim());
+        // It begins with a separator, if there is anything.
+        text.truncate(text.trim_end().len());
+        text.push('\n');
         if !parts.no_hooks {
             let shown = |hook: &&Hook| !(parts.skip_tests && hook.events.contains(&HookEvent::Test));
             for hook in self.hooks.iter().filter(shown) {
-                text.push_str(&section(&hook.path, &hook.manifest));
+                write_section(&mut text, &hook.path, &hook.manifest);
             }
         }
         text
@@ -64,5 +74,18 @@ impl Rendered {
 
 /// One document as Helm prints it, with where it came from.
 pub fn section(path: &str, content: &str) -> String {
-    format!("---\n# Source: {path}\n{content}\n")
+    let mut text = String::with_capacity(room(path, content));
+    write_section(&mut text, path, content);
+    text
+}
+
+fn write_section(text: &mut String, path: &str, content: &str) {
+    for part in ["---\n# Source: ", path, "\n", content, "\n"] {
+        text.push_str(part);
+    }
+}
+
+/// Bytes of a section.
+fn room(path: &str, content: &str) -> usize {
+    "---\n# Source: \n\n".len() + path.len() + content.len()
 }

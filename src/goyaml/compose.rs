@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::{BufRead, Read},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -39,7 +40,8 @@ fn empty() -> Node {
     Node { kind: NodeKind::Scalar { text: String::new(), style: ScalarStyle::Plain }, span, tag: None, anchor: None }
 }
 
-fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Result<T, YamlError>) -> Result<T, YamlError> {
+/// What somebody does with the events of a text.
+pub(super) fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_>) -> Result<T, YamlError>) -> Result<T, YamlError> {
     if text.len() > MAX_BYTES {
         return Err(YamlError::plain(format!("text has {} bytes, more than {MAX_BYTES}", text.len())));
     }
@@ -49,9 +51,8 @@ fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Resul
     let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
     let block = body.contains(['|', '>']) && !last_line.trim_matches(' ').is_empty();
     let closed = block.then(|| format!("{body}\n"));
-    let mut bytes = closed.as_deref().unwrap_or(body).as_bytes();
     let mut parser = Parser::new();
-    parser.set_input(&mut bytes);
+    parser.set_input(Pieces(closed.as_deref().unwrap_or(body).as_bytes()));
     let open_end = closed.is_some().then_some(body.len());
     let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end };
     // Its scanner has assertions left that crafted input might reach; such input is refused like any other.
@@ -62,8 +63,32 @@ fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Resul
     result.unwrap_or_else(|_| Err(YamlError::plain("the scanner gave up on this text")))
 }
 
-struct Composer<'r, 'b> {
-    parser: Parser<&'r mut &'b [u8]>,
+/// A text in pieces of the size in which go-yaml reads (`input_raw_buffer_size`): the scanner keeps four bytes for each character that
+/// it has not seen, and says what cannot be a character when it comes to it.
+struct Pieces<'b>(&'b [u8]);
+
+impl Pieces<'_> {
+    const SIZE: usize = 512;
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl BufRead for Pieces<'_> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        Ok(&self.0[..self.0.len().min(Self::SIZE)])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0 = &self.0[count..];
+    }
+}
+
+pub(super) struct Composer<'b> {
+    parser: Parser<Pieces<'b>>,
     /// None while the node is still being read: an alias to it would make it endless.
     anchors: HashMap<String, Option<Arc<Node>>>,
     offset: usize,
@@ -73,8 +98,8 @@ struct Composer<'r, 'b> {
     open_end: Option<usize>,
 }
 
-impl Composer<'_, '_> {
-    fn next(&mut self) -> Result<Event, YamlError> {
+impl Composer<'_> {
+    pub(super) fn next(&mut self) -> Result<Event, YamlError> {
         self.parser.parse().map_err(|error| YamlError::from_parser(&error, self.open_end))
     }
 
@@ -132,7 +157,7 @@ impl Composer<'_, '_> {
     }
 
     /// Takes the line break that was added off a block scalar at the end.
-    fn reopen(&self, value: &mut String, style: ScalarStyle, end: Mark) {
+    pub(super) fn reopen(&self, value: &mut String, style: ScalarStyle, end: Mark) {
         let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
         let last = self.open_end.is_some_and(|length| usize::try_from(end.index).is_ok_and(|end| end >= length));
         if block && last && value.ends_with('\n') {
@@ -181,7 +206,7 @@ impl Composer<'_, '_> {
     }
 }
 
-fn style_of(style: LibStyle) -> ScalarStyle {
+pub(super) fn style_of(style: LibStyle) -> ScalarStyle {
     match style {
         LibStyle::SingleQuoted => ScalarStyle::Single,
         LibStyle::DoubleQuoted => ScalarStyle::Double,

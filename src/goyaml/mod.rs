@@ -6,6 +6,7 @@
 
 mod compose;
 mod convert;
+mod direct;
 mod emit;
 mod error;
 mod node;
@@ -22,7 +23,15 @@ pub use number::{float_general, float_json, scalar_text};
 
 /// The first document of a text as JSON; integers stay integers. An empty text is null.
 pub fn parse(text: &str) -> Result<Value, YamlError> {
-    convert::to_json(&parse_nodes(text)?)
+    parse_fields(text, &[])
+}
+
+/// As [`parse`], but what a mapping has beside the entries of these names, in whatever case, may be left out.
+pub fn parse_fields(text: &str, wanted: &[&str]) -> Result<Value, YamlError> {
+    match direct::value(text, wanted) {
+        Some(value) => Ok(value),
+        None => convert::to_json(&parse_nodes(text)?),
+    }
 }
 
 /// As [`parse`], but every number becomes a float, as it does in Helm's values (decoded by `encoding/json` into `interface{}`).

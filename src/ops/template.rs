@@ -163,7 +163,7 @@ fn template(options: &TemplateOptions, outcome: &mut TemplateOutcome) -> Result<
         Ok(rendered) => print(options, &render.release.name, &rendered, outcome),
         Err(error) => {
             if options.debug && error.has_release() {
-                match chosen(options, &format!("{}\n", debris(&error).trim())) {
+                match chosen(options, format!("{}\n", debris(&error).trim())) {
                     Ok(text) => outcome.text.push_str(&text),
                     // Helm 4 takes it that nothing could be found in what could not be rendered.
                     Err(_) if options.helm4 => {}
@@ -249,12 +249,17 @@ fn print(options: &TemplateOptions, name: &str, rendered: &Rendered, outcome: &m
             "\n".to_owned()
         }
     };
-    outcome.text.push_str(&chosen(options, &text)?);
+    let text = chosen(options, text)?;
+    if outcome.text.is_empty() {
+        outcome.text = text;
+    } else {
+        outcome.text.push_str(&text);
+    }
     Ok(())
 }
 
-fn chosen(options: &TemplateOptions, text: &str) -> Result<String, Failure> {
-    if options.show_only.is_empty() { Ok(text.to_owned()) } else { Ok(show_only::show(&options.show_only, text, options.dialect())?) }
+fn chosen(options: &TemplateOptions, text: String) -> Result<String, Failure> {
+    if options.show_only.is_empty() { Ok(text) } else { Ok(show_only::show(&options.show_only, &text, options.dialect())?) }
 }
 
 /// What a rendering that is no YAML left. Helm's order is that of a Go map; ours is by path.

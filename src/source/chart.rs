@@ -66,8 +66,11 @@ pub(super) fn folder(path: &Path) -> Result<FileTree, SourceError> {
 fn read_start(path: &Path) -> Result<Vec<u8>, SourceError> {
     use std::io::Read as _;
     let failed = |source| crate::io::FileError::new("read", path, source);
-    let mut content = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(FILE_MAX).read_to_end(&mut content)).map_err(failed)?;
+    let file = std::fs::File::open(path).map_err(failed)?;
+    // Room for all of it, so that one call reads it and one more finds the end.
+    let length = file.metadata().map_or(0, |found| found.len()).min(FILE_MAX);
+    let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(FILE_MAX).read_to_end(&mut content).map_err(failed)?;
     Ok(content)
 }
 

@@ -20,27 +20,27 @@ const LEFT_OUT: &str = ".git";
 pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, SourceError> {
     let mut found = Vec::new();
     let mut walk = Walk { root: folder, entries: 0, above: Vec::new(), found: &mut found };
-    walk.folder(folder, "")?;
-    found.sort();
+    walk.folder(folder, "", false)?;
+    found.sort_unstable();
     Ok(found)
 }
 
 struct Walk<'a> {
     root: &'a Path,
     entries: u64,
-    /// Real paths of the folders that we are in, for finding loops.
+    /// The folders that we are in, for finding loops.
     above: Vec<PathBuf>,
     found: &'a mut Vec<(String, PathBuf)>,
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, folder: &Path, prefix: &str) -> Result<(), SourceError> {
+    fn folder(&mut self, folder: &Path, prefix: &str, linked: bool) -> Result<(), SourceError> {
         let failed = |source| SourceError::File(FileError::new("read the folder", folder, source));
-        let real = fs::canonicalize(folder).map_err(failed)?;
-        if self.above.contains(&real) || self.above.len() >= DEPTH_MAX {
+        // Only through a link can a folder be reached twice.
+        if self.above.len() >= DEPTH_MAX || (linked && self.is_above(&fs::canonicalize(folder).map_err(failed)?)) {
             return Err(SourceError::Loop { path: folder.into() });
         }
-        self.above.push(real);
+        self.above.push(folder.into());
         let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         // The first fault by name is the one that is told (`readDirNames`).
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -52,15 +52,21 @@ impl Walk<'_> {
             let path = entry.path();
             let name = entry.file_name().into_string().map_err(|_| SourceError::Name { path: path.clone() })?;
             let relative = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-            let kind = fs::metadata(&path).map_err(|source| unreadable(&path, source))?;
+            let own = entry.file_type().map_err(failed)?;
+            let link = own.is_symlink();
+            let kind = if link { fs::metadata(&path).map_err(|source| unreadable(&path, source))?.file_type() } else { own };
             if kind.is_dir() && name != LEFT_OUT {
-                self.folder(&path, &relative)?;
+                self.folder(&path, &relative, linked || link)?;
             } else if kind.is_file() {
                 self.found.push((relative, path));
             }
         }
         self.above.pop();
         Ok(())
+    }
+
+    fn is_above(&self, real: &Path) -> bool {
+        self.above.iter().any(|above| fs::canonicalize(above).is_ok_and(|above| above == real))
     }
 }
 

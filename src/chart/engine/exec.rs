@@ -177,8 +177,9 @@ impl<'r> Exec<'r> {
     }
 
     fn operations(&mut self, code: &Code) -> Result<Flow, String> {
+        let ops = code.ops();
         loop {
-            let Some(op) = code.ops.get(self.next) else {
+            let Some(op) = ops.get(self.next) else {
                 return Ok(self.returned());
             };
             self.run.step()?;
@@ -359,7 +360,7 @@ impl<'r> Exec<'r> {
         self.vars.truncate(iteration.mark);
         let head = iteration.head;
         let item = iteration.items.advance();
-        match (item, code.ops.get(head)) {
+        match (item, code.ops().get(head)) {
             (Some((key, element)), Some(Op::Range(range))) => {
                 self.next = head + 1;
                 // Only variables that are not there can fail, and those failed for the first element.
@@ -374,7 +375,7 @@ impl<'r> Exec<'r> {
         let Some(Scope::Loop(iteration)) = self.scopes.pop() else { return };
         let Iteration { head, dot, .. } = *iteration;
         self.dot = dot;
-        if let Some(Op::Range(range)) = code.ops.get(head) {
+        if let Some(Op::Range(range)) = code.ops().get(head) {
             self.next = range.end;
         }
     }

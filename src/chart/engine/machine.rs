@@ -23,9 +23,9 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(program: Program) -> Result<Self, EngineError> {
+    pub(super) fn new(mut program: Program) -> Result<Self, EngineError> {
         forget_stand_ins();
-        let scopes = objects::scopes(&program);
+        let scopes = objects::scopes(&mut program);
         let run = Run::new(program.budget, program.lookup);
         for source in &program.sources {
             let parsed = gotmpl::parse(&source.name, &source.text, &funcs::exists).map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;

@@ -22,7 +22,7 @@ pub(super) fn values_type(dialect: Dialect) -> MapType {
 }
 
 /// The root dot of each scope. A chart's map is the same object for all its templates, so `set` is seen by later ones.
-pub(super) fn scopes(program: &Program) -> Vec<Go> {
+pub(super) fn scopes(program: &mut Program) -> Vec<Go> {
     let capabilities = capabilities::capabilities(&program.capabilities, program.dialect);
     let of = values_type(program.dialect);
     let release = Go::dict([
@@ -36,7 +36,7 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
     let values = values(program);
     let scopes: Vec<Arc<Map>> = program
         .scopes
-        .iter()
+        .iter_mut()
         .zip(values)
         .map(|(scope, values)| {
             let chart = match program.dialect {
@@ -48,7 +48,7 @@ pub(super) fn scopes(program: &Program) -> Vec<Go> {
                 ("Chart", chart),
                 ("Release", release.clone()),
                 ("Capabilities", capabilities.clone()),
-                ("Files", Go::Host(Arc::new(Files(scope.files.clone())))),
+                ("Files", Go::Host(Arc::new(Files(std::mem::take(&mut scope.files))))),
                 ("Subcharts", Go::map(BTreeMap::new())),
                 ("Template", map(of, [("BasePath", scope.base_path.as_str().into())])),
             ];

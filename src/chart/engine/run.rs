@@ -8,11 +8,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use regex::Regex;
+
 use super::exec::{Buffers, Exec};
 use super::{Budget, Lookup, STACK};
 use crate::chart::funcs;
 use crate::chart::gotmpl::{self, Template};
-use crate::chart::lower::{self, Code};
+use crate::chart::lower::Code;
 use crate::chart::value::Go;
 
 /// Helm's own limit on nested includes of one name (`recursionMaxNums`).
@@ -21,6 +23,8 @@ const MAX_INCLUDE: usize = 1000;
 const SET: &str = "gotpl";
 /// What a parser and a deeply nested expression may need of the stack at the deepest place.
 const RESERVE: usize = STACK / 2;
+/// Regular expressions that are kept; one may take megabytes.
+const MAX_EXPRESSIONS: usize = 32;
 
 /// Templates by name. What `tpl` defines is seen by that call only, and by all that it calls.
 #[derive(Debug, Default)]
@@ -69,6 +73,7 @@ pub(in crate::chart) struct Run {
     set: RefCell<Rc<Set>>,
     texts: RefCell<HashMap<Arc<str>, Rc<Text>>>,
     spare: RefCell<Vec<Buffers>>,
+    expressions: RefCell<HashMap<Arc<str>, Rc<Regex>>>,
     lookup: Option<Arc<dyn Lookup>>,
 }
 
@@ -97,6 +102,7 @@ impl Run {
             set: RefCell::default(),
             texts: RefCell::default(),
             spare: RefCell::default(),
+            expressions: RefCell::default(),
             lookup,
         }
     }
@@ -106,7 +112,7 @@ impl Run {
         let mut set = self.set.borrow_mut();
         if let Some(set) = Rc::get_mut(&mut set) {
             for template in templates {
-                set.add(Rc::new(lower::lower(template)));
+                set.add(Rc::new(Code::new(template)));
             }
         }
     }
@@ -143,6 +149,20 @@ impl Run {
             return Err(self.exceed(format!("its results have more than {} bytes", self.budget.max_output_bytes)));
         }
         Ok(())
+    }
+
+    /// A regular expression, compiled once.
+    pub(in crate::chart) fn expression(&self, pattern: &str, compile: fn(&str) -> Result<Regex, String>) -> Result<Rc<Regex>, String> {
+        if let Some(found) = self.expressions.borrow().get(pattern) {
+            return Ok(Rc::clone(found));
+        }
+        let made = Rc::new(compile(pattern)?);
+        let mut known = self.expressions.borrow_mut();
+        if known.len() >= MAX_EXPRESSIONS {
+            known.clear();
+        }
+        known.insert(Arc::from(pattern), Rc::clone(&made));
+        Ok(made)
     }
 
     /// The `lookup` function.
@@ -218,7 +238,7 @@ impl Run {
         }
         self.reserve(text.len() as u64 * 8)?;
         let templates = gotmpl::parse(SET, text, &funcs::exists).map_err(|e| format!("cannot parse template {}: {e}", gotmpl::quote(text)))?;
-        let all: Vec<Rc<Code>> = templates.into_iter().map(|template| Rc::new(lower::lower(template))).collect();
+        let all: Vec<Rc<Code>> = templates.into_iter().map(|template| Rc::new(Code::new(template))).collect();
         let main = all.iter().find(|code| code.name() == SET).map(Rc::clone).ok_or("the text has no template of its own")?;
         let parsed = Rc::new(Text { main, all });
         self.texts.borrow_mut().insert(Arc::from(text), Rc::clone(&parsed));

@@ -1,4 +1,4 @@
-//! From the typed tree to a resolved program, made once per template: control flow is a flat list of operations with jumps, functions and
+//! From the typed tree to a resolved program, made when a template is first executed: control flow is a flat list of operations with jumps, functions and
 //! constants are looked up, variables are numbers.
 //!
 //! The tree is kept beside the program for one purpose: an error names the node it happened at, and its text is made only then.
@@ -6,6 +6,7 @@
 mod expr;
 mod site;
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,12 +27,18 @@ impl Variable {
 /// A template, ready to be executed.
 #[derive(Debug)]
 pub(crate) struct Code {
-    /// What it was made from.
+    /// What it is made from.
     template: Template,
+    /// Made when it is first executed: of a library's templates, a chart uses few.
+    lowered: OnceCell<Lowered>,
+}
+
+#[derive(Debug)]
+struct Lowered {
     /// Names of the variables, by number.
     variables: Vec<String>,
     /// What to do, in order.
-    pub ops: Vec<Op>,
+    ops: Vec<Op>,
 }
 
 /// One step. Scopes are opened and closed as Go marks and pops its stack of variables.
@@ -90,6 +97,25 @@ pub(crate) struct Invocation {
 }
 
 impl Code {
+    /// A template's, without the work.
+    pub(crate) fn new(template: Template) -> Self {
+        Self { template, lowered: OnceCell::new() }
+    }
+
+    fn lowered(&self) -> &Lowered {
+        self.lowered.get_or_init(|| {
+            let mut lowering = Lowering { variables: vec!["$".to_owned()], ops: Vec::new() };
+            lowering.body(&self.template.body);
+            let Lowering { variables, ops } = lowering;
+            Lowered { variables, ops }
+        })
+    }
+
+    /// What to do, in order.
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.lowered().ops
+    }
+
     /// The text that [`Op::Text`] means.
     pub(crate) fn text(&self, range: &Range<usize>) -> &str {
         &self.template.source.text[range.clone()]
@@ -107,7 +133,7 @@ impl Code {
 
     /// Go's name of a variable, with its `$`.
     pub(crate) fn variable(&self, variable: Variable) -> &str {
-        self.variables.get(variable.0 as usize).map_or("$", String::as_str)
+        self.lowered().variables.get(variable.0 as usize).map_or("$", String::as_str)
     }
 
     /// Go's text of an error at a node (`state.errorf`, `Template.ErrorContext`).
@@ -121,15 +147,6 @@ impl Code {
     pub(crate) fn written(&self, site: Site) -> String {
         site::text(&self.template.body, site)
     }
-}
-
-/// Lowers one named template.
-pub(crate) fn lower(template: Template) -> Code {
-    let mut lowering = Lowering { variables: vec!["$".to_owned()], ops: Vec::new() };
-    lowering.body(&template.body);
-    let Lowering { variables, mut ops } = lowering;
-    ops.shrink_to_fit();
-    Code { template, variables, ops }
 }
 
 struct Lowering {

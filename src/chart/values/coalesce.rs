@@ -38,7 +38,7 @@ pub struct TypeMismatch {
 pub(in crate::chart) fn coalesce(chart: &dyn Layer, values: &Map<String, Value>, merge: bool, log: &mut Log) -> Result<Map<String, Value>, TypeMismatch> {
     let table = Table::of(values);
     Run { log }.chart(chart, &table, "", merge)?;
-    Ok(table.plain())
+    Ok(table.into_plain())
 }
 
 /// A value that may be seen from several places.
@@ -65,6 +65,13 @@ impl Node {
         }
     }
 
+    fn into_plain(self) -> Value {
+        match self {
+            Self::Table(table) => Value::Object(table.into_plain()),
+            Self::Leaf(value) => value,
+        }
+    }
+
     fn is_null(&self) -> bool {
         matches!(self, Self::Leaf(Value::Null))
     }
@@ -83,6 +90,14 @@ impl Table {
     /// A deep copy as plain values.
     pub(in crate::chart) fn plain(&self) -> Map<String, Value> {
         self.0.borrow().iter().map(|(key, node)| (key.clone(), node.plain())).collect()
+    }
+
+    /// As plain values, without a copy of what nobody else has.
+    pub(in crate::chart) fn into_plain(self) -> Map<String, Value> {
+        match Rc::try_unwrap(self.0) {
+            Ok(own) => own.into_inner().into_iter().map(|(key, node)| (key, node.into_plain())).collect(),
+            Err(shared) => Self(shared).plain(),
+        }
     }
 
     /// What stands under a key.

@@ -165,7 +165,7 @@ impl Work<'_> {
         Ok(App {
             name: record.name.clone(),
             namespace: record.namespace.clone(),
-            chart: rendered.chart,
+            chart: chart.release_json(&rendered.processed),
             config: values.clone(),
             manifest,
             documents,
@@ -220,7 +220,7 @@ fn stored_hook(hook: &chart::Hook) -> Result<Hook, serde_json::Error> {
 fn crd_documents(chart: &Chart, record: &AppRecord) -> Result<Vec<Value>, Failure> {
     let mut documents = Vec::new();
     for file in chart.crds() {
-        documents.extend(flatten(goyaml::parse_all(&file.content).map_err(|e| app_failure(Kind::Other, &record.name, e))?));
+        documents.extend(flatten(goyaml::parse_all(&file.text()).map_err(|e| app_failure(Kind::Other, &record.name, e))?));
     }
     Ok(documents)
 }

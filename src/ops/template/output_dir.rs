@@ -20,7 +20,7 @@ pub(super) fn write(folder: &str, release: Option<&str>, rendered: &Rendered, pa
     if parts.include_crds {
         for crd in &rendered.crds {
             let more = !written.insert(crd.path.clone());
-            file(folder, &crd.path, &crd.content, more, said)?;
+            file(folder, &crd.path, &crd.text(), more, said)?;
         }
     }
     for manifest in &rendered.manifests {

@@ -8,7 +8,7 @@ use rsa::pkcs8::EncodePublicKey as _;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use sha2::Sha256;
 
-use super::{der, pem};
+use super::{der, pem, primes::prime};
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -30,7 +30,8 @@ pub(super) enum Key {
 impl Key {
     /// A new RSA key.
     pub(super) fn rsa(bits: usize) -> Result<Self, String> {
-        rsa::RsaPrivateKey::new(&mut OsRng, bits).map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
+        let key = rsa::RsaPrivateKey::from_p_q(prime(bits / 2), prime(bits - bits / 2), BigUint::from(65_537_u32));
+        key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
     }
 
     /// sprig's `generatePrivateKey`; none if the name is not one.

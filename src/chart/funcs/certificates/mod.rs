@@ -5,6 +5,7 @@ mod build;
 mod der;
 mod keys;
 mod pem;
+mod primes;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 mod check;
 mod translate;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -13,22 +14,22 @@ use crate::chart::gotmpl::quote;
 use crate::chart::value::{Element, Go, List};
 
 pub(super) const ALL: &[Function] = &[
-    fixed("regexMatch", &[Str, Str], |c| Ok(compile(&c.str(0)).is_ok_and(|r| r.is_match(&c.str(1))).into())),
-    fixed("mustRegexMatch", &[Str, Str], |c| Ok(compile(&c.str(0))?.is_match(&c.str(1)).into())),
+    fixed("regexMatch", &[Str, Str], |c| Ok(known(c).is_ok_and(|r| r.is_match(&c.str(1))).into())),
+    fixed("mustRegexMatch", &[Str, Str], |c| Ok(known(c)?.is_match(&c.str(1)).into())),
     fixed("regexFind", &[Str, Str], |c| find(c, certain)),
-    fixed("mustRegexFind", &[Str, Str], |c| find(c, compile)),
+    fixed("mustRegexFind", &[Str, Str], |c| find(c, known)),
     fixed("regexFindAll", &[Str, Str, Int], |c| find_all(c, certain)),
-    fixed("mustRegexFindAll", &[Str, Str, Int], |c| find_all(c, compile)),
+    fixed("mustRegexFindAll", &[Str, Str, Int], |c| find_all(c, known)),
     fixed("regexReplaceAll", &[Str, Str, Str], |c| replace(c, certain)),
-    fixed("mustRegexReplaceAll", &[Str, Str, Str], |c| replace(c, compile)),
+    fixed("mustRegexReplaceAll", &[Str, Str, Str], |c| replace(c, known)),
     fixed("regexReplaceAllLiteral", &[Str, Str, Str], |c| replace_literal(c, certain)),
-    fixed("mustRegexReplaceAllLiteral", &[Str, Str, Str], |c| replace_literal(c, compile)),
+    fixed("mustRegexReplaceAllLiteral", &[Str, Str, Str], |c| replace_literal(c, known)),
     fixed("regexSplit", &[Str, Str, Int], |c| split(c, certain)),
-    fixed("mustRegexSplit", &[Str, Str, Int], |c| split(c, compile)),
+    fixed("mustRegexSplit", &[Str, Str, Int], |c| split(c, known)),
     fixed("regexQuoteMeta", &[Str], |c| Ok(quote_meta(&c.str(0)).into())),
 ];
 
-type Compile = fn(&str) -> Result<Regex, String>;
+type Compile = fn(&Call<'_>) -> Result<Rc<Regex>, String>;
 
 /// `regexp.Compile`.
 pub(in crate::chart) fn compile(pattern: &str) -> Result<Regex, String> {
@@ -39,23 +40,29 @@ pub(in crate::chart) fn compile(pattern: &str) -> Result<Regex, String> {
         .map_err(|_| format!("error parsing regexp: expression nests too deeply or is too large: `{pattern}`"))
 }
 
+/// The expression that is the first argument, compiled once in a run.
+fn known(c: &Call<'_>) -> Result<Rc<Regex>, String> {
+    c.run.expression(&c.str(0), compile)
+}
+
 /// `regexp.MustCompile`, whose panic is the error.
-fn certain(pattern: &str) -> Result<Regex, String> {
+fn certain(c: &Call<'_>) -> Result<Rc<Regex>, String> {
     let plain = |c: char| c != '`' && (c == '\t' || !c.is_control()) && c != '\u{feff}';
-    compile(pattern).map_err(|e| {
-        let shown = if pattern.chars().all(plain) { format!("`{pattern}`") } else { quote(pattern) };
+    known(c).map_err(|e| {
+        let pattern = c.str(0);
+        let shown = if pattern.chars().all(plain) { format!("`{pattern}`") } else { quote(&pattern) };
         format!("regexp: Compile({shown}): {e}")
     })
 }
 
-fn find(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
-    Ok(compile(&c.str(0))?.find(&c.str(1)).map_or("", |m| m.as_str()).into())
+fn find(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
+    Ok(compiled(c)?.find(&c.str(1)).map_or("", |m| m.as_str()).into())
 }
 
-fn find_all(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
+fn find_all(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
     let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
     let text = c.str(1);
-    let found: Vec<Go> = compile(&c.str(0))?.find_iter(&text).take(limit).map(|m| m.as_str().into()).collect();
+    let found: Vec<Go> = compiled(c)?.find_iter(&text).take(limit).map(|m| m.as_str().into()).collect();
     let element = if found.is_empty() { Element::NilStr } else { Element::Str };
     Ok(Go::List(Arc::new(List::of(element, found))))
 }
@@ -66,8 +73,8 @@ fn bounded(c: &Call<'_>, expression: &Regex) -> Result<(), String> {
     c.run.reserve(count.saturating_mul(c.str(2).len() as u64))
 }
 
-fn replace(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
-    let expression = compile(&c.str(0))?;
+fn replace(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
+    let expression = compiled(c)?;
     bounded(c, &expression)?;
     let (template, groups) = (c.str(2), translate::groups(&c.str(0)));
     let text = c.str(1);
@@ -113,15 +120,15 @@ fn reference(text: &str) -> Option<(&str, &str)> {
     if inner.is_some() { rest.strip_prefix('}').map(|rest| (name, rest)) } else { Some((name, rest)) }
 }
 
-fn replace_literal(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
-    let expression = compile(&c.str(0))?;
+fn replace_literal(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
+    let expression = compiled(c)?;
     bounded(c, &expression)?;
     Ok(expression.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())
 }
 
 /// `Regexp.Split`.
-fn split(c: &mut Call<'_>, compile: Compile) -> Result<Go, String> {
-    let expression = compile(&c.str(0))?;
+fn split(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
+    let expression = compiled(c)?;
     let (text, limit) = (c.str(1), c.int(2));
     if limit == 0 {
         return Ok(Go::List(Arc::new(List::of(Element::NilStr, Vec::new()))));
