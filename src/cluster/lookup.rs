@@ -95,10 +95,13 @@ impl Lookup for LiveLookup {
         if let Some(known) = answers.get(&question) {
             return known.clone();
         }
-        let answer = self.handle.block_on(async {
+        let ask = async {
             let late = |_| Err(format!("the cluster did not answer within {} s", ANSWER.as_secs()));
             tokio::time::timeout(ANSWER, self.ask(&question)).await.unwrap_or_else(late)
-        });
+        };
+        // Whoever renders may be a task of the very runtime that has to bring the answer; another thread may wait for it.
+        let answer = std::thread::scope(|scope| scope.spawn(|| self.handle.block_on(ask)).join());
+        let answer = answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         answers.insert(question, answer.clone());
         answer
     }
