@@ -333,8 +333,9 @@ impl Site {
             Err(_) => Ok(()),
             Ok(None) => Err(gone("it was deleted".to_owned())),
             Ok(Some(found)) => match state(&found) {
-                State::Running(_) => Ok(()),
-                State::Waiting(reason) | State::NoImage { reason, .. } | State::Stuck { reason, .. } | State::Failed { reason, .. } => Err(gone(reason)),
+                // The agent was there before the kubelet said so: one that is only waited for may well run.
+                State::Running(_) | State::Waiting(_) => Ok(()),
+                State::NoImage { reason, .. } | State::Stuck { reason, .. } | State::Failed { reason, .. } => Err(gone(reason)),
             },
         }
     }
