@@ -12,6 +12,7 @@ use crate::{
     ops::template::{self, TemplateOptions},
     redact::Secret,
     report::Printer,
+    source::ChartRequest,
 };
 
 /// Render a chart and print the result, as `helm template` does
@@ -180,22 +181,32 @@ impl TemplateArgs {
             debug,
             helm4: self.helm_version == "4",
             lookup: None,
-            repo: self.chart.repo.filter(|url| !url.is_empty()),
-            version: self.chart.version.filter(|version| !version.is_empty()),
             devel: self.chart.devel,
-            dependency_update: self.chart.dependency_update,
-            username: self.chart.username,
-            password: self.chart.password,
-            pass_credentials: self.chart.pass_credentials,
-            ca_file: self.chart.ca_file,
-            cert_file: self.chart.cert_file,
-            key_file: self.chart.key_file,
-            insecure_skip_tls_verify: self.chart.insecure_skip_tls_verify,
-            plain_http: self.chart.plain_http,
             verify: self.chart.verify,
             access: args::access(context),
-            keyring: self.chart.keyring.or_else(|| context.keyring()),
+            chart: self.chart.request(context),
         })
+    }
+}
+
+impl ChartArgs {
+    /// The request but for the chart's name.
+    fn request(self, context: &Context) -> ChartRequest {
+        ChartRequest {
+            chart: String::new(),
+            repo: self.repo.filter(|url| !url.is_empty()),
+            version: self.version.filter(|version| !version.is_empty()),
+            username: self.username,
+            password: self.password,
+            pass_credentials: self.pass_credentials,
+            ca_file: self.ca_file,
+            cert_file: self.cert_file,
+            key_file: self.key_file,
+            insecure_skip_tls_verify: self.insecure_skip_tls_verify,
+            plain_http: self.plain_http,
+            dependency_update: self.dependency_update,
+            keyring: self.keyring.or_else(|| context.keyring()),
+        }
     }
 }
 

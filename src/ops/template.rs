@@ -8,8 +8,6 @@ mod locate;
 mod output_dir;
 mod show_only;
 
-use std::path::PathBuf;
-
 pub use error::{PrintedFailure, TemplateError, invalid_argument, refused};
 use error::{chart_failure, render_failure};
 
@@ -20,7 +18,7 @@ use crate::{
     },
     failure::{Failure, Kind},
     ops::ChartAccess,
-    redact::Secret,
+    source::ChartRequest,
 };
 
 /// Labels that Helm keeps for itself (pkg/storage/driver, util.go).
@@ -74,34 +72,13 @@ pub struct TemplateOptions {
     pub helm4: bool,
     /// Asked by `lookup`; nothing is found without.
     pub lookup: Option<std::sync::Arc<dyn Lookup>>,
-    /// `--repo`: chart repository in which to look for the chart.
-    pub repo: Option<String>,
-    /// `--version`: constraint on the chart's version.
-    pub version: Option<String>,
+    /// Where the chart is looked for, and with what: `--repo`, `--version`, `--username` and its siblings. Its name comes from the arguments;
+    /// `--keyring` counts only with `verify`.
+    pub chart: ChartRequest,
     /// `--devel`: versions before a release count too.
     pub devel: bool,
-    /// `--dependency-update`: fetch what is missing under charts/.
-    pub dependency_update: bool,
-    /// `--username`.
-    pub username: Option<String>,
-    /// `--password`.
-    pub password: Option<Secret<String>>,
-    /// `--pass-credentials`: to all hosts.
-    pub pass_credentials: bool,
-    /// `--ca-file`.
-    pub ca_file: Option<PathBuf>,
-    /// `--cert-file`.
-    pub cert_file: Option<PathBuf>,
-    /// `--key-file`.
-    pub key_file: Option<PathBuf>,
-    /// `--insecure-skip-tls-verify`.
-    pub insecure_skip_tls_verify: bool,
-    /// `--plain-http`.
-    pub plain_http: bool,
     /// `--verify`: the package must have a good signature.
     pub verify: bool,
-    /// `--keyring`: keys of those who may sign.
-    pub keyring: Option<PathBuf>,
     /// What of this machine is needed to reach charts.
     pub access: ChartAccess,
 }

@@ -33,7 +33,7 @@ pub(super) fn locate(options: &TemplateOptions, name: &str) -> Result<Place, Fai
     if path.is_absolute() || name.starts_with('.') {
         return Err(TemplateError::NoPath(name.to_owned()).into());
     }
-    if options.repo.is_none() && !name.contains('/') {
+    if options.chart.repo.is_none() && !name.contains('/') {
         return Err(TemplateError::NoReference(name.to_owned()).into());
     }
     fetch(options, &request(options, name)).map(|chart| Place::Elsewhere(Box::new(chart)))
@@ -41,26 +41,18 @@ pub(super) fn locate(options: &TemplateOptions, name: &str) -> Result<Place, Fai
 
 /// Where the keys of those who may sign are, if somebody must have signed.
 fn keyring(options: &TemplateOptions) -> Option<&Path> {
-    options.verify.then(|| options.keyring.as_deref().unwrap_or(Path::new("")))
+    options.verify.then(|| options.chart.keyring.as_deref().unwrap_or(Path::new("")))
 }
 
 fn request(options: &TemplateOptions, name: &str) -> ChartRequest {
     // Without a version `--devel` means any, releases to be included (cmd/helm, install.go).
-    let devel = (options.devel && options.version.is_none()).then(|| ">0.0.0-0".to_owned());
+    let any = (options.devel && options.chart.version.is_none()).then(|| ">0.0.0-0".to_owned());
     ChartRequest {
         chart: name.to_owned(),
-        repo: options.repo.clone(),
-        version: options.version.clone().or(devel),
-        username: options.username.clone(),
-        password: options.password.clone(),
-        pass_credentials: options.pass_credentials,
-        ca_file: options.ca_file.clone(),
-        cert_file: options.cert_file.clone(),
-        key_file: options.key_file.clone(),
-        insecure_skip_tls_verify: options.insecure_skip_tls_verify,
-        plain_http: options.plain_http,
+        version: options.chart.version.clone().or(any),
         dependency_update: false,
         keyring: keyring(options).map(ToOwned::to_owned),
+        ..options.chart.clone()
     }
 }
 
@@ -92,7 +84,7 @@ pub(super) fn complete(options: &TemplateOptions, place: &Place, chart: &Chart) 
     if missing.is_empty() {
         return Ok(None);
     }
-    if let (true, Place::Path(path)) = (options.dependency_update, place)
+    if let (true, Place::Path(path)) = (options.chart.dependency_update, place)
         && path.is_dir()
     {
         let request = ChartRequest { dependency_update: true, keyring: None, ..request(options, &path.to_string_lossy()) };
