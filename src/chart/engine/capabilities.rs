@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::{Capabilities, Dialect, KubeVersion};
 use crate::chart::capabilities::{HELM_GO_VERSION, HELM4_KUBE_CLIENT};
-use crate::chart::funcs::Kind;
-use crate::chart::value::{Go, Host, Member, Struct, Tag, json_object};
+use crate::chart::value::{Go, Host, Kind, Member, Struct, Tag, json_object};
 
 /// `.Capabilities`.
 pub(super) fn capabilities(of: &Capabilities, dialect: Dialect) -> Go {

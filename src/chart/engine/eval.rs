@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::exec::{Exec, Val};
-use crate::chart::funcs::{Call, Function, Kind};
+use crate::chart::funcs::{Call, Function};
 use crate::chart::lower::{Callee, Command, Expr, Literal, Pipe, Site, Term};
-use crate::chart::value::{Go, Map, MapType, take_overflow};
+use crate::chart::value::{Go, Kind, Map, MapType, take_overflow};
 
 /// What lists count in the budget, by element.
 const ELEMENT: u64 = 24;

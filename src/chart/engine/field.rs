@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::exec::{Exec, Val};
 use super::methods;
-use crate::chart::funcs::Kind;
 use crate::chart::lower::{Expr, Site, Term};
-use crate::chart::value::{Go, Host, Map, MapType};
+use crate::chart::value::{Go, Host, Kind, Map, MapType};
 
 impl Exec<'_> {
     /// `evalFieldNode`, `evalVariableNode` and `evalChainNode`.

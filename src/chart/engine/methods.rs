@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::chart::funcs::Kind;
-use crate::chart::value::{Go, Map, MapType, to_json};
+use crate::chart::value::{Go, Kind, Map, MapType, to_json};
 use crate::goyaml;
 
 /// What a method takes; `None` if there is none of that name.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Dialect, Program, capabilities, metadata};
-use crate::chart::funcs::{self, Kind};
-use crate::chart::value::{Go, Host, Map, MapType, from_json, text_from};
+use crate::chart::funcs;
+use crate::chart::value::{Go, Host, Kind, Map, MapType, from_json, text_from};
 
 /// A map of this type.
 pub(super) fn map<const N: usize>(of: MapType, entries: [(&str, Go); N]) -> Go {

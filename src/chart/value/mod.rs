@@ -5,6 +5,7 @@ mod compare;
 mod complex;
 mod format;
 mod json;
+mod kind;
 mod nested;
 mod structs;
 
@@ -17,10 +18,9 @@ pub(crate) use compare::{deep_equal, equal, less};
 pub(crate) use complex::complex;
 pub(crate) use format::{float_shortest, print, println, sprint, sprintf, take_overflow};
 pub(crate) use json::{JsonStyle, from_json, json_text, to_json};
+pub(crate) use kind::Kind;
 pub(crate) use nested::{Element, List, Map, MapType};
 pub(crate) use structs::{Member, Struct, Tag, flattened, json_object};
-
-use super::funcs::Kind;
 
 /// Values nested deeper than this are refused by whatever walks through them: maps may contain themselves.
 pub(crate) const MAX_NESTING: usize = 500;
