@@ -12,6 +12,10 @@ use super::{Entries, Node, NodeKind, ScalarStyle, Span, YamlError};
 
 /// Nesting beyond this is refused. Go allows 10,000, but whatever walks the tree afterwards recurses.
 pub(super) const MAX_DEPTH: usize = 400;
+/// Texts of more nodes than this and one for [`NODE_BYTES`] are refused: each takes some two hundred bytes, and two bytes of text can make one.
+const MAX_NODES: usize = 300_000;
+/// See [`MAX_NODES`].
+const NODE_BYTES: usize = 32;
 /// Texts beyond this are refused.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -53,7 +57,7 @@ fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Resul
     let mut parser = Parser::new();
     parser.set_input(&mut bytes);
     let open_end = closed.is_some().then_some(body.len());
-    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end };
+    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end, nodes: 0 };
     // Its scanner has assertions left that crafted input might reach; such input is refused like any other.
     let result = catch_unwind(AssertUnwindSafe(|| {
         composer.next()?;
@@ -71,6 +75,8 @@ struct Composer<'r, 'b> {
     end: usize,
     /// The same, if a line break was added there.
     open_end: Option<usize>,
+    /// Nodes so far, of all documents.
+    nodes: usize,
 }
 
 impl Composer<'_, '_> {
@@ -103,6 +109,11 @@ impl Composer<'_, '_> {
     fn node(&mut self, event: Event, depth: usize) -> Result<Arc<Node>, YamlError> {
         if depth > MAX_DEPTH {
             return Err(YamlError::plain(format!("exceeded max depth of {MAX_DEPTH}")));
+        }
+        self.nodes += 1;
+        let most = MAX_NODES + self.end / NODE_BYTES;
+        if self.nodes > most {
+            return Err(YamlError::plain(format!("text has more than {most} nodes")));
         }
         let (start, mut end) = (event.start_mark, event.end_mark);
         let (kind, tag, anchor) = match event.data {

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::chart::lower::{Code, Invocation, Loop, Op, Pipe, Site, Variable};
+use crate::chart::meter;
 use crate::chart::value::{Element, Go, IntKind, List, MapType, print, sprint, take_overflow};
 
+/// What an invocation takes.
+const CALL: u64 = 256;
 /// Go's limit on nested `template` (`maxExecDepth`).
 const MAX_TEMPLATES: usize = 100_000;
 
@@ -165,14 +168,24 @@ impl<'r> Exec<'r> {
     pub(super) fn run(&mut self) -> Result<(), String> {
         loop {
             let code = Rc::clone(&self.code);
-            if let Flow::Done = self.operations(&code)? {
-                return Ok(());
+            match self.operations(&code) {
+                Ok(Flow::Done) => return Ok(()),
+                Ok(Flow::Switch) => {}
+                Err(error) => {
+                    self.run.end_at(|| self.code.place(self.at));
+                    return Err(error);
+                }
             }
         }
     }
 
     /// Go's `errorf`.
     pub(super) fn fail<T>(&self, message: &str) -> Result<T, String> {
+        // A node can be as long as its file, and every nested template adds one: what ends the run is told without them.
+        if meter::used_up().is_some() {
+            return Err(message.to_owned());
+        }
+        meter::bytes(message.len() as u64)?;
         Err(self.code.error(self.at, message))
     }
 
@@ -241,7 +254,7 @@ impl<'r> Exec<'r> {
         let before = self.out.len();
         print(&value.go, &mut self.out);
         if !matches!(value.go, Go::Str(_)) {
-            take_overflow()?;
+            take_overflow().or_else(|error| self.fail(&error))?;
         }
         self.run.reserve((self.out.len() - before) as u64)
     }
@@ -266,6 +279,8 @@ impl<'r> Exec<'r> {
             base: std::mem::replace(&mut self.base, self.vars.len()),
             dot: std::mem::replace(&mut self.dot, dot.clone()),
         };
+        self.run.reserve(CALL)?;
+        self.at = Site::START;
         self.scopes.push(Scope::Call(Box::new(caller)));
         self.vars.push((Variable::ROOT, dot));
         Ok(())

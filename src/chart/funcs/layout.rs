@@ -2,6 +2,8 @@
 
 use jiff::{Zoned, civil, tz::TimeZone};
 
+use crate::chart::meter;
+
 /// The elements of a layout; of two that fit, the longer stands first.
 const ELEMENTS: &[&str] = &[
     "January", "Jan", "Monday", "Mon", "MST", "2006", "_2", "002", "01", "02", "03", "04", "05", "06", "15", "-07:00", "-0700", "-07", "Z07:00", "Z0700", "PM",
@@ -29,6 +31,10 @@ pub(super) fn zero() -> Zoned {
 
 /// `Time.Format`.
 pub(super) fn format(layout: &str, time: &Zoned) -> String {
+    // An element may print as more than twice its length. What ends the run is told where the call ends.
+    if meter::reading(layout.len() as u64 * 32).and_then(|()| meter::bytes(layout.len() as u64 * 3)).is_err() {
+        return String::new();
+    }
     let mut out = String::new();
     let mut rest = layout;
     while let Some(c) = rest.chars().next() {
@@ -109,6 +115,7 @@ struct Parts {
 /// `time.ParseInLocation` in the local zone.
 pub(super) fn parse(layout: &str, value: &str) -> Result<Zoned, String> {
     let quote = crate::chart::gotmpl::quote;
+    meter::reading((layout.len() + value.len()) as u64 * 32)?;
     let fail = |at: &str| format!("parsing time {} as {}: cannot parse {}", quote(value), quote(layout), quote(at));
     let mut parts = Parts { month: 1, day: 1, ..Parts::default() };
     let (mut rest, mut input) = (layout, value);
@@ -229,6 +236,7 @@ pub(super) fn duration(text: &str) -> Option<i64> {
     if rest == "0" {
         return Some(0);
     }
+    meter::reading(text.len() as u64 * 16).ok()?;
     let mut total = 0_i64;
     loop {
         let length = rest.find(|c: char| c != '.' && !c.is_ascii_digit())?;

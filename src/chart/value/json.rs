@@ -6,6 +6,7 @@ use base64::Engine as _;
 use serde_json::{Number, Value};
 
 use super::{Element, Go, IntKind, MAX_NESTING};
+use crate::chart::meter;
 use crate::goyaml;
 
 /// Values as templates see them: integers stay `int64`, all else is `float64`, as after Helm's own decoding.
@@ -23,6 +24,8 @@ pub(crate) fn from_json(value: &Value) -> Go {
     }
 }
 
+/// What an element takes.
+const ELEMENT: u64 = 48;
 /// Values of more elements are refused: maps that share maps can stand for far more than they take.
 const MAX_ELEMENTS: usize = 4_000_000;
 
@@ -33,6 +36,12 @@ pub(crate) fn to_json(value: &Go) -> Result<Value, String> {
 
 fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, String> {
     *elements += 1;
+    meter::steps(2)?;
+    meter::bytes(match value {
+        Go::Str(text) => ELEMENT + text.len() as u64,
+        Go::Bytes(bytes) => ELEMENT + bytes.len() as u64 * 2,
+        _ => ELEMENT,
+    })?;
     if *elements > MAX_ELEMENTS {
         return Err(format!("json: a value has more than {MAX_ELEMENTS} elements"));
     }
@@ -57,7 +66,10 @@ fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, Stri
             }
             Value::Object(out)
         }
-        Go::Host(h) => h.json(),
+        Go::Host(h) => {
+            meter::steps(200)?;
+            h.json()
+        }
     })
 }
 
