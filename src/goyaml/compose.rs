@@ -52,11 +52,13 @@ fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_, '_>) -> Resul
     // libyaml-safer 0.3.0 panics at a block scalar whose last line has no break; it gets one, which is taken off again.
     let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
     let block = body.contains(['|', '>']) && !last_line.trim_matches(' ').is_empty();
-    let closed = block.then(|| format!("{body}\n"));
+    // It also takes any character that begins with the first byte of a byte order mark for a broken one; behind a whole one it does not.
+    let marked = body.chars().next().is_some_and(|c| matches!(c, '\u{f000}'..='\u{fefe}' | '\u{ff00}'..='\u{ffff}'));
+    let closed = (block || marked).then(|| format!("{}{body}{}", if marked { "\u{feff}" } else { "" }, if block { "\n" } else { "" }));
     let mut bytes = closed.as_deref().unwrap_or(body).as_bytes();
     let mut parser = Parser::new();
     parser.set_input(&mut bytes);
-    let open_end = closed.is_some().then_some(body.len());
+    let open_end = block.then_some(body.len());
     let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end, nodes: 0 };
     // Its scanner has assertions left that crafted input might reach; such input is refused like any other.
     let result = catch_unwind(AssertUnwindSafe(|| {

@@ -131,7 +131,7 @@ impl Run {
             Limit::Steps => format!("it took {steps} steps"),
             Limit::Bytes => format!("it made values of {} MiB", max_bytes >> 20),
             Limit::Secrets => format!("it made keys, certificates and hashes of passwords worth {secrets} units"),
-            Limit::Depth => format!("its templates are nested {} deep", self.budget.max_depth),
+            Limit::Depth => format!("its templates are nested {} deep, or fill the stack", self.budget.max_depth),
         };
         Some((self.place.borrow().clone().unwrap_or_default(), limit))
     }

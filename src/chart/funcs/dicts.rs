@@ -131,7 +131,7 @@ fn copy(c: &Call<'_>, value: &Go, depth: usize) -> Result<Go, String> {
     if depth > MAX_NESTING {
         return Err(format!("values are nested more than {MAX_NESTING} deep"));
     }
-    c.run.reserve(ENTRY)?;
+    c.run.reserve(if matches!(value, Go::Map(_) | Go::List(_)) { 2 * ENTRY } else { ENTRY / 2 })?;
     Ok(match value {
         Go::Map(map) => {
             let entries = map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(c, &v, depth + 1)?)));

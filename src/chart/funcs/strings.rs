@@ -79,7 +79,7 @@ pub(super) const ALL: &[Function] = &[
     variadic("printf", &[Str, Any], |c| Ok(sprintf(&c.str(0), &c.args[1..]).into())),
     variadic("html", &[Any], |c| {
         let text = operands(c);
-        meter::bytes(text.len() as u64 * 6)?;
+        meter::bytes(text.len() as u64 * 12)?;
         Ok(html(&text).into())
     }),
     variadic("urlquery", &[Any], |c| Ok(super::encoding::query_escape(&operands(c)).into())),

@@ -82,8 +82,9 @@ fn fits(depth: usize, out: &str) -> bool {
     if OVERFLOW.get() {
         return false;
     }
-    if out.len() as u64 > meter::room().min(MAX_PRINTED) {
-        let _ = meter::bytes(out.len() as u64);
+    // A text that grows takes up to three times its length on the way to a value.
+    if out.len() as u64 > (meter::room() / 3).min(MAX_PRINTED) {
+        let _ = meter::bytes(out.len() as u64 * 3);
         OVERFLOW.set(true);
     }
     if depth > MAX_NESTING || meter::steps(1).is_err() {
