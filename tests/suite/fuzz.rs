@@ -241,6 +241,7 @@ fn fuzz_templates() {
 }
 
 #[test]
+#[ignore = "not run again since what it found was repaired: cargo test --test suite fuzz_yaml -- --ignored"]
 fn fuzz_yaml() {
     let mut all = seeds("yaml", &[""]);
     all.extend(seeds("conformance/charts", &["values.yaml", "Chart.yaml"]));
