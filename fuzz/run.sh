@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 seed=${2:-$(date +%s%N)}
 echo "seed $seed"
 OFFLINE_FUZZ_MILLISECONDS=$((${1:-120} * 1000)) OFFLINE_FUZZ_SEED=$seed \
-  cargo test ${FUZZ_PROFILE---release} --test suite fuzz:: -- --include-ignored --nocapture --test-threads="${FUZZ_THREADS:-$(nproc)}"
+  cargo test ${FUZZ_PROFILE---release} --test suite fuzz:: -- --nocapture --test-threads="${FUZZ_THREADS:-$(nproc)}"
