@@ -129,7 +129,7 @@ impl Run {
         let Budget { steps, max_bytes, secrets, .. } = self.budget;
         let limit = match meter::used_up()? {
             Limit::Steps => format!("it took {steps} steps"),
-            Limit::Bytes => format!("it made values of {} MiB", max_bytes >> 20),
+            Limit::Bytes => format!("it made values of {max_bytes} bytes"),
             Limit::Secrets => format!("it made keys, certificates and hashes of passwords worth {secrets} units"),
             Limit::Depth => format!("its templates are nested {} deep, or fill the stack", self.budget.max_depth),
         };
