@@ -17,6 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::meter;
+
 pub use super::error::EngineError;
 use machine::Machine;
 pub(in crate::chart) use machine::{WARN_END, WARN_START};
@@ -155,6 +157,7 @@ impl std::fmt::Debug for Program {
 /// The stack is switched, not the thread: to a second thread glibc gives an arena that grows by one page at a time, which takes as long
 /// as the rendering.
 pub fn run(program: Program) -> Result<BTreeMap<String, String>, EngineError> {
+    let _account = meter::open(&program.budget);
     let render = AssertUnwindSafe(|| stacker::grow(STACK, || Machine::new(program)?.run()));
     catch_unwind(render).map_err(|_| EngineError::Panic)?
 }

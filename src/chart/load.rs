@@ -1,21 +1,17 @@
-//! Charts from files and from archives: Helm's pkg/chart/loader.
+//! Charts from files: Helm's pkg/chart/loader.
 
-use std::{borrow::Cow, collections::BTreeMap, io::Read};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
-use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
-use super::{Chart, ChartError, ChartFile, Metadata, ignore::Rules, metadata};
-use crate::{
-    goyaml,
-    tree::{FileTree, SafePath},
-};
+use super::{Chart, ChartError, ChartFile, Metadata, ignore::Rules, loading::Loading, metadata, unpack::from_archive};
+use crate::{goyaml, tree::FileTree};
 
 /// One file of a chart, as Helm limits it.
-const MAX_FILE: u64 = 5 << 20;
+pub(super) const MAX_FILE: u64 = 5 << 20;
 /// All files of an unpacked chart archive, as Helm limits them.
-const MAX_ARCHIVE: u64 = 100 << 20;
+pub(super) const MAX_ARCHIVE: u64 = 100 << 20;
 /// Charts in charts in charts.
 const MAX_DEPTH: usize = 20;
 
@@ -27,12 +23,13 @@ impl Chart {
         for (path, content) in tree.iter().filter(|(path, _)| !rules.ignores(path.as_str())) {
             files.push(checked(path.as_str(), content)?);
         }
-        from_files(files, 0)
+        let mut loading = Loading::new(files.iter().map(|file| file.data.len() as u64).sum())?;
+        from_files(files, 0, &mut loading)
     }
 
     /// Loads a chart from a .tgz.
     pub fn from_tgz(archive: &[u8]) -> Result<Self, ChartError> {
-        from_archive(archive, 0)
+        from_archive(archive, 0, &mut Loading::new(archive.len() as u64)?)
     }
 }
 
@@ -51,7 +48,7 @@ pub fn from_manifests(name: &str, version: &str, tree: &FileTree) -> Result<Char
     Ok(chart)
 }
 
-fn checked(name: &str, content: &Bytes) -> Result<ChartFile, ChartError> {
+pub(super) fn checked(name: &str, content: &Bytes) -> Result<ChartFile, ChartError> {
     let found = content.len() as u64;
     if found > MAX_FILE {
         return Err(ChartError::TooLarge { subject: name.to_owned(), found, limit: MAX_FILE });
@@ -60,40 +57,7 @@ fn checked(name: &str, content: &Bytes) -> Result<ChartFile, ChartError> {
     Ok(ChartFile { name: name.to_owned(), data })
 }
 
-fn from_archive(archive: &[u8], depth: usize) -> Result<Chart, ChartError> {
-    let unpacked = GzDecoder::new(archive).take(MAX_ARCHIVE + 1);
-    let mut tar = tar::Archive::new(unpacked);
-    let mut files: BTreeMap<SafePath, ChartFile> = BTreeMap::new();
-    let mut total = 0;
-    for entry in tar.entries().map_err(ChartError::Unpack)? {
-        let mut entry = entry.map_err(ChartError::Unpack)?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
-        let path = String::from_utf8_lossy(&entry.path_bytes()).replace('\\', "/");
-        let path = path.strip_prefix("./").unwrap_or(&path);
-        let Some((_, inner)) = path.split_once('/') else {
-            return Err(ChartError::Archive(format!("`{path}` is not inside a folder")));
-        };
-        let name: SafePath = inner.parse().map_err(|error| ChartError::Archive(format!("{error}")))?;
-        total += entry.size();
-        for (subject, found, limit) in [(path, entry.size(), MAX_FILE), ("the unpacked archive", total, MAX_ARCHIVE)] {
-            if found > limit {
-                return Err(ChartError::TooLarge { subject: subject.to_owned(), found, limit });
-            }
-        }
-        let mut data = Vec::new();
-        entry.read_to_end(&mut data).map_err(ChartError::Unpack)?;
-        let file = checked(inner, &Bytes::from(data))?;
-        files.insert(name, file);
-    }
-    if files.is_empty() {
-        return Err(ChartError::Archive("no files in chart archive".to_owned()));
-    }
-    from_files(files.into_values().collect(), depth)
-}
-
-fn from_files(files: Vec<ChartFile>, depth: usize) -> Result<Chart, ChartError> {
+pub(super) fn from_files(files: Vec<ChartFile>, depth: usize, loading: &mut Loading) -> Result<Chart, ChartError> {
     if depth > MAX_DEPTH {
         return Err(ChartError::Invalid(format!("subcharts are nested more than {MAX_DEPTH} deep")));
     }
@@ -105,7 +69,8 @@ fn from_files(files: Vec<ChartFile>, depth: usize) -> Result<Chart, ChartError> 
     }
     let mut subcharts: BTreeMap<String, Vec<ChartFile>> = BTreeMap::new();
     for file in &files {
-        found |= sort_in(&mut chart, file, &mut subcharts)?;
+        loading.file(&file.name)?;
+        found |= sort_in(&mut chart, file, &mut subcharts, depth, loading)?;
     }
     if !found {
         return Err(ChartError::Missing);
@@ -118,7 +83,7 @@ fn from_files(files: Vec<ChartFile>, depth: usize) -> Result<Chart, ChartError> 
         if name.starts_with(['_', '.']) {
             continue;
         }
-        let subchart = load_subchart(&name, files, depth + 1).map_err(|source| ChartError::Subchart {
+        let subchart = load_subchart(&name, files, depth + 1, loading).map_err(|source| ChartError::Subchart {
             subchart: name.clone(),
             chart: chart.metadata.name.clone(),
             source: Box::new(source),
@@ -130,26 +95,33 @@ fn from_files(files: Vec<ChartFile>, depth: usize) -> Result<Chart, ChartError> 
     Ok(chart)
 }
 
-fn load_subchart(name: &str, mut files: Vec<ChartFile>, depth: usize) -> Result<Chart, ChartError> {
+fn load_subchart(name: &str, mut files: Vec<ChartFile>, depth: usize, loading: &mut Loading) -> Result<Chart, ChartError> {
     if std::path::Path::new(name).extension().is_some_and(|end| end == "tgz") {
         let file = files.swap_remove(0);
         if file.name != name {
             return Err(ChartError::Archive(format!("expected {name}, got {}", file.name)));
         }
-        return from_archive(&file.data, depth);
+        return from_archive(&file.data, depth, loading);
     }
     // A plain file under charts/ has nothing below it: that is a chart without Chart.yaml.
     let inner = files.into_iter().filter_map(|file| file.name.split_once('/').map(|(_, name)| ChartFile { name: name.to_owned(), data: file.data.clone() }));
-    from_files(inner.collect(), depth)
+    from_files(inner.collect(), depth, loading)
 }
 
 /// Puts a file where it belongs; whether it brought metadata.
-fn sort_in(chart: &mut Chart, file: &ChartFile, subcharts: &mut BTreeMap<String, Vec<ChartFile>>) -> Result<bool, ChartError> {
+fn sort_in(
+    chart: &mut Chart,
+    file: &ChartFile,
+    subcharts: &mut BTreeMap<String, Vec<ChartFile>>,
+    depth: usize,
+    loading: &mut Loading,
+) -> Result<bool, ChartError> {
     let v1 = chart.metadata.api_version == "v1";
     match file.name.as_str() {
         "Chart.yaml" => {}
-        "Chart.lock" => chart.lock = Some(yaml(file)?),
-        "values.yaml" => chart.values = values(file)?,
+        "Chart.lock" => chart.lock = Some(yaml(file, loading)?),
+        // They stand in the values of every chart above, too.
+        "values.yaml" => chart.values = values(file, depth + 1, loading)?,
         "values.schema.json" => chart.schema = Some(file.data.clone()),
         "requirements.yaml" => {
             if !v1 {
@@ -164,7 +136,7 @@ fn sort_in(chart: &mut Chart, file: &ChartFile, subcharts: &mut BTreeMap<String,
             return Ok(true);
         }
         "requirements.lock" => {
-            chart.lock = Some(yaml(file)?);
+            chart.lock = Some(yaml(file, loading)?);
             if v1 {
                 chart.files.push(file.clone());
             }
@@ -186,12 +158,16 @@ fn text(file: &ChartFile) -> Cow<'_, str> {
     String::from_utf8_lossy(&file.data)
 }
 
-fn yaml(file: &ChartFile) -> Result<Value, ChartError> {
-    goyaml::parse(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })
+fn yaml(file: &ChartFile, loading: &mut Loading) -> Result<Value, ChartError> {
+    let value = goyaml::parse(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })?;
+    loading.value(&value, 1)?;
+    Ok(value)
 }
 
-fn values(file: &ChartFile) -> Result<Map<String, Value>, ChartError> {
-    match goyaml::parse_values(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })? {
+fn values(file: &ChartFile, charts: usize, loading: &mut Loading) -> Result<Map<String, Value>, ChartError> {
+    let value = goyaml::parse_values(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })?;
+    loading.value(&value, charts)?;
+    match value {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         other => Err(ChartError::Shape {

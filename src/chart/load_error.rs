@@ -48,6 +48,9 @@ pub enum ChartError {
     /// The archive could not be read.
     #[error("cannot unpack the chart archive")]
     Unpack(#[source] std::io::Error),
+    /// All of it together is more than a chart may be.
+    #[error("the chart has more than {0}, its subcharts and what is unpacked counted in: no chart needs as many, so it is refused")]
+    Budget(String),
     /// Something is larger than a chart may be.
     #[error("{subject} has {found} bytes, at most {limit} are accepted")]
     TooLarge {

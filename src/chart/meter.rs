@@ -4,14 +4,19 @@
 //! whether it is kept or not. Secrets are what takes long by its purpose: keys, certificates and hashes of passwords.
 //!
 //! A run is one thread, so the account is the thread's: functions that walk through values charge it where they are, before they
-//! allocate. Outside of a run there is no limit.
+//! allocate. Whoever begins opens it: rendering before values are coalesced, else the engine. While none is open there is no limit.
 
 use std::cell::Cell;
+use std::time::Instant;
 
 use super::engine::Budget;
 
 /// Bytes read that count as one step.
 const BYTES_A_STEP: u64 = 64;
+/// What a step may take where time is measured.
+const STEP_NANOSECONDS: u64 = 250;
+/// Time is measured every so often.
+const TICKS: u32 = 32;
 
 /// Which part of the budget was used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +36,39 @@ thread_local! {
     static BYTES: Cell<u64> = const { Cell::new(u64::MAX) };
     static SECRETS: Cell<u64> = const { Cell::new(u64::MAX) };
     static USED_UP: Cell<Option<Limit>> = const { Cell::new(None) };
+    static OPEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Begins a run on this thread.
-pub(in crate::chart) fn begin(budget: &Budget) {
-    STEPS.set(budget.steps);
-    BYTES.set(budget.max_bytes);
-    SECRETS.set(budget.secrets);
+/// An open account: it is closed with this.
+#[must_use]
+pub(in crate::chart) struct Account {
+    /// Whether it was opened here, not further out.
+    own: bool,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if self.own {
+            OPEN.set(false);
+            fill(u64::MAX, u64::MAX, u64::MAX);
+        }
+    }
+}
+
+fn fill(steps: u64, bytes: u64, secrets: u64) {
+    STEPS.set(steps);
+    BYTES.set(bytes);
+    SECRETS.set(secrets);
     USED_UP.set(None);
+}
+
+/// Opens this thread's account, unless it is open.
+pub(in crate::chart) fn open(budget: &Budget) -> Account {
+    let own = !OPEN.replace(true);
+    if own {
+        fill(budget.steps, budget.max_bytes, budget.secrets);
+    }
+    Account { own }
 }
 
 /// The limit that ended the run, if one did.
@@ -46,9 +76,11 @@ pub(in crate::chart) fn used_up() -> Option<Limit> {
     USED_UP.get()
 }
 
-/// Ends the run; the first limit is the one that is told.
+/// Ends the run: nothing can be taken any more. The first limit is the one that is told.
 pub(in crate::chart) fn end(limit: Limit) -> String {
-    USED_UP.set(USED_UP.get().or(Some(limit)));
+    let first = USED_UP.get().or(Some(limit));
+    fill(0, 0, 0);
+    USED_UP.set(first);
     "the chart has used up its budget".to_owned()
 }
 
@@ -77,6 +109,31 @@ pub(in crate::chart) fn copying(bytes: u64) -> Result<(), String> {
     reading(bytes / 16)
 }
 
+/// For what takes a time that its input does not tell: an expression may read a text to its end for every match.
+#[derive(Debug)]
+pub(in crate::chart) struct Clock {
+    since: Instant,
+    ticks: u32,
+}
+
+impl Clock {
+    /// Begins to measure.
+    pub(in crate::chart) fn start() -> Self {
+        Self { since: Instant::now(), ticks: 0 }
+    }
+
+    /// Takes the steps of the time since the last that was measured; short texts end before the first.
+    pub(in crate::chart) fn tick(&mut self) -> Result<(), String> {
+        self.ticks += 1;
+        if !self.ticks.is_multiple_of(TICKS) {
+            return steps(1);
+        }
+        let now = Instant::now();
+        let nanoseconds = now.duration_since(std::mem::replace(&mut self.since, now)).as_nanos();
+        steps(u64::try_from(nanoseconds).unwrap_or(u64::MAX) / STEP_NANOSECONDS)
+    }
+}
+
 /// Takes bytes, before they are made.
 pub(in crate::chart) fn bytes(count: u64) -> Result<(), String> {
     take(&BYTES, count, Limit::Bytes)
@@ -98,11 +155,15 @@ mod tests {
 
     #[test]
     fn what_is_used_up_stays_used_up() {
-        begin(&Budget { steps: 10, max_bytes: 100, secrets: 1, max_depth: 1 });
+        let budget = Budget { steps: 10, max_bytes: 100, secrets: 1, max_depth: 1 };
+        let account = open(&budget);
         assert_eq!((steps(10), reading(63), bytes(100), used_up()), (Ok(()), Ok(()), Ok(()), None));
-        assert!(bytes(1).is_err() && steps(1).is_err() && secrets(1).is_ok());
+        assert!(bytes(1).is_err() && steps(1).is_err() && secrets(1).is_err());
+        let inner = open(&Budget::default());
+        assert_eq!((used_up(), steps(1).is_err()), (Some(Limit::Bytes), true));
+        drop(inner);
         assert_eq!(used_up(), Some(Limit::Bytes));
-        begin(&Budget::default());
-        assert_eq!((steps(1), used_up()), (Ok(()), None));
+        drop(account);
+        assert_eq!((steps(1), bytes(1 << 40), used_up()), (Ok(()), Ok(()), None));
     }
 }

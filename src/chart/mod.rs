@@ -13,6 +13,7 @@ mod gotmpl;
 mod ignore;
 mod load;
 mod load_error;
+mod loading;
 mod lock;
 mod log;
 mod lower;
@@ -26,6 +27,7 @@ mod release_name;
 mod render;
 mod rendered;
 mod trace;
+mod unpack;
 mod value;
 pub mod values;
 

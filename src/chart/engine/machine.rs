@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Dialect, EngineError, Program, Run, Source, objects};
 use crate::chart::funcs;
 use crate::chart::gotmpl;
+use crate::chart::meter::{self, Limit};
 use crate::chart::value::{Go, forget_stand_ins, lossy};
 
 /// Marks of `required` and `fail`, as Helm writes them.
@@ -28,6 +29,8 @@ impl Machine {
         let run = Run::new(program.budget, program.lookup.take());
         let scopes = objects::scopes(&mut program);
         for source in &program.sources {
+            // The text itself, and what is cut out of it.
+            let _ = meter::bytes(source.text.len() as u64 * 2);
             let parsed = gotmpl::parse(&source.name, &source.text, &funcs::exists).map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
             if run.add(parsed).is_err() {
                 let (_, limit) = run.exceeded().unwrap_or_default();
@@ -72,6 +75,9 @@ impl Machine {
         root.lock().insert(Arc::from("Template"), objects::map(objects::values_type(self.dialect), template));
         let code = self.run.find(&source.name).ok_or_else(|| format!("template: no template {} associated", gotmpl::quote(&source.name)))?;
         let text = self.run.execute(code, dot)?;
+        if meter::used_up().is_some() {
+            return Err(meter::end(Limit::Steps));
+        }
         Ok(if text.contains("<no value>") { text.replace("<no value>", "") } else { text })
     }
 }

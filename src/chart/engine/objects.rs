@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Dialect, Program, capabilities, metadata};
 use crate::chart::funcs;
+use crate::chart::meter;
 use crate::chart::value::{Go, Host, Kind, Map, MapType, from_json, text_from};
 
 /// A map of this type.
@@ -86,12 +87,68 @@ fn values(program: &Program) -> Vec<Arc<Map>> {
     found.into_iter().flatten().collect()
 }
 
+/// What an entry takes beside the bytes of its file.
+const ENTRY: u64 = 256;
+/// What a line takes beside its bytes.
+const LINE: u64 = 64;
+
 #[derive(Debug)]
 struct Files(BTreeMap<String, Bytes>);
 
 impl Files {
     fn text(&self, name: &str) -> String {
         self.0.get(name).map(|bytes| text_from(bytes)).unwrap_or_default()
+    }
+
+    /// Takes from the budget what a function makes of all files; each of their bytes becomes so many.
+    fn take(&self, each: u64) -> Result<(), String> {
+        let bytes: u64 = self.0.values().map(|data| data.len() as u64).sum();
+        meter::steps(self.0.len() as u64 * 4)?;
+        meter::reading(bytes * each)?;
+        meter::bytes(self.0.len() as u64 * ENTRY + bytes * each)
+    }
+
+    /// The same of one file.
+    fn take_one(&self, name: &str, each: u64) -> Result<(), String> {
+        let bytes = self.0.get(name).map_or(0, |data| data.len() as u64);
+        meter::reading(bytes)?;
+        meter::bytes(bytes * each)
+    }
+
+    fn call(&self, name: &str, first: &str) -> Result<Option<Go>, String> {
+        Ok(Some(match name {
+            "Get" => {
+                self.take_one(first, 2)?;
+                self.0.get(first).map_or_else(|| "".into(), |data| Go::from_bytes(data))
+            }
+            "GetBytes" => {
+                self.take_one(first, 1)?;
+                Go::Bytes(self.0.get(first).map(|data| Arc::from(&data[..])).unwrap_or_default())
+            }
+            "Glob" => {
+                self.take(0)?;
+                let glob = funcs::Glob::new(first);
+                Go::Host(Arc::new(Files(self.0.iter().filter(|(name, _)| glob.matches(name)).map(|(n, d)| (n.clone(), d.clone())).collect())))
+            }
+            "AsConfig" => {
+                self.take(4)?;
+                self.base_names(|data| String::from_utf8_lossy(data).into_owned())
+            }
+            "AsSecrets" => {
+                self.take(6)?;
+                self.base_names(|data| base64::engine::general_purpose::STANDARD.encode(data))
+            }
+            "Lines" => {
+                self.take_one(first, 2)?;
+                let text = Files::text(self, first);
+                if text.is_empty() {
+                    return Ok(Some(Go::strings::<&str>([])));
+                }
+                meter::bytes(text.matches('\n').count() as u64 * LINE)?;
+                Go::strings(text.strip_suffix('\n').unwrap_or(&text).split('\n'))
+            }
+            _ => return Ok(None),
+        }))
     }
 
     fn base_names(&self, value: impl Fn(&[u8]) -> String) -> Go {
@@ -111,7 +168,9 @@ impl Host for Files {
     }
 
     fn field(&self, name: &str) -> Option<Go> {
-        Some(Go::Bytes(self.0.get(name).map(|data| Arc::from(&data[..])).unwrap_or_default()))
+        // The look at the account after this ends the run.
+        let affordable = self.take_one(name, 1).is_ok();
+        Some(Go::Bytes(self.0.get(name).filter(|_| affordable).map(|data| Arc::from(&data[..])).unwrap_or_default()))
     }
 
     fn parameters(&self, method: &str) -> Option<&'static [Kind]> {
@@ -123,25 +182,7 @@ impl Host for Files {
     }
 
     fn call(&self, name: &str, args: &[Go]) -> Option<Result<Go, String>> {
-        let first = args.first().and_then(Go::as_str).unwrap_or_default();
-        Some(Ok(match name {
-            "Get" => self.0.get(first).map_or_else(|| "".into(), |data| Go::from_bytes(data)),
-            "GetBytes" => Go::Bytes(self.0.get(first).map(|data| Arc::from(&data[..])).unwrap_or_default()),
-            "Glob" => {
-                let glob = funcs::Glob::new(first);
-                Go::Host(Arc::new(Files(self.0.iter().filter(|(name, _)| glob.matches(name)).map(|(n, d)| (n.clone(), d.clone())).collect())))
-            }
-            "AsConfig" => self.base_names(|data| String::from_utf8_lossy(data).into_owned()),
-            "AsSecrets" => self.base_names(|data| base64::engine::general_purpose::STANDARD.encode(data)),
-            "Lines" => {
-                let text = Files::text(self, first);
-                if text.is_empty() {
-                    return Some(Ok(Go::strings::<&str>([])));
-                }
-                Go::strings(text.strip_suffix('\n').unwrap_or(&text).split('\n'))
-            }
-            _ => return None,
-        }))
+        Files::call(self, name, args.first().and_then(Go::as_str).unwrap_or_default()).transpose()
     }
 
     fn stringer(&self) -> bool {
@@ -153,11 +194,17 @@ impl Host for Files {
     }
 
     fn json(&self) -> Value {
+        if self.take(3).is_err() {
+            return Value::Null;
+        }
         let encode = |data: &Bytes| Value::from(base64::engine::general_purpose::STANDARD.encode(data));
         Value::Object(self.0.iter().map(|(name, data)| (name.clone(), encode(data))).collect())
     }
 
     fn entries(&self) -> Option<Go> {
+        if self.take(1).is_err() {
+            return Some(Go::map(BTreeMap::new()));
+        }
         Some(Go::map(self.0.iter().map(|(name, data)| (Arc::from(name.as_str()), Go::Bytes(Arc::from(&data[..])))).collect()))
     }
 }

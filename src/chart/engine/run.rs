@@ -99,7 +99,6 @@ fn stack_address() -> usize {
 
 impl Run {
     pub(super) fn new(budget: Budget, lookup: Option<Arc<dyn Lookup>>) -> Self {
-        meter::begin(&budget);
         Run {
             budget,
             depth: Cell::new(0),

@@ -1,5 +1,6 @@
 //! Strings.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ pub(super) const ALL: &[Function] = &[
     fixed("title", &[Str], |c| Ok(cases::title(&c.str(0)).into())),
     fixed("untitle", &[Str], |c| Ok(cases::untitle(&c.str(0)).into())),
     fixed("trim", &[Str], |c| Ok(c.str(0).trim().into())),
-    fixed("trimAll", &[Str, Str], |c| Ok(c.str(1).trim_matches(|x| c.str(0).contains(x)).into())),
-    fixed("trimall", &[Str, Str], |c| Ok(c.str(1).trim_matches(|x| c.str(0).contains(x)).into())),
+    fixed("trimAll", &[Str, Str], |c| Ok(trim_all(&c.str(1), &c.str(0)).into())),
+    fixed("trimall", &[Str, Str], |c| Ok(trim_all(&c.str(1), &c.str(0)).into())),
     fixed("trimSuffix", &[Str, Str], |c| Ok(c.str(1).strip_suffix(&*c.str(0)).unwrap_or(&c.str(1)).into())),
     fixed("trimPrefix", &[Str, Str], |c| Ok(c.str(1).strip_prefix(&*c.str(0)).unwrap_or(&c.str(1)).into())),
     fixed("hasPrefix", &[Str, Str], |c| Ok(c.str(1).starts_with(&*c.str(0)).into())),
@@ -81,8 +82,8 @@ pub(super) const ALL: &[Function] = &[
     variadic("printf", &[Str, Any], |c| Ok(sprintf(&c.str(0), &c.args[1..]).into())),
     variadic("html", &[Any], |c| {
         let text = operands(c);
-        meter::bytes(text.len() as u64 * 12)?;
-        Ok(html(&text).into())
+        meter::bytes(text.len() as u64)?;
+        Ok(html(&text)?.into())
     }),
     variadic("urlquery", &[Any], |c| Ok(super::encoding::query_escape(&operands(c)).into())),
     fixed("ternary", &[Any, Any, super::Kind::Bool], |c| Ok(if c.any(2).truth() { c.any(0) } else { c.any(1) })),
@@ -118,13 +119,40 @@ fn numbered(parts: Vec<String>) -> Go {
     Go::Map(Arc::new(Map::of(MapType::Strings, entries.collect())))
 }
 
-fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('\0', "\u{fffd}").replace('\'', "&#39;").replace('"', "&#34;").replace('<', "&lt;").replace('>', "&gt;")
+fn html(text: &str) -> Result<String, String> {
+    let escape = |c| match c {
+        '&' => "&amp;",
+        '\0' => "\u{fffd}",
+        '\'' => "&#39;",
+        '"' => "&#34;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        _ => "",
+    };
+    let longer: usize = text.chars().map(|c| escape(c).len()).sum();
+    meter::bytes(longer as u64)?;
+    let mut out = String::with_capacity(text.len() + longer);
+    for c in text.chars() {
+        match escape(c) {
+            "" => out.push(c),
+            escaped => out.push_str(escaped),
+        }
+    }
+    Ok(out)
+}
+
+/// `strings.Trim`; both texts may be long.
+fn trim_all<'t>(text: &'t str, cut: &str) -> &'t str {
+    if cut.len() < 64 {
+        return text.trim_matches(|c| cut.contains(c));
+    }
+    let cut: BTreeSet<char> = cut.chars().collect();
+    text.trim_matches(|c| cut.contains(&c))
 }
 
 fn replace(c: &mut Call<'_>) -> Result<Go, String> {
     let (old, new, text) = (c.str(0), c.str(1), c.str(2));
-    c.run.reserve((text.matches(&*old).count() * new.len()) as u64)?;
+    c.run.reserve(text.len() as u64 + (text.matches(&*old).count() as u64).saturating_mul(new.len() as u64))?;
     Ok(text.replace(&*old, &new).into())
 }
 

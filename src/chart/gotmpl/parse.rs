@@ -1,5 +1,6 @@
 //! The parser: Go's text/template/parse/parse.go, with its messages.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ast::{Command, Control, Invocation, Node, Operand, Pipe, Template, Term, Text};
@@ -8,6 +9,8 @@ use super::{literal, quote};
 
 /// Nesting that ends a parse; Go allows more, its stack grows.
 const MAX_BODIES: usize = 10_000;
+/// Templates of one text that are found without an index.
+const FEW: usize = 32;
 /// Nodes of one text, which take some hundred bytes each.
 const MAX_NODES: usize = 250_000;
 /// Nested parentheses (`maxStackDepth` in Go).
@@ -36,6 +39,7 @@ pub(crate) fn parse(name: &str, text: &str, is_function: &dyn Fn(&str) -> bool) 
         peeked: 0,
         vars: vec!["$".to_owned()],
         set: Vec::new(),
+        names: HashMap::new(),
         action_line: 0,
         range_depth: 0,
         bodies: 0,
@@ -66,6 +70,8 @@ struct Parser<'a> {
     peeked: usize,
     vars: Vec<String>,
     set: Vec<Template>,
+    /// Of those that were there when somebody asked, if there are many.
+    names: HashMap<String, usize>,
     action_line: usize,
     range_depth: usize,
     bodies: usize,
@@ -138,9 +144,20 @@ impl<'a> Parser<'a> {
         if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
     }
 
+    /// Where the template of a name is. Few are looked through; many have an index.
+    fn known(&mut self, name: &str) -> Option<usize> {
+        if self.set.len() <= FEW {
+            return self.set.iter().position(|template| template.name == name);
+        }
+        for (at, template) in self.set.iter().enumerate().skip(self.names.len()) {
+            self.names.insert(template.name.clone(), at);
+        }
+        self.names.get(name).copied()
+    }
+
     fn add(&mut self, name: String, body: Vec<Node>) -> Parsed<()> {
         let new = Template { name, source: Arc::clone(self.source), body, nodes: std::mem::take(&mut self.nodes) };
-        match self.set.iter_mut().find(|t| t.name == new.name) {
+        match self.known(&new.name).and_then(|at| self.set.get_mut(at)) {
             None => self.set.push(new),
             Some(old) if old.is_empty() => *old = new,
             Some(_) if !new.is_empty() => return self.fail(format!("template: multiple definition of template {}", quote(&new.name))),

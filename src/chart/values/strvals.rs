@@ -13,6 +13,8 @@ use crate::chart::{
 const MAX_INDEX: usize = 65_536;
 /// Names do not nest deeper than this.
 const MAX_LEVEL: usize = 30;
+/// Lists in lists; Go's stack holds more, and nobody needs as many.
+const MAX_LISTS: usize = 1000;
 
 /// Which of the flags a text was given with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +63,12 @@ fn fault<T>(text: impl Into<String>) -> Result<T, Stop> {
 /// Reads `a.b[0].c=v,d={x,y}` into values; what is there already is changed in place.
 pub(super) fn parse_into(values: &mut Map<String, Value>, kind: Kind, text: &str, dialect: Dialect) -> Result<(), SetError> {
     // Nobody who gives no way to read files asks for files.
-    parse(values, Reader { rest: text, kind, dialect, file: &mut |path| Err(format!("open {path}: no such file or directory")) })
+    parse(values, Reader { rest: text, kind, dialect, file: &mut |path| Err(format!("open {path}: no such file or directory")), lists: 0 })
 }
 
 /// The same for `--set-file`: what stands after `=` is given to `file`, and its answer is the value (`ParseIntoFile`).
 pub fn parse_files_into(values: &mut Map<String, Value>, text: &str, file: &mut ReadFile<'_>, dialect: Dialect) -> Result<(), SetError> {
-    parse(values, Reader { rest: text, kind: Kind::File, dialect, file })
+    parse(values, Reader { rest: text, kind: Kind::File, dialect, file, lists: 0 })
 }
 
 /// Gives the content of a file, or says why not.
@@ -87,6 +89,8 @@ struct Reader<'a, 'f> {
     kind: Kind,
     dialect: Dialect,
     file: &'a mut ReadFile<'f>,
+    /// Lists that we are in.
+    lists: usize,
 }
 
 impl Reader<'_, '_> {
@@ -273,7 +277,12 @@ impl Reader<'_, '_> {
                     Some(Value::Array(inner)) => inner,
                     Some(other) => return not_a("[]interface {}", &other),
                 };
+                self.lists += 1;
+                if self.lists > MAX_LISTS {
+                    return fault(format!("lists are nested more than {MAX_LISTS} deep"));
+                }
                 let result = self.item(&mut inner, inner_index, level);
+                self.lists -= 1;
                 if had || result.is_ok() {
                     put(list, at, Value::Array(inner))?;
                 }

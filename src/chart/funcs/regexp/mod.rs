@@ -6,12 +6,12 @@ mod translate;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::Kind::{Int, Str};
 use super::{Call, Function, fixed};
 use crate::chart::gotmpl::quote;
-use crate::chart::meter;
+use crate::chart::meter::{self, Clock};
 use crate::chart::value::{Element, Go, List};
 
 pub(super) const ALL: &[Function] = &[
@@ -72,7 +72,13 @@ fn find(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
 fn find_all(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
     let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
     let text = c.str(1);
-    let found: Vec<Go> = compiled(c)?.find_iter(&text).take(limit).map(|m| part(m.as_str())).collect::<Result<_, _>>()?;
+    let expression = compiled(c)?;
+    let mut clock = Clock::start();
+    let mut found: Vec<Go> = Vec::new();
+    for one in expression.find_iter(&text).take(limit) {
+        clock.tick()?;
+        found.push(part(one.as_str())?);
+    }
     let element = if found.is_empty() { Element::NilStr } else { Element::Str };
     Ok(Go::List(Arc::new(List::of(element, found))))
 }
@@ -83,24 +89,34 @@ fn part(text: &str) -> Result<Go, String> {
     Ok(text.into())
 }
 
-/// What a replacement may make: every `$` of it may stand for all that was found.
-fn bounded(c: &Call<'_>, expression: &Regex) -> Result<(), String> {
-    let (text, new) = (c.str(1), c.str(2));
-    let references = new.matches('$').count() as u64;
-    expression.find_iter(&text).try_for_each(|found| meter::bytes((new.len() as u64).saturating_add(references.saturating_mul(found.len() as u64))))
+/// `ReplaceAll`: `new` says what stands for a match, and the most that it may take.
+fn replace_with(c: &Call<'_>, expression: &Regex, most: impl Fn(u64) -> u64, new: impl Fn(&Captures<'_>) -> String) -> Result<Go, String> {
+    let text = c.str(1);
+    let (mut out, mut from, mut clock) = (String::new(), 0, Clock::start());
+    for found in expression.captures_iter(&text) {
+        clock.tick()?;
+        let Some(whole) = found.get(0) else { continue };
+        meter::bytes(most(whole.len() as u64))?;
+        out.push_str(&text[from..whole.start()]);
+        out.push_str(&new(&found));
+        from = whole.end();
+    }
+    meter::bytes(text.len() as u64)?;
+    out.push_str(&text[from..]);
+    Ok(out.into())
 }
 
 fn replace(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
     let expression = compiled(c)?;
-    bounded(c, &expression)?;
     let (template, groups) = (c.str(2), translate::groups(&c.str(0)));
-    let text = c.str(1);
-    let replaced = expression.replace_all(&text, |found: &regex::Captures<'_>| expand(&template, &groups, found));
-    Ok(replaced.into_owned().into())
+    // Every `$` may stand for all that was found.
+    let references = template.matches('$').count() as u64;
+    let most = |found: u64| (template.len() as u64).saturating_add(references.saturating_mul(found));
+    replace_with(c, &expression, most, |found| expand(&template, &groups, found))
 }
 
 /// `Regexp.Expand`.
-fn expand(template: &str, groups: &[String], found: &regex::Captures<'_>) -> String {
+fn expand(template: &str, groups: &[String], found: &Captures<'_>) -> String {
     let (mut out, mut rest) = (String::new(), template);
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
@@ -139,8 +155,8 @@ fn reference(text: &str) -> Option<(&str, &str)> {
 
 fn replace_literal(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
     let expression = compiled(c)?;
-    bounded(c, &expression)?;
-    Ok(expression.replace_all(&c.str(1), regex::NoExpand(&c.str(2))).into_owned().into())
+    let new = c.str(2);
+    replace_with(c, &expression, |_| new.len() as u64, |_| new.to_string())
 }
 
 /// `Regexp.Split`.
@@ -156,7 +172,9 @@ fn split(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut parts: Vec<Go> = Vec::new();
     let (mut from, mut end) = (0, 0);
+    let mut clock = Clock::start();
     for found in expression.find_iter(&text).take(limit) {
+        clock.tick()?;
         if parts.len() + 1 == limit {
             break;
         }

@@ -2,6 +2,14 @@
 
 use super::float_shortest;
 
+/// As many digits as any float has: all after them are zeros, and Rust's formatting takes no more than 65,535.
+const ALL_DIGITS: usize = 1100;
+
+/// The zeros that follow [`ALL_DIGITS`].
+fn zeros(precision: usize) -> String {
+    "0".repeat(precision.saturating_sub(ALL_DIGITS))
+}
+
 fn exponent(n: i32) -> String {
     format!("{}{:02}", if n < 0 { '-' } else { '+' }, n.abs())
 }
@@ -12,7 +20,10 @@ pub(super) fn text(f: f64, verb: char, precision: Option<usize>) -> String {
         return float_shortest(f);
     }
     match (verb, precision) {
-        ('f', p) => format!("{f:.*}", p.unwrap_or(6)),
+        ('f', p) => {
+            let precision = p.unwrap_or(6);
+            format!("{f:.*}{}", precision.min(ALL_DIGITS), zeros(precision))
+        }
         ('e' | 'E', p) => {
             let text = scientific(f, p.unwrap_or(6));
             if verb == 'E' { text.to_uppercase() } else { text }
@@ -32,12 +43,14 @@ pub(super) fn text(f: f64, verb: char, precision: Option<usize>) -> String {
 }
 
 fn scientific(f: f64, precision: usize) -> String {
-    let text = format!("{f:.precision$e}");
+    let text = format!("{f:.*e}", precision.min(ALL_DIGITS));
     let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
-    format!("{mantissa}e{}", exponent(power.parse().unwrap_or(0)))
+    format!("{mantissa}{}e{}", zeros(precision), exponent(power.parse().unwrap_or(0)))
 }
 
 fn general(f: f64, precision: usize) -> String {
+    // Zeros at the end are cut off anyhow.
+    let precision = precision.min(ALL_DIGITS);
     let text = format!("{f:.*e}", precision - 1);
     let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
     let power: i32 = power.parse().unwrap_or(0);
