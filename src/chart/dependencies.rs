@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 use super::{
     Chart, Dependency, Metadata,
     engine::Dialect,
+    loading::weight_of,
     log::{Log, go_quoted, go_text},
-    semver,
+    meter, semver,
     values::{
         DocumentError,
         coalesce::{Layer, Node as Entry, Table, TypeMismatch, coalesce, merge_tables},
@@ -38,7 +39,15 @@ pub enum DependencyError {
     /// Aliases of aliases.
     #[error("more than {MAX_CHARTS} charts after aliases")]
     TooMany,
+    /// Subcharts under many aliases, or with much in them.
+    #[error("its subcharts, aliases counted in, have more values and templates than a chart may use; give it fewer aliases, or render its parts on their own")]
+    Budget,
 }
+
+/// What a chart takes beside its values, in bytes.
+const CHART: u64 = 1024;
+/// Bytes of values that are coalesced in one step.
+const STEP: u64 = 256;
 
 /// A chart that takes part in a rendering.
 #[derive(Debug, Clone)]
@@ -47,6 +56,8 @@ pub(super) struct Active<'a> {
     pub(super) values: Map<String, Value>,
     pub(super) children: Vec<usize>,
     parent: Option<usize>,
+    /// Memory of its values.
+    weight: u64,
     /// Into [`Graph::about`].
     about: usize,
 }
@@ -117,7 +128,9 @@ impl<'a> Graph<'a> {
         self.requirements.extend(chart.metadata.dependencies.iter().cloned());
         let needs = (!chart.metadata.dependencies.is_empty()).then(|| (first..self.requirements.len()).collect());
         let about = self.add_about(About { name: chart.name().to_owned(), needs });
-        let index = self.push(Active { source: chart, values: self.own_values(chart)?, children: Vec::new(), parent, about })?;
+        let values = self.own_values(chart)?;
+        let weight = weight_of(&values);
+        let index = self.push(Active { source: chart, values, children: Vec::new(), parent, weight, about })?;
         for subchart in &chart.subcharts {
             let child = self.take_up(subchart, Some(index))?;
             self.charts[index].children.push(child);
@@ -155,20 +168,25 @@ impl<'a> Graph<'a> {
         if self.charts.len() >= MAX_CHARTS {
             return Err(DependencyError::TooMany);
         }
+        meter::bytes(CHART + chart.weight).map_err(|_| DependencyError::Budget)?;
         self.charts.push(chart);
         Ok(self.charts.len() - 1)
     }
 
     /// Values over a chart of the graph.
-    pub(super) fn coalesce(&mut self, index: usize, values: &Map<String, Value>, merge: bool) -> Result<Map<String, Value>, TypeMismatch> {
+    pub(super) fn coalesce(&mut self, index: usize, values: &Map<String, Value>, merge: bool) -> Result<Map<String, Value>, DependencyError> {
         let mut log = std::mem::take(&mut *self.log);
-        let result = coalesce(&self.node(index), values, merge, &mut log);
+        let result = self.node(index).and_then(|node| Ok(coalesce(&node, values, merge, &mut log)?));
         *self.log = log;
         result
     }
 
-    fn node(&self, index: usize) -> Node<'_, 'a> {
-        Node { graph: self, index, children: self.charts[index].children.iter().map(|child| self.node(*child)).collect() }
+    /// Where aliases share what is below them, this is more than there are charts.
+    fn node(&self, index: usize) -> Result<Node<'_, 'a>, DependencyError> {
+        let chart = &self.charts[index];
+        meter::steps(1 + chart.weight / STEP).map_err(|_| DependencyError::Budget)?;
+        let children = chart.children.iter().map(|child| self.node(*child)).collect::<Result<_, _>>()?;
+        Ok(Node { graph: self, index, children })
     }
 
     fn fits(&self, child: usize, need: &Dependency) -> bool {
@@ -298,6 +316,7 @@ impl<'a> Graph<'a> {
     }
 
     fn import(&mut self, index: usize) -> Result<(), DependencyError> {
+        meter::steps(1).map_err(|_| DependencyError::Budget)?;
         for child in self.charts[index].children.clone() {
             self.import(child)?;
         }

@@ -12,6 +12,8 @@ use crate::{goyaml, tree::FileTree};
 pub(super) const MAX_FILE: u64 = 5 << 20;
 /// All files of an unpacked chart archive, as Helm limits them.
 pub(super) const MAX_ARCHIVE: u64 = 100 << 20;
+/// What a byte of Chart.yaml may take once it is read.
+const METADATA: u64 = 16;
 /// Charts in charts in charts.
 const MAX_DEPTH: usize = 20;
 
@@ -64,6 +66,7 @@ pub(super) fn from_files(files: Vec<ChartFile>, depth: usize, loading: &mut Load
     let mut chart = Chart::default();
     let mut found = false;
     if let Some(file) = files.iter().find(|file| file.name == "Chart.yaml") {
+        loading.bytes(file.data.len() as u64 * METADATA)?;
         chart.metadata = Metadata::parse(&text(file))?;
         found = true;
     }

@@ -1,6 +1,6 @@
 //! What a chart may take while it is loaded: one account for all charts and archives in it.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ChartError;
 
@@ -53,12 +53,17 @@ impl Loading {
 }
 
 /// Memory of a value.
-pub(super) fn weight(value: &Value) -> u64 {
+fn weight(value: &Value) -> u64 {
     VALUE
         + match value {
             Value::String(text) => text.len() as u64,
             Value::Array(items) => items.iter().map(weight).sum(),
-            Value::Object(map) => map.iter().map(|(key, value)| key.len() as u64 + VALUE + weight(value)).sum(),
+            Value::Object(map) => weight_of(map),
             _ => 0,
         }
+}
+
+/// Memory of a map's entries.
+pub(super) fn weight_of(map: &Map<String, Value>) -> u64 {
+    map.iter().map(|(key, value)| key.len() as u64 + VALUE + weight(value)).sum()
 }

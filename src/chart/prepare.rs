@@ -5,7 +5,10 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Chart, CrdFile, DependencyError, dependencies::Graph, log::Log, model::own_crds, rendered::Processed, values, values::coalesce::TypeMismatch};
+use super::{
+    Chart, CrdFile, DependencyError, dependencies::Graph, loading::weight_of, log::Log, meter, model::own_crds, rendered::Processed, values,
+    values::coalesce::TypeMismatch,
+};
 
 /// What a rendering needs besides templates.
 pub(super) struct Prepared {
@@ -54,7 +57,12 @@ pub enum PrepareError {
 /// Processes dependencies, coalesces values, checks schemas, and lays templates out.
 pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: bool, log: &mut Log) -> Result<Prepared, PrepareError> {
     let mut graph = Graph::process(chart, user, log)?;
-    let coalesced = graph.coalesce(0, user, false)?;
+    let coalesced = graph.coalesce(0, user, false).map_err(|error| match error {
+        DependencyError::Mismatch(mismatch) => PrepareError::Mismatch(mismatch),
+        other => other.into(),
+    })?;
+    // As values of templates they are there once more.
+    take(weight_of(&coalesced) * 2)?;
     if check_schemas {
         let mut report = String::new();
         schemas(&mut graph, 0, &coalesced, &mut report);
@@ -63,7 +71,7 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
         }
     }
     let mut layout = Layout { graph: &graph, templates: BTreeMap::new(), scopes: Vec::new(), crds: Vec::new() };
-    layout.chart(0, &coalesced);
+    layout.chart(0, &coalesced)?;
     layout.scopes[0].values = coalesced;
     let Layout { templates, scopes, crds, .. } = layout;
     let mut sources: Vec<PreparedSource> = templates.into_values().collect();
@@ -87,6 +95,15 @@ fn schemas(graph: &mut Graph<'_>, index: usize, own: &Map<String, Value>, report
     }
 }
 
+/// What a scope takes beside its files and Chart.yaml, in bytes.
+const SCOPE: u64 = 4096;
+/// What an entry of `.Files` takes beside its name.
+const FILE: u64 = 96;
+
+fn take(bytes: u64) -> Result<(), PrepareError> {
+    meter::bytes(bytes).map_err(|_| DependencyError::Budget.into())
+}
+
 struct Layout<'g, 'a> {
     graph: &'g Graph<'a>,
     /// By path: of two charts at one path, which aliases can bring about, the later one counts.
@@ -96,9 +113,11 @@ struct Layout<'g, 'a> {
 }
 
 impl Layout<'_, '_> {
-    fn chart(&mut self, index: usize, values: &Map<String, Value>) -> usize {
+    fn chart(&mut self, index: usize, values: &Map<String, Value>) -> Result<usize, PrepareError> {
         let chart = &self.graph.charts[index];
         let path = self.graph.path(index);
+        let metadata = chart.source.raw.iter().find(|file| file.name == "Chart.yaml").map_or(0, |file| file.data.len() as u64);
+        take(SCOPE + metadata * 4 + chart.source.files.iter().map(|file| FILE + file.name.len() as u64).sum::<u64>())?;
         let scope = self.scopes.len();
         self.crds.extend(own_crds(&path, &chart.source.files));
         self.scopes.push(PreparedScope {
@@ -113,7 +132,7 @@ impl Layout<'_, '_> {
         for child in &chart.children {
             let name = self.graph.name(*child);
             let own = values.get(name).and_then(Value::as_object).unwrap_or(&empty);
-            let below = self.chart(*child, own);
+            let below = self.chart(*child, own)?;
             if let Some(hidden) = subcharts.insert(name.to_owned(), below) {
                 // Of two charts of one name the parent knows the later one.
                 self.scopes[hidden].values.clone_from(own);
@@ -126,10 +145,11 @@ impl Layout<'_, '_> {
                 continue;
             }
             let name = format!("{path}/{}", file.name);
+            take((file.data.len() + name.len() * 2) as u64)?;
             let source = PreparedSource { name: name.clone(), text: String::from_utf8_lossy(&file.data).into_owned(), scope, execute: !hidden };
             self.templates.insert(name, source);
         }
-        scope
+        Ok(scope)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
     log::Log,
-    manifests,
+    manifests, meter,
     prepare::{Prepared, PreparedScope, PreparedSource, prepare},
     semver, trace,
 };
@@ -129,6 +129,7 @@ pub fn render_logged(chart: &Chart, user_values: &Map<String, Value>, options: &
 }
 
 fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions, log: &mut Log) -> Result<Rendered, RenderError> {
+    let _account = meter::open(&options.budget);
     let metadata = chart.metadata();
     chart.warnings.iter().for_each(|line| log.raw(line));
     if metadata.is_library() {

@@ -1,6 +1,7 @@
 //! All files of a folder, symbolic links followed, as Helm does (helm, internal/sympath/walk.go).
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
 };
@@ -28,8 +29,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, SourceError
 struct Walk<'a> {
     root: &'a Path,
     entries: u64,
-    /// The folders that we are in, for finding loops.
-    above: Vec<PathBuf>,
+    /// The folders that we are in, for finding loops; and where they really are, once somebody asked.
+    above: Vec<(PathBuf, OnceCell<Option<PathBuf>>)>,
     found: &'a mut Vec<(String, PathBuf)>,
 }
 
@@ -40,7 +41,7 @@ impl Walk<'_> {
         if self.above.len() >= DEPTH_MAX || (linked && self.is_above(&fs::canonicalize(folder).map_err(failed)?)) {
             return Err(SourceError::Loop { path: folder.into() });
         }
-        self.above.push(folder.into());
+        self.above.push((folder.into(), OnceCell::new()));
         let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         // The first fault by name is the one that is told (`readDirNames`).
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -66,7 +67,7 @@ impl Walk<'_> {
     }
 
     fn is_above(&self, real: &Path) -> bool {
-        self.above.iter().any(|above| fs::canonicalize(above).is_ok_and(|above| above == real))
+        self.above.iter().any(|(above, known)| known.get_or_init(|| fs::canonicalize(above).ok()).as_deref() == Some(real))
     }
 }
 

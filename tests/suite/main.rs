@@ -18,6 +18,7 @@ mod delivery;
 mod e2e;
 mod fuzz;
 mod hostile;
+mod hostile_archives;
 mod hostile_charts;
 mod install;
 mod interop;

@@ -10,6 +10,7 @@ use super::{
     number::{Decimal, count},
     problem::{Problem, Role, quote, quotes, shown},
 };
+use crate::chart::meter;
 
 /// Checks of one schema against one value, of a whole run: a chart's schema may refer to itself in many ways.
 const MAX_STEPS: u64 = 5_000_000;
@@ -135,7 +136,7 @@ impl Run<'_> {
     fn check(&self, value: &Value, at: At<'_>, scope: &Scope<'_>, left: Unevaluated) -> Outcome {
         let check = Check { run: self, value, at, schema: &self.schemas[scope.schema], scope, left, problems: Vec::new() };
         self.steps.set(self.steps.get() + 1);
-        if self.steps.get() > MAX_STEPS {
+        if self.steps.get() > MAX_STEPS || meter::steps(1).is_err() {
             return Err(check.plain(format!("the schema takes more than {MAX_STEPS} steps to check")));
         }
         check.run()
