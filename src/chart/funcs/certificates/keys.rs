@@ -1,14 +1,12 @@
 //! Private keys: RSA, DSA, ECDSA on P-256 and Ed25519, in the forms that sprig writes and reads.
 
-use num_bigint_dig::prime::probably_prime;
 use num_bigint_dig::{BigUint, RandBigInt as _};
-use rand_core::OsRng;
+use rand_core::{OsRng, RngCore as _};
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs8::EncodePublicKey as _;
-use rsa::signature::{SignatureEncoding as _, Signer as _};
-use sha2::Sha256;
+use rsa::signature::Signer as _;
 
-use super::{der, pem, primes::prime};
+use super::{der, pem, signature};
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -30,7 +28,7 @@ pub(super) enum Key {
 impl Key {
     /// A new RSA key.
     pub(super) fn rsa(bits: usize) -> Result<Self, String> {
-        let key = rsa::RsaPrivateKey::from_p_q(prime(bits / 2), prime(bits - bits / 2), BigUint::from(65_537_u32));
+        let key = rsa::RsaPrivateKey::from_p_q(prime(bits / 2)?, prime(bits - bits / 2)?, BigUint::from(65_537_u32));
         key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
     }
 
@@ -107,7 +105,7 @@ impl Key {
 
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
         Ok(match self {
-            Key::Rsa(key) => rsa::pkcs1v15::SigningKey::<Sha256>::new((**key).clone()).try_sign(message).map_err(|e| e.to_string())?.to_vec(),
+            Key::Rsa(key) => signature::sign(key, message)?,
             Key::Ecdsa(key) => {
                 let signature: p256::ecdsa::Signature = key.try_sign(message).map_err(|e| e.to_string())?;
                 signature.to_der().as_bytes().to_vec()
@@ -116,6 +114,17 @@ impl Key {
             Key::Dsa(_) => return Err("x509: certificate private key does not implement crypto.Signer".to_owned()),
         })
     }
+}
+
+/// A prime for half a key.
+fn prime(bits: usize) -> Result<BigUint, String> {
+    let found = offline_primes::prime(bits, &mut |bytes| OsRng.fill_bytes(bytes));
+    found.map(|bytes| BigUint::from_bytes_be(&bytes)).ok_or_else(|| format!("error generating rsa key: no primes of {bits} bits"))
+}
+
+/// Tested as often as FIPS 186-5, table B.1, asks for the parameters of DSA.
+fn is_prime(number: &BigUint) -> bool {
+    offline_primes::is_prime(&number.to_bytes_be(), 20, &mut |bytes| OsRng.fill_bytes(bytes))
 }
 
 /// encoding/asn1's words for what is no sequence.
@@ -162,14 +171,14 @@ fn dsa() -> Vec<u8> {
     let (p, q) = 'found: loop {
         let q = (OsRng.gen_biguint(256) % top(256)) + top(256);
         let q = if (&q % 2_u8) == one { q } else { q + 1_u8 };
-        if !probably_prime(&q, 20) {
+        if !is_prime(&q) {
             continue;
         }
         for _ in 0..4 * 2048 {
             let candidate = (OsRng.gen_biguint(2048) % top(2048)) + top(2048);
             let rest = &candidate % (&q * 2_u8);
             let p = candidate + 1_u8 - rest;
-            if p.bits() == 2048 && probably_prime(&p, 20) {
+            if p.bits() == 2048 && is_prime(&p) {
                 break 'found (p, q);
             }
         }
