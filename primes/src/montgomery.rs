@@ -1,7 +1,7 @@
 //! Calculations modulo an odd number, after Peter Montgomery: a number `a` is held as `a·R` with R = 2^(64·N), and a product needs no division
 //! (Koç, Acar, Kaliski: Analyzing and comparing Montgomery multiplication algorithms, 1996; this is the one called CIOS).
 
-use crate::number::{Number, add, bit, length, small, sub};
+use crate::number::{Number, add, bit, length, sub};
 
 /// An odd number above one that is calculated by.
 pub(crate) struct Modulus<const N: usize> {
@@ -90,21 +90,6 @@ impl<const N: usize> Modulus<N> {
         })
     }
 
-    /// A number of any length, as numbers are held here.
-    pub(crate) fn reduce(&self, bytes: &[u8]) -> Number<N> {
-        // Eight bits after the other, as by hand.
-        let digits: Vec<Number<N>> = (0..=255).map(|value| self.small(value)).collect();
-        bytes.iter().fold([0; N], |sum, byte| {
-            let shifted = (0..8).fold(sum, |sum, _| self.double(&sum));
-            self.add(&shifted, &digits[usize::from(*byte)])
-        })
-    }
-
-    /// The number that is held so.
-    pub(crate) fn leave(&self, a: &Number<N>) -> Number<N> {
-        self.mul(a, &small(1))
-    }
-
     /// A power, four bits of the exponent at a time; both numbers as they are held here.
     pub(crate) fn power(&self, base: &Number<N>, exponent: &[u8]) -> Number<N> {
         let mut powers = [self.one; 16];
@@ -141,4 +126,51 @@ impl<const N: usize> Modulus<N> {
 fn multiply_add(a: u64, b: u64, c: u64, carry: u64) -> (u64, u64) {
     let sum = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(carry);
     (sum as u64, (sum >> 64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        for_bits,
+        number::{bits, from_bytes, small},
+        tests::bytes,
+    };
+
+    /// `pow(base, exponent, modulus)` of Python 3, of numbers that its `random` made.
+    const POWERS: &str = include_str!("../powers.txt");
+
+    fn check<const N: usize>(base: &[u8], exponent: &[u8], modulus: &[u8], want: &[u8]) -> bool {
+        let ring = Modulus::<N>::new(&from_bytes(modulus).unwrap()).unwrap();
+        // R, as it is held here: what is multiplied by it comes to be held so. Times one it is what it was.
+        let r = ring.power_of_two(&small(64 * N as u64));
+        let power = ring.power(&ring.mul(&from_bytes(base).unwrap(), &r), exponent);
+        ring.mul(&power, &small(1)) == from_bytes(want).unwrap()
+    }
+
+    #[test]
+    fn powers_are_those_of_python() {
+        for line in POWERS.lines() {
+            let numbers: Vec<Vec<u8>> = line.split(' ').map(bytes).collect();
+            let [base, exponent, modulus, want] = numbers.as_slice() else { panic!("{line}") };
+            assert_eq!(for_bits!(bits(modulus), check(base, exponent, modulus, want)), Some(true), "{line}");
+        }
+        assert!(POWERS.lines().count() > 100);
+    }
+
+    #[test]
+    fn powers_of_two_are_powers() {
+        let ring = Modulus::<4>::new(&small(1_000_003)).unwrap();
+        let two = ring.double(&ring.one);
+        for exponent in [0, 1, 2, 3, 1000, 1_000_002, u64::MAX] {
+            assert_eq!(ring.power_of_two(&small(exponent)), ring.power(&two, &exponent.to_be_bytes()), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_calculated_modulo_what_is_even_or_one() {
+        for value in [0, 1, 2, 4] {
+            assert!(Modulus::<4>::new(&small(value)).is_none(), "{value}");
+        }
+    }
 }

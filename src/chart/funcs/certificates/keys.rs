@@ -4,9 +4,10 @@ use num_bigint_dig::{BigUint, RandBigInt as _};
 use rand_core::{OsRng, RngCore as _};
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs8::EncodePublicKey as _;
-use rsa::signature::Signer as _;
+use rsa::signature::{SignatureEncoding as _, Signer as _};
+use sha2::Sha256;
 
-use super::{der, pem, signature};
+use super::{der, pem};
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -28,7 +29,13 @@ pub(super) enum Key {
 impl Key {
     /// A new RSA key.
     pub(super) fn rsa(bits: usize) -> Result<Self, String> {
-        let key = rsa::RsaPrivateKey::from_p_q(prime(bits / 2)?, prime(bits - bits / 2)?, BigUint::from(65_537_u32));
+        // The two primes know nothing of each other: each may have a processor.
+        let (p, q) = std::thread::scope(|scope| {
+            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2));
+            let q = prime(bits - bits / 2);
+            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2)), q)
+        });
+        let key = rsa::RsaPrivateKey::from_p_q(p?, q?, BigUint::from(65_537_u32));
         key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
     }
 
@@ -105,7 +112,7 @@ impl Key {
 
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
         Ok(match self {
-            Key::Rsa(key) => signature::sign(key, message)?,
+            Key::Rsa(key) => rsa::pkcs1v15::SigningKey::<Sha256>::new((**key).clone()).try_sign(message).map_err(|e| e.to_string())?.to_vec(),
             Key::Ecdsa(key) => {
                 let signature: p256::ecdsa::Signature = key.try_sign(message).map_err(|e| e.to_string())?;
                 signature.to_der().as_bytes().to_vec()
