@@ -22,6 +22,7 @@ const TEMPLATE: &str = r#"
 {{ $name }}.pem={{ $cert.Cert | b64enc }}
 {{ $name }}.key={{ $cert.Key | b64enc }}
 {{ end -}}
+rsa.key={{ genPrivateKey "rsa" | b64enc }}
 "#;
 
 fn render() -> BTreeMap<String, Vec<u8>> {
@@ -78,6 +79,10 @@ fn certificates_of_templates_stand_up_to_openssl() {
         let of_certificate = shown(folder, &["x509", "-in", &format!("{name}.pem"), "-noout", "-pubkey"]);
         let of_key = shown(folder, &["pkey", "-in", &format!("{name}.key"), "-pubout"]);
         assert_eq!(of_certificate, of_key, "{name}");
+    }
+    for (name, bits) in [("ca", 2048), ("signed", 2048), ("self", 2048), ("rsa", 4096)] {
+        let said = shown(folder, &["rsa", "-in", &format!("{name}.key"), "-check", "-noout", "-text"]);
+        assert!(said.contains("RSA key ok") && said.contains(&format!("Private-Key: ({bits} bit, 2 primes)")), "{name}: {said}");
     }
     for (name, days) in [("ca", 365), ("signed", 30), ("second", 10), ("self", 20), ("curve", 100), ("leaf", 5)] {
         let ends = |seconds: i64| openssl(folder, &["x509", "-in", &format!("{name}.pem"), "-noout", "-checkend", &seconds.to_string()]).status.success();

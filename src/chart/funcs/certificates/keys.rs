@@ -1,14 +1,13 @@
 //! Private keys: RSA, DSA, ECDSA on P-256 and Ed25519, in the forms that sprig writes and reads.
 
-use num_bigint_dig::prime::probably_prime;
 use num_bigint_dig::{BigUint, RandBigInt as _};
-use rand_core::OsRng;
+use rand_core::{OsRng, RngCore as _};
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use sha2::Sha256;
 
-use super::{der, pem, primes::prime};
+use super::{der, pem};
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -30,7 +29,13 @@ pub(super) enum Key {
 impl Key {
     /// A new RSA key.
     pub(super) fn rsa(bits: usize) -> Result<Self, String> {
-        let key = rsa::RsaPrivateKey::from_p_q(prime(bits / 2), prime(bits - bits / 2), BigUint::from(65_537_u32));
+        // The two primes know nothing of each other: each may have a processor.
+        let (p, q) = std::thread::scope(|scope| {
+            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2));
+            let q = prime(bits - bits / 2);
+            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2)), q)
+        });
+        let key = rsa::RsaPrivateKey::from_p_q(p?, q?, BigUint::from(65_537_u32));
         key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
     }
 
@@ -118,6 +123,17 @@ impl Key {
     }
 }
 
+/// A prime for half a key.
+fn prime(bits: usize) -> Result<BigUint, String> {
+    let found = offline_primes::prime(bits, &mut |bytes| OsRng.fill_bytes(bytes));
+    found.map(|bytes| BigUint::from_bytes_be(&bytes)).ok_or_else(|| format!("error generating rsa key: no primes of {bits} bits"))
+}
+
+/// Tested as often as FIPS 186-5, table B.1, asks for the parameters of DSA.
+fn is_prime(number: &BigUint) -> bool {
+    offline_primes::is_prime(&number.to_bytes_be(), 20, &mut |bytes| OsRng.fill_bytes(bytes))
+}
+
 /// encoding/asn1's words for what is no sequence.
 fn malformed(bytes: &[u8]) -> &'static str {
     match bytes {
@@ -162,14 +178,14 @@ fn dsa() -> Vec<u8> {
     let (p, q) = 'found: loop {
         let q = (OsRng.gen_biguint(256) % top(256)) + top(256);
         let q = if (&q % 2_u8) == one { q } else { q + 1_u8 };
-        if !probably_prime(&q, 20) {
+        if !is_prime(&q) {
             continue;
         }
         for _ in 0..4 * 2048 {
             let candidate = (OsRng.gen_biguint(2048) % top(2048)) + top(2048);
             let rest = &candidate % (&q * 2_u8);
             let p = candidate + 1_u8 - rest;
-            if p.bits() == 2048 && probably_prime(&p, 20) {
+            if p.bits() == 2048 && is_prime(&p) {
                 break 'found (p, q);
             }
         }

@@ -1,11 +1,10 @@
 //! sprig's keys and certificates (crypto.go). Made of the `RustCrypto` crates, as they are pure Rust and the only ones that make RSA
-//! keys without C; the little DER there is, is written here.
+//! keys without C. What takes most of the time, to look for primes, is `offline-primes`; the little DER there is, is written here.
 
 mod build;
 mod der;
 mod keys;
 mod pem;
-mod primes;
 
 use std::sync::Arc;
 

@@ -1,0 +1,40 @@
+//! Prime numbers, for the RSA and DSA keys that templates make.
+//!
+//! A key is made of numbers that are tried one after the other, and nearly all of them are composite. So most of the time goes into one thing,
+//! a power modulo an odd number, and that is what is quick here: Montgomery's multiplication over arrays of a fixed length.
+//! Numbers travel as bytes, the highest first. Nothing here runs in constant time: who can measure it can read the key, which is printed.
+
+mod lucas;
+mod montgomery;
+mod number;
+mod search;
+
+pub use search::{is_prime, prime};
+
+/// Where random bytes come from.
+pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
+
+/// Calls a function that is generic over a count of limbs for the least count that has room for so many bits; none above 4096.
+macro_rules! for_bits {
+    ($bits:expr, $function:ident($($argument:expr),*)) => {
+        match $bits {
+            0..=256 => Some($function::<4>($($argument),*)),
+            257..=512 => Some($function::<8>($($argument),*)),
+            513..=1024 => Some($function::<16>($($argument),*)),
+            1025..=1536 => Some($function::<24>($($argument),*)),
+            1537..=2048 => Some($function::<32>($($argument),*)),
+            2049..=4096 => Some($function::<64>($($argument),*)),
+            _ => None,
+        }
+    };
+}
+use for_bits;
+
+#[cfg(test)]
+mod tests {
+    /// A number in base 16.
+    pub(crate) fn bytes(hex: &str) -> Vec<u8> {
+        let even = if hex.len().is_multiple_of(2) { hex.to_owned() } else { format!("0{hex}") };
+        even.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! Looks for primes: a sieve first, as most numbers have a small factor, then the tests of Miller and Rabin, and of Lucas.
+
+use std::sync::LazyLock;
+
+use crate::{
+    Random, for_bits, lucas,
+    montgomery::Modulus,
+    number::{self, Number, add, from_bytes, remainder, shift_right, small, sub, to_bytes, trailing_zeros},
+};
+
+/// Numbers with a factor below this are not tested. Twice as many would cost as much as they save.
+const SIEVE: usize = 1 << 16;
+/// How many odd numbers are looked at from one random start: a prime of 1024 bits is found within 355 in the mean.
+const WINDOW: usize = 4096;
+/// The public exponent that keys are made for.
+const EXPONENT: u64 = 65_537;
+
+static SMALL: LazyLock<Vec<u64>> = LazyLock::new(|| small_primes(SIEVE));
+
+/// A prime of so many bits, the two highest set, that fits the exponent 65537 (FIPS 186-5, A.1.3; searched upwards from a random number, as
+/// OpenSSL's `probable_prime` does); none for less than 64 bits or more than 4096.
+pub fn prime(bits: usize, random: Random<'_>) -> Option<Vec<u8>> {
+    if bits < 64 {
+        return None;
+    }
+    let number = for_bits!(bits, search(bits, random))?;
+    Some(number[number.len() - bits.div_ceil(8)..].to_vec())
+}
+
+fn search<const N: usize>(bits: usize, random: Random<'_>) -> Vec<u8> {
+    loop {
+        let mut start: Number<N> = below(bits, random);
+        for at in [bits - 1, bits - 2, 0] {
+            start[at / 64] |= 1 << (at % 64);
+        }
+        for at in survivors(&start) {
+            let (candidate, carry) = add(&start, &small(2 * at));
+            let fits = !carry && number::length(&candidate) == bits && remainder(&candidate, EXPONENT) != 1;
+            if fits && is_probable_prime(&candidate, rounds(bits), random) {
+                return to_bytes(&candidate);
+            }
+        }
+    }
+}
+
+/// How often a candidate is tested with a random base (FIPS 186-5, table B.1, as Go's crypto/internal/fips140/rsa reads it); base two and
+/// the test of Lucas come on top.
+fn rounds(bits: usize) -> usize {
+    match bits {
+        1345.. => 4,
+        476..=1344 => 5,
+        _ => 27,
+    }
+}
+
+/// Whether a number is prime. A composite one passes with a probability below 4^-rounds, whoever chose it, and none is known that passes the
+/// tests that come on top.
+pub fn is_prime(number: &[u8], rounds: usize, random: Random<'_>) -> bool {
+    for_bits!(number::bits(number), tested(number, rounds, random)).unwrap_or(false)
+}
+
+fn tested<const N: usize>(number: &[u8], rounds: usize, random: Random<'_>) -> bool {
+    let Some(number) = from_bytes::<N>(number) else { return false };
+    let product = SMALL.iter().find(|prime| remainder(&number, **prime) == 0);
+    match product {
+        Some(prime) => number == small(*prime),
+        None => number == small(2) || is_probable_prime(&number, rounds, random),
+    }
+}
+
+fn is_probable_prime<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
+    let Some(ring) = Modulus::new(number) else { return false };
+    let witness = Witness::new(&ring);
+    let bits = number::length(number);
+    witness.passes(&ring.power_of_two(&witness.odd))
+        && lucas::is_probable_prime(&ring)
+        && (0..rounds).all(|_| {
+            // Every number is some number times R: what is random as it is held is as random as it stands.
+            let base = loop {
+                let base = below(bits, random);
+                if sub(&base, number).1 && base != [0; N] && base != ring.one && base != witness.minus_one {
+                    break base;
+                }
+            };
+            witness.passes(&ring.power(&base, &to_bytes(&witness.odd)))
+        })
+}
+
+/// The test of Miller and Rabin (FIPS 186-5, B.3.1): n - 1 = odd·2^zeros.
+struct Witness<'a, const N: usize> {
+    ring: &'a Modulus<N>,
+    minus_one: Number<N>,
+    odd: Number<N>,
+    zeros: usize,
+}
+
+impl<'a, const N: usize> Witness<'a, N> {
+    fn new(ring: &'a Modulus<N>) -> Self {
+        let even = sub(&ring.value, &small(1)).0;
+        let zeros = trailing_zeros(&even);
+        Self { ring, minus_one: ring.minus_one(), odd: shift_right(&even, zeros), zeros }
+    }
+
+    /// Whether a base, to the power of `odd`, leaves it possible that the number is prime.
+    fn passes(&self, power: &Number<N>) -> bool {
+        let mut power = *power;
+        if power == self.ring.one {
+            return true;
+        }
+        for _ in 1..self.zeros {
+            if power == self.minus_one {
+                return true;
+            }
+            power = self.ring.square(&power);
+        }
+        power == self.minus_one
+    }
+}
+
+/// A random number of at most so many bits.
+fn below<const N: usize>(bits: usize, random: Random<'_>) -> Number<N> {
+    let mut bytes = vec![0; bits.div_ceil(8)];
+    random(&mut bytes);
+    bytes[0] &= 0xff >> (8 * bytes.len() - bits);
+    from_bytes(&bytes).expect("the caller has room for so many bits")
+}
+
+/// Of the odd numbers from an odd start on, in steps of two, those without a small factor.
+fn survivors<const N: usize>(start: &Number<N>) -> impl Iterator<Item = u64> + use<N> {
+    let mut composite = vec![false; WINDOW];
+    // Two by two: their products fit into 32 bits, and a division of the long number serves both.
+    for pair in SMALL[1..].chunks(2) {
+        let rest = remainder(start, pair.iter().product());
+        for &prime in pair {
+            // start + 2·first = 0 (mod prime); the inverse of 2 is (prime + 1) / 2.
+            let first = (prime - rest % prime) % prime * prime.div_ceil(2) % prime;
+            let indexes = (usize::try_from(first).unwrap_or(WINDOW)..WINDOW).step_by(usize::try_from(prime).unwrap_or(WINDOW));
+            indexes.for_each(|at| composite[at] = true);
+        }
+    }
+    (0..).zip(composite).filter(|(_, composite)| !composite).map(|(at, _)| at)
+}
+
+/// The primes below a limit.
+pub(crate) fn small_primes(limit: usize) -> Vec<u64> {
+    let mut composite = vec![false; limit];
+    let mut primes = Vec::new();
+    for number in 2..limit {
+        if !composite[number] {
+            primes.push(number as u64);
+            (number * number..limit).step_by(number).for_each(|multiple| composite[multiple] = true);
+        }
+    }
+    primes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bytes;
+
+    /// Bytes that look random, the same at every run.
+    fn noise(seed: u64) -> impl FnMut(&mut [u8]) {
+        let mut state = seed | 1;
+        move |bytes| {
+            for byte in bytes {
+                // xorshift64
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                *byte = state.to_be_bytes()[0];
+            }
+        }
+    }
+
+    /// What `openssl prime` and sympy's `isprime` say of numbers of every size, and of those that fool one test or another: `prime` or
+    /// `composite`, the number in base 16, and what is special about it.
+    const JUDGED: &str = include_str!("../judged.txt");
+
+    #[test]
+    fn numbers_are_judged_as_others_judge_them() {
+        let mut random = noise(1);
+        for line in JUDGED.lines() {
+            let [verdict, number, ..] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            assert_eq!(is_prime(&bytes(number), 5, &mut random), verdict == "prime", "{line}");
+        }
+        assert!(JUDGED.lines().count() > 500);
+    }
+
+    #[test]
+    fn the_tests_stand_alone() {
+        // Each of the two tests has numbers that it takes for primes, and the other has not.
+        let base_two = |n: u64| {
+            let ring = Modulus::<4>::new(&small(n)).unwrap();
+            let witness = Witness::new(&ring);
+            (witness.passes(&ring.power_of_two(&witness.odd)), lucas::is_probable_prime(&ring))
+        };
+        for strong in [2047, 3277, 4033, 4681, 8321, 15841, 29341, 42799, 49141, 52633] {
+            assert_eq!(base_two(strong), (true, false), "{strong}");
+        }
+        for lucas in [989, 3239, 5777, 10877] {
+            assert_eq!(base_two(lucas), (false, true), "{lucas}");
+        }
+    }
+
+    #[test]
+    fn every_small_number_is_judged() {
+        let mut random = noise(2);
+        let primes = small_primes(70_000);
+        let found: Vec<u64> = (0..70_000_u64).filter(|n| is_prime(&n.to_be_bytes(), 2, &mut random)).collect();
+        assert_eq!(found, primes);
+    }
+
+    #[test]
+    fn primes_are_of_their_size_and_fit_the_exponent() {
+        let mut random = noise(3);
+        for bits in [64, 65, 100, 256, 257, 512, 1000, 1024, 1536, 2048] {
+            let found = prime(bits, &mut random).unwrap();
+            assert_eq!((found.len(), number::bits(&found)), (bits.div_ceil(8), bits));
+            assert!(is_prime(&found, 20, &mut random));
+            let number = from_bytes::<32>(&found).unwrap();
+            assert_eq!(shift_right(&number, bits - 2), small(3));
+            assert_ne!(remainder(&number, EXPONENT), 1);
+        }
+        assert_eq!((prime(63, &mut random), prime(4097, &mut random)), (None, None));
+    }
+
+    #[test]
+    fn the_sieve_leaves_what_has_no_small_factor() {
+        let start = small::<4>(1_000_000_000_001);
+        let left: Vec<u64> = survivors(&start).collect();
+        let want = |at: &u64| SMALL.iter().all(|prime| !(1_000_000_000_001 + 2 * at).is_multiple_of(*prime));
+        assert_eq!(left, (0..WINDOW as u64).filter(want).collect::<Vec<_>>());
+        assert!(left.len() > 100);
+    }
+}
