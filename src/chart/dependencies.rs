@@ -176,16 +176,21 @@ impl<'a> Graph<'a> {
     /// Values over a chart of the graph.
     pub(super) fn coalesce(&mut self, index: usize, values: &Map<String, Value>, merge: bool) -> Result<Map<String, Value>, DependencyError> {
         let mut log = std::mem::take(&mut *self.log);
-        let result = self.node(index).and_then(|node| Ok(coalesce(&node, values, merge, &mut log)?));
+        let result = self.node(index, &mut 0).and_then(|node| Ok(coalesce(&node, values, merge, &mut log)?));
         *self.log = log;
         result
     }
 
     /// Where aliases share what is below them, this is more than there are charts.
-    fn node(&self, index: usize) -> Result<Node<'_, 'a>, DependencyError> {
+    fn node(&self, index: usize, taken: &mut u64) -> Result<Node<'_, 'a>, DependencyError> {
         let chart = &self.charts[index];
         meter::steps(1 + chart.weight / STEP).map_err(|_| DependencyError::Budget)?;
-        let children = chart.children.iter().map(|child| self.node(*child)).collect::<Result<_, _>>()?;
+        // Until they are coalesced, values are there twice.
+        *taken += CHART + chart.weight * 2;
+        if *taken > meter::room() {
+            return Err(DependencyError::Budget);
+        }
+        let children = chart.children.iter().map(|child| self.node(*child, taken)).collect::<Result<_, _>>()?;
         Ok(Node { graph: self, index, children })
     }
 

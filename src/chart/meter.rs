@@ -125,9 +125,11 @@ impl Clock {
     /// Takes the steps of the time since the last that was measured; short texts end before the first.
     pub(in crate::chart) fn tick(&mut self) -> Result<(), String> {
         self.ticks += 1;
-        if !self.ticks.is_multiple_of(TICKS) {
-            return steps(1);
-        }
+        if self.ticks.is_multiple_of(TICKS) { self.spent() } else { steps(1) }
+    }
+
+    /// Takes the steps of the time since.
+    pub(in crate::chart) fn spent(&mut self) -> Result<(), String> {
         let now = Instant::now();
         let nanoseconds = now.duration_since(std::mem::replace(&mut self.since, now)).as_nanos();
         steps(u64::try_from(nanoseconds).unwrap_or(u64::MAX) / STEP_NANOSECONDS)

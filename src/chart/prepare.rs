@@ -66,6 +66,9 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
     if check_schemas {
         let mut report = String::new();
         schemas(&mut graph, 0, &coalesced, &mut report);
+        if meter::used_up().is_some() {
+            return Err(DependencyError::Budget.into());
+        }
         if !report.is_empty() {
             return Err(PrepareError::Schema(report));
         }

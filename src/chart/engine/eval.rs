@@ -10,6 +10,10 @@ use crate::chart::value::{Go, Kind, Map, MapType, take_overflow};
 
 /// What lists count in the budget, by element.
 const ELEMENT: u64 = 24;
+/// What a list or a map counts beside: where one entry is, there is room for eleven.
+const LIST: u64 = 80;
+/// See [`LIST`].
+const MAP: u64 = 512;
 /// What maps count, by entry.
 const ENTRY: u64 = 96;
 
@@ -160,8 +164,8 @@ impl Exec<'_> {
                 match &value {
                     Go::Str(text) => self.run.reserve(text.len() as u64)?,
                     Go::Bytes(bytes) => self.run.reserve(bytes.len() as u64)?,
-                    Go::Map(map) if Arc::strong_count(map) == 1 => self.run.reserve(map.len() as u64 * ENTRY)?,
-                    Go::List(items) if Arc::strong_count(items) == 1 => self.run.reserve(items.len() as u64 * ELEMENT)?,
+                    Go::Map(map) if Arc::strong_count(map) == 1 => self.run.reserve(MAP + map.len() as u64 * ENTRY)?,
+                    Go::List(items) if Arc::strong_count(items) == 1 => self.run.reserve(LIST + items.len() as u64 * ELEMENT)?,
                     _ => {}
                 }
                 Ok(Val::concrete(value))

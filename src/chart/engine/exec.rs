@@ -12,6 +12,8 @@ use crate::chart::value::{Element, Go, IntKind, List, MapType, print, take_overf
 
 /// What an invocation takes.
 const CALL: u64 = 256;
+/// Variables among which one is found in no time.
+const FEW: usize = 64;
 /// Go's limit on nested `template` (`maxExecDepth`).
 const MAX_TEMPLATES: usize = 100_000;
 
@@ -398,8 +400,17 @@ impl<'r> Exec<'r> {
         }
     }
 
+    /// Takes the steps of looking for a variable among many.
+    fn look_through(&self) -> Result<(), String> {
+        match self.vars.len() - self.base {
+            0..FEW => Ok(()),
+            many => meter::steps((many / FEW) as u64),
+        }
+    }
+
     /// `varValue`.
     pub(super) fn variable(&self, variable: Variable) -> Result<&Val, String> {
+        self.look_through()?;
         match self.vars[self.base..].iter().rev().find(|(name, _)| *name == variable) {
             Some((_, value)) => Ok(value),
             None => self.fail(&format!("undefined variable: {}", self.code.variable(variable))),
@@ -408,6 +419,7 @@ impl<'r> Exec<'r> {
 
     /// `setVar`.
     pub(super) fn assign(&mut self, variable: Variable, value: &Val) -> Result<(), String> {
+        self.look_through()?;
         match self.vars[self.base..].iter_mut().rev().find(|(name, _)| *name == variable) {
             Some((_, old)) => {
                 *old = value.clone();

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::ast::{Command, Control, Invocation, Node, Operand, Pipe, Template, Term, Text};
 use super::lex::{Kind, Lexer, Token};
 use super::{literal, quote};
+use crate::chart::meter;
 
 /// Nesting that ends a parse; Go allows more, its stack grows.
 const MAX_BODIES: usize = 10_000;
-/// Templates of one text that are found without an index.
+/// Templates and variables of one text that are found without an index.
 const FEW: usize = 32;
 /// Nodes of one text, which take some hundred bytes each.
 const MAX_NODES: usize = 250_000;
@@ -520,6 +521,9 @@ impl<'a> Parser<'a> {
             Kind::Dot => Term::Dot,
             Kind::Nil => Term::Nil,
             Kind::Variable => {
+                if self.vars.len() > FEW && meter::steps((self.vars.len() / FEW) as u64).is_err() {
+                    return self.fail("too many variables for the budget of a chart");
+                }
                 if !self.vars.iter().any(|known| *known == token.text) {
                     return self.fail(format!("undefined variable {}", quote(&token.text)));
                 }

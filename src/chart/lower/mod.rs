@@ -7,6 +7,7 @@ mod expr;
 mod site;
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -104,9 +105,9 @@ impl Code {
 
     fn lowered(&self) -> &Lowered {
         self.lowered.get_or_init(|| {
-            let mut lowering = Lowering { variables: vec!["$".to_owned()], ops: Vec::new() };
+            let mut lowering = Lowering { variables: vec!["$".to_owned()], index: HashMap::new(), ops: Vec::new() };
             lowering.body(&self.template.body);
-            let Lowering { variables, ops } = lowering;
+            let Lowering { variables, ops, .. } = lowering;
             Lowered { variables, ops }
         })
     }
@@ -156,12 +157,27 @@ impl Code {
 
 struct Lowering {
     variables: Vec<String>,
+    /// Where the variables are, if there are many.
+    index: HashMap<String, usize>,
     ops: Vec<Op>,
 }
 
+/// Variables that are found without an index.
+const FEW: usize = 32;
+
 impl Lowering {
+    fn known(&mut self, name: &str) -> Option<usize> {
+        if self.variables.len() <= FEW {
+            return self.variables.iter().position(|known| known == name);
+        }
+        for (at, known) in self.variables.iter().enumerate().skip(self.index.len()) {
+            self.index.insert(known.clone(), at);
+        }
+        self.index.get(name).copied()
+    }
+
     fn variable(&mut self, name: &str) -> Variable {
-        let at = self.variables.iter().position(|known| known == name).unwrap_or_else(|| {
+        let at = self.known(name).unwrap_or_else(|| {
             self.variables.push(name.to_owned());
             self.variables.len() - 1
         });

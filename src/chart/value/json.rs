@@ -28,6 +28,8 @@ pub(crate) fn from_json(value: &Value) -> Go {
 
 /// What an element takes.
 const ELEMENT: u64 = 48;
+/// What a map takes beside.
+const MAP: u64 = 512;
 /// Values of more elements are refused: maps that share maps can stand for far more than they take. Unoptimised tests reach fewer.
 const MAX_ELEMENTS: usize = if cfg!(test) { 100_000 } else { 4_000_000 };
 
@@ -43,6 +45,8 @@ fn check(value: &Go, depth: usize, elements: &mut usize) -> Result<(), String> {
     meter::bytes(match value {
         Go::Str(text) => ELEMENT + text.len() as u64,
         Go::Bytes(bytes) => ELEMENT + bytes.len() as u64 * 2,
+        // Where one entry is, there is room for eleven.
+        Go::Map(map) if map.len() > 0 => ELEMENT + MAP,
         _ => ELEMENT,
     })?;
     if *elements > MAX_ELEMENTS {

@@ -43,6 +43,13 @@ type Compile = fn(&Call<'_>) -> Result<Rc<Regex>, String>;
 pub(in crate::chart) fn compile(pattern: &str) -> Result<Regex, String> {
     // A compiled expression is up to a thousand times as long; building it takes a microsecond or two for a byte at the least.
     meter::steps(COMPILE + pattern.len() as u64 * 16)?;
+    // Counted repetitions make it longer still.
+    let mut clock = Clock::start();
+    let built = build(pattern);
+    clock.spent().and(built)
+}
+
+fn build(pattern: &str) -> Result<Regex, String> {
     check::check(pattern).map_err(|e| format!("error parsing regexp: {e}"))?;
     regex::RegexBuilder::new(&translate::translate(pattern))
         .size_limit(MAX_PROGRAM)

@@ -1,5 +1,8 @@
 //! What Go's encoding/json says of a text that is no JSON (scanner.go, `Decoder.Decode`).
 
+/// Go allows ten times as much; what is deeper than a tenth of this is refused anyhow.
+const MAX_DEPTH: usize = 1000;
+
 /// The fault of a text; none if it has none that can be told.
 pub(super) fn fault(text: &[u8]) -> Option<String> {
     let mut scanner = Scanner { text, at: 0, depth: 0 };
@@ -49,7 +52,7 @@ impl Scanner<'_> {
     fn value(&mut self) -> Result<(), String> {
         self.blanks();
         self.depth += 1;
-        if self.depth > 10_000 {
+        if self.depth > MAX_DEPTH {
             return Err("exceeded max depth".to_owned());
         }
         match self.peek()? {
