@@ -79,6 +79,8 @@ pub(super) struct Graph<'a> {
     requirements: Vec<Dependency>,
     /// Requirements whose imports are done.
     imported: BTreeSet<usize>,
+    /// Memory of the values that are kept while subcharts are gone through.
+    held: u64,
     pub(super) log: &'a mut Log,
 }
 
@@ -116,7 +118,7 @@ impl<'a> Graph<'a> {
         if !missing.is_empty() {
             return Err(DependencyError::Missing(missing));
         }
-        let mut graph = Graph { charts: Vec::new(), about: Vec::new(), requirements: Vec::new(), imported: BTreeSet::new(), log };
+        let mut graph = Graph { charts: Vec::new(), about: Vec::new(), requirements: Vec::new(), imported: BTreeSet::new(), held: 0, log };
         graph.take_up(chart, None)?;
         graph.enable(0, values, "")?;
         graph.import(0)?;
@@ -175,8 +177,11 @@ impl<'a> Graph<'a> {
 
     /// Values over a chart of the graph.
     pub(super) fn coalesce(&mut self, index: usize, values: &Map<String, Value>, merge: bool) -> Result<Map<String, Value>, DependencyError> {
+        // Those of a parent are among the values of its subcharts, so they grow from level to level.
+        let given = weight_of(values);
+        meter::steps(given / STEP).map_err(|_| DependencyError::Budget)?;
         let mut log = std::mem::take(&mut *self.log);
-        let result = self.node(index, &mut 0).and_then(|node| Ok(coalesce(&node, values, merge, &mut log)?));
+        let result = self.node(index, &mut (self.held + given * 2)).and_then(|node| Ok(coalesce(&node, values, merge, &mut log)?));
         *self.log = log;
         result
     }
@@ -202,6 +207,8 @@ impl<'a> Graph<'a> {
         let Some(needs) = self.needs(index) else { return Ok(()) };
         self.alias(index, &needs)?;
         let values = self.coalesce(index, values, false)?;
+        let held = weight_of(&values);
+        self.held += held;
         for need in &needs {
             self.requirements[*need].enabled = true;
         }
@@ -214,6 +221,7 @@ impl<'a> Graph<'a> {
             let path = format!("{path}{}.", self.name(*child));
             self.enable(*child, &values, &path)?;
         }
+        self.held -= held;
         let about = self.charts[index].about;
         self.about[about].needs = (!needs.is_empty()).then_some(needs);
         self.adopt(index, children);

@@ -79,7 +79,7 @@ fn aliases(levels: usize, aliases: usize) -> Vec<(String, String)> {
 
 fn folder(name: &str, files: Vec<(String, String)>) -> Attack {
     let files: Vec<(&str, String)> = files.iter().map(|(path, text)| (path.as_str(), text.clone())).collect();
-    Attack::new(name, &files, &[])
+    Attack::new(name, &files, &[]).running()
 }
 
 /// Archives in archives.

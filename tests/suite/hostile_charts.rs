@@ -51,6 +51,10 @@ impl Attack {
         Self { name: name.to_owned(), files, archive: None, args: args.iter().map(|arg| (*arg).to_owned()).collect(), runs: false }
     }
 
+    pub(crate) fn running(self) -> Self {
+        Self { runs: true, ..self }
+    }
+
     pub(crate) fn archive(name: &str, archive: Vec<u8>) -> Self {
         Self { archive: Some(archive), ..Self::new(name, &[], &[]) }
     }
@@ -167,7 +171,8 @@ fn bomb(first: &str, levels: usize) -> String {
 fn generated() -> Vec<Attack> {
     let template = |name: &str, text: String| Attack { runs: true, ..Attack::new(name, &[("templates/a.yaml", text)], &[]) };
     let values = |name: &str, text: String| Attack::new(name, &[("values.yaml", text)], &[]);
-    let schema = |name: &str, text: &str, data: &str| Attack::new(name, &[("values.schema.json", text.to_owned()), ("values.yaml", data.to_owned())], &[]);
+    let schema =
+        |name: &str, text: &str, data: &str| Attack::new(name, &[("values.schema.json", text.to_owned()), ("values.yaml", data.to_owned())], &[]).running();
     let deep = format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000));
     vec![
         values("values-deep", deep.clone()),
