@@ -101,11 +101,6 @@ impl Pattern {
     }
 }
 
-/// Go's `filepath.Match`; none if the pattern is malformed.
-pub(crate) fn matches(pattern: &str, name: &str) -> Option<bool> {
-    Pattern::new(pattern).map(|pattern| pattern.matches(name))
-}
-
 fn valid(pattern: &[char]) -> Option<()> {
     let mut at = 0;
     while at < pattern.len() {
@@ -230,7 +225,7 @@ mod tests {
             ("abc", "abcd", Some(false)),
             ("a.?*", "a.", Some(false)),
         ] {
-            assert_eq!(matches(pattern, name), want, "{pattern} {name}");
+            assert_eq!(Pattern::new(pattern).map(|pattern| pattern.matches(name)), want, "{pattern} {name}");
         }
     }
 }

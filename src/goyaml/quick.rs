@@ -12,6 +12,10 @@ use super::resolve::{Resolved, resolve};
 
 /// Deeper ones go the long way, which knows what is too deep.
 const MAX_DEPTH: usize = 100;
+/// Of text that is made of dashes alone, two bytes are a value.
+const MAX_NODES: usize = 300_000;
+/// Longer ones go the long way.
+const MAX_BYTES: usize = 64 << 20;
 /// Keys are at most 1024 characters long (`yaml_parser_stale_simple_keys`).
 const MAX_KEY: usize = 1000;
 
@@ -22,16 +26,16 @@ pub(super) fn value(text: &str, wanted: &[&str]) -> Option<Value> {
         return None;
     }
     // What the scanner does with spaces at the very end depends on where they stand.
-    if text.ends_with(' ') {
+    if text.ends_with(' ') || text.len() > MAX_BYTES {
         return None;
     }
-    let mut quick = Quick { text, bytes: text.as_bytes(), wanted, line: None };
-    let first = quick.find(0)?;
-    let first = match first {
-        Some(line) if line.indent == 0 && &text[line.start..line.end] == "---" => Some(quick.find(line.end + 1)??),
-        first => first,
-    };
-    let Some(first) = first else { return Some(Value::Null) };
+    let mut quick = Quick { text, bytes: text.as_bytes(), wanted, room: MAX_NODES, line: None };
+    quick.find(0)?;
+    let Some(mut first) = quick.line else { return Some(Value::Null) };
+    if first.indent == 0 && &text[first.start..first.end] == "---" {
+        quick.find(first.end + 1)?;
+        first = quick.line?;
+    }
     let value = quick.block(first, 0, true)?;
     quick.line.is_none().then_some(value)
 }
@@ -59,6 +63,8 @@ struct Quick<'t, 'w> {
     text: &'t str,
     bytes: &'t [u8],
     wanted: &'w [&'w str],
+    /// Values that may still be read: what has more goes the long way, which knows how many are too many.
+    room: usize,
     /// The next line that nobody has read; none at the end.
     line: Option<Line>,
 }
@@ -88,26 +94,23 @@ impl<'t> Quick<'t, '_> {
         at
     }
 
-    /// The next line with something on it, from the beginning of a line on (`yaml_parser_scan_to_next_token`).
-    fn find(&self, mut at: usize) -> Option<Option<Line>> {
-        loop {
+    /// Goes on with the next line that has something on it, from the beginning of a line on (`yaml_parser_scan_to_next_token`).
+    fn find(&mut self, mut at: usize) -> Option<()> {
+        self.line = None;
+        while at < self.text.len() {
             let start = self.skip_spaces(at);
-            match self.byte(start) {
-                None => return Some(None),
-                Some(b'\n') => at = start + 1,
-                Some(b'#') => at = self.end_of_line(start) + 1,
+            at = match self.byte(start) {
+                None => break,
+                Some(b'\n') => start + 1,
+                Some(b'#') => self.end_of_line(start) + 1,
                 Some(b'\t') => return None,
-                Some(_) => return Some(Some(Line { indent: start - at, start, end: self.end_of_line(start) })),
-            }
-            if at >= self.text.len() {
-                return Some(None);
-            }
+                Some(b'.') if start == at && &self.text[at..self.end_of_line(at)] == "..." => break,
+                Some(_) => {
+                    self.line = Some(Line { indent: start - at, start, end: self.end_of_line(start) });
+                    break;
+                }
+            };
         }
-    }
-
-    /// Goes on behind a line.
-    fn pass(&mut self, end: usize) -> Option<()> {
-        self.line = self.find((end + 1).min(self.text.len()))?;
         Some(())
     }
 
@@ -154,32 +157,42 @@ impl<'t> Quick<'t, '_> {
 
     /// What stands behind a colon or a dash.
     fn below(&mut self, line: Line, after: usize, in_map: bool, depth: usize, keep: bool) -> Option<Value> {
+        self.room = self.room.checked_sub(1)?;
         let start = self.skip_spaces(after);
-        if start == line.end || self.bytes[start] == b'#' {
-            self.pass(line.end)?;
-            return match self.line {
-                Some(next) if next.indent > line.indent => self.block(next, depth + 1, keep),
-                Some(next) if in_map && next.indent == line.indent && self.is_dash(next) => self.sequence(next, true, depth + 1, keep),
-                _ => Some(Value::Null),
-            };
+        if start < line.end && self.bytes[start] != b'#' {
+            let inner = Line { indent: line.indent + (start - line.start), start, end: line.end };
+            if !in_map && (self.is_dash(inner) || self.is_key(inner)) {
+                return self.block(inner, depth + 1, keep);
+            }
+            return self.scalar(line.indent, inner, depth + 1, keep);
         }
-        let inner = Line { indent: line.indent + (start - line.start), start, end: line.end };
-        if !in_map && (self.is_dash(inner) || self.is_key(inner)) {
-            return self.block(inner, depth + 1, keep);
+        self.find(line.end + 1)?;
+        match self.line {
+            Some(next) if next.indent > line.indent && (self.is_dash(next) || self.is_key(next)) => self.block(next, depth + 1, keep),
+            Some(next) if next.indent > line.indent => self.scalar(line.indent, next, depth + 1, keep),
+            Some(next) if in_map && next.indent == line.indent && self.is_dash(next) => self.sequence(next, true, depth + 1, keep),
+            _ => Some(Value::Null),
         }
-        match self.bytes[start] {
-            b'|' | b'>' => self.literal(line.indent, inner, keep),
+    }
+
+    /// What is no list or map over lines, in one at this column.
+    fn scalar(&mut self, parent: usize, line: Line, depth: usize, keep: bool) -> Option<Value> {
+        match self.bytes[line.start] {
+            b'|' | b'>' => self.literal(parent, line, keep),
             b'"' | b'\'' => {
-                let (text, after) = self.quoted(start, line.end)?;
-                self.last_on_line(after, line.end)?;
+                let (text, after, end) = match self.quoted(line.start, line.end) {
+                    Some((text, after)) => (text, after, line.end),
+                    None => self.quoted_lines(line.start)?,
+                };
+                self.last_on_line(after, end)?;
                 Some(if keep { Value::String(text.into_owned()) } else { Value::Null })
             }
             b'[' | b'{' => {
-                let (value, after) = self.flow(start, line.end, depth + 1)?;
+                let (value, after) = self.flow(line.start, line.end, depth)?;
                 self.last_on_line(after, line.end)?;
                 Some(value)
             }
-            _ => self.plain(line.indent, inner, keep),
+            _ => self.plain(parent, line, keep),
         }
     }
 
@@ -189,7 +202,7 @@ impl<'t> Quick<'t, '_> {
         if next < end && !(self.bytes[next] == b'#' && next > at) {
             return None;
         }
-        self.pass(end)
+        self.find(end + 1)
     }
 
     /// A key that is text and no merge, and what is behind its colon.
@@ -235,18 +248,45 @@ impl<'t> Quick<'t, '_> {
         if self.bytes[start] == b'"' {
             return double_quoted(text).map(|(found, length)| (found, start + 1 + length));
         }
-        let mut at = text.find('\'')?;
-        let mut doubled = false;
-        while text.as_bytes().get(at + 1) == Some(&b'\'') {
-            doubled = true;
-            at += 2 + text[at + 2..].find('\'')?;
+        single_quoted(text).map(|(found, length)| (found, start + 1 + length))
+    }
+
+    /// A quoted text over lines, what is behind it, and where that line ends: its lines are trimmed and joined.
+    fn quoted_lines(&self, start: usize) -> Option<(Cow<'t, str>, usize, usize)> {
+        let double = self.bytes[start] == b'"';
+        let text = &self.text[start + 1..];
+        let (_, length) = if double { double_quoted(text)? } else { single_quoted(text)? };
+        let raw = &text[..length - 1];
+        if raw.contains('\t') {
+            return None;
         }
-        let inner = &text[..at];
-        Some((if doubled { Cow::Owned(inner.replace("''", "'")) } else { Cow::Borrowed(inner) }, start + 2 + at))
+        let mut folded = String::with_capacity(raw.len());
+        let mut lines = raw.split('\n').peekable();
+        folded.push_str(lines.next()?.trim_end_matches(' '));
+        let mut breaks = 0;
+        while let Some(line) = lines.next() {
+            if line.starts_with("---") || line.starts_with("...") {
+                return None;
+            }
+            let last = lines.peek().is_none();
+            let line = line.trim_start_matches(' ');
+            let line = if last { line } else { line.trim_end_matches(' ') };
+            if line.is_empty() && !last {
+                breaks += 1;
+                continue;
+            }
+            fold(&mut folded, std::mem::take(&mut breaks));
+            folded.push_str(line);
+        }
+        folded.push(if double { '"' } else { '\'' });
+        let (value, _) = if double { double_quoted(&folded)? } else { single_quoted(&folded)? };
+        let after = start + 1 + length;
+        Some((Cow::Owned(value.into_owned()), after, self.end_of_line(after)))
     }
 
     /// A list or map in brackets that ends on its line, of quoted texts and plain words.
-    fn flow(&self, start: usize, end: usize, depth: usize) -> Option<(Value, usize)> {
+    fn flow(&mut self, start: usize, end: usize, depth: usize) -> Option<(Value, usize)> {
+        self.room = self.room.checked_sub(1)?;
         match self.bytes[start] {
             _ if depth > MAX_DEPTH => None,
             b'[' => {
@@ -334,16 +374,13 @@ impl<'t> Quick<'t, '_> {
                     let line_end = self.end_of_line(start);
                     let (end, last) = self.plain_line(start, line_end)?;
                     let folded = text.to_mut();
-                    if breaks == 0 {
-                        folded.push(' ');
-                    }
-                    folded.extend(std::iter::repeat_n('\n', breaks));
+                    fold(folded, breaks);
                     folded.push_str(&self.text[start..end]);
                     (ended, breaks, next) = (last, 0, line_end + 1);
                 }
             }
         }
-        self.line = self.find(next.min(self.text.len()))?;
+        self.find(next)?;
         if keep { resolved(&text) } else { finite(&text).then_some(Value::Null) }
     }
 
@@ -375,7 +412,7 @@ impl<'t> Quick<'t, '_> {
         if self.skip_spaces(after) != head.end {
             return None;
         }
-        let mut block = Block { indent: 0, folded, keep, text: String::new(), leading_break: false, leading_blank: false, breaks: 0 };
+        let mut block = Block { indent: 0, folded, text: keep.then(String::new), leading_break: false, leading_blank: false, breaks: 0 };
         let mut at = head.end + 1;
         at = self.first_line(at, parent, &mut block)?;
         while at < self.text.len() {
@@ -394,8 +431,8 @@ impl<'t> Quick<'t, '_> {
                 }
             }
         }
-        self.line = self.find(at.min(self.text.len()))?;
-        Some(if keep { Value::String(block.finish(chomp)) } else { Value::Null })
+        self.find(at)?;
+        Some(block.finish(chomp).map_or(Value::Null, Value::String))
     }
 
     /// Skips spaces, but no more than an indent.
@@ -429,8 +466,8 @@ impl<'t> Quick<'t, '_> {
 struct Block {
     indent: usize,
     folded: bool,
-    keep: bool,
-    text: String,
+    /// None if nobody wants it.
+    text: Option<String>,
     /// Whether a line break follows what was read.
     leading_break: bool,
     /// Whether the line before began with a blank.
@@ -441,40 +478,55 @@ struct Block {
 
 impl Block {
     fn line(&mut self, line: &str, ends: bool) {
-        if !self.keep {
-            return;
-        }
+        let Some(text) = &mut self.text else { return };
         let blank = line.starts_with([' ', '\t']);
         if self.leading_break {
             if !self.folded || self.leading_blank || blank {
-                self.text.push('\n');
+                text.push('\n');
             } else if self.breaks == 0 {
-                self.text.push(' ');
+                text.push(' ');
             }
         }
-        self.empty_lines();
-        self.text.push_str(line);
+        text.extend(std::iter::repeat_n('\n', std::mem::take(&mut self.breaks)));
+        text.push_str(line);
         (self.leading_break, self.leading_blank) = (ends, blank);
     }
 
-    fn empty_lines(&mut self) {
-        self.text.extend(std::iter::repeat_n('\n', std::mem::take(&mut self.breaks)));
-    }
-
-    fn finish(mut self, chomp: Option<u8>) -> String {
+    fn finish(self, chomp: Option<u8>) -> Option<String> {
+        let mut text = self.text?;
         if chomp != Some(b'-') && self.leading_break {
-            self.text.push('\n');
+            text.push('\n');
         }
         if chomp == Some(b'+') {
-            self.empty_lines();
+            text.extend(std::iter::repeat_n('\n', self.breaks));
         }
-        self.text
+        Some(text)
     }
 }
 
 /// Characters with which no plain scalar begins, or only sometimes (`yaml_parser_fetch_next_token`).
 fn is_indicator(byte: u8) -> bool {
     matches!(byte, b'?' | b':' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@' | b'`')
+}
+
+/// Joins two lines between which so many are empty.
+fn fold(text: &mut String, empty: usize) {
+    if empty == 0 {
+        text.push(' ');
+    }
+    text.extend(std::iter::repeat_n('\n', empty));
+}
+
+/// What is in single quotes, up to them, and how long it is with them.
+fn single_quoted(text: &str) -> Option<(Cow<'_, str>, usize)> {
+    let mut at = text.find('\'')?;
+    let mut doubled = false;
+    while text.as_bytes().get(at + 1) == Some(&b'\'') {
+        doubled = true;
+        at += 2 + text[at + 2..].find('\'')?;
+    }
+    let inner = &text[..at];
+    Some((if doubled { Cow::Owned(inner.replace("''", "'")) } else { Cow::Borrowed(inner) }, at + 1))
 }
 
 /// What is in double quotes, up to them, and how long it is with them.
@@ -528,12 +580,23 @@ mod tests {
     const TEXT: &str = concat!(
         "---\n# c\napiVersion: v1 # d\nmetadata:\n  name: \"a\\tb\"\n  labels: {a: 1, \"b\": [x, 'it''s', ~]}\n  'on': off\n  note: text that\n    goes on\n\n    for long\n",
         "spec:\n- a: 1\n  b:\n  - - c\n    -  d: 0x1F\n  # e\n-\n  k: v\n- |\n    deep\n   \n\n- >-\n   fold\n   ed\n\n     more\n   less\n\n- plain #5\n- []\n",
-        "last: |+\n  kept\n\n2001-01-01: -1.5e3\nempty:\nü: ö # ä\nurl: http://x/y?z#a\ncmd: -c\n",
+        "own:\n  {}\nline:\n  'over\n\n   two  \n  lines'\nand: \"more\\\"\n lines \"\nlast: |+\n  kept\n\n2001-01-01: -1.5e3\nempty:\nü: ö # ä\nurl: http://x/y?z#a\ncmd: -c\n",
     );
 
     #[test]
     fn nearly_every_text_goes_this_way() {
-        for text in [TEXT, "", "# nothing\n", "a: 1\na: 2", "a: |\n  last", "a:\n- b", "  a: 1\n  b: 2\n", "- a\n- b\n", "a: {}\n  # c\nb: x\n  # d\nc:\n"] {
+        for text in [
+            TEXT,
+            "",
+            "# nothing\n",
+            "a: 1\na: 2",
+            "a: |\n  last",
+            "a:\n- b",
+            "a: 1\n...\n%b",
+            "  a: 1\n  b: 2\n",
+            "- a\n- b\n",
+            "a: {}\n  # c\nb: x\n  # d\nc:\n",
+        ] {
             let found = value(text, &[]);
             assert!(found.is_some(), "{text:?}");
             assert_eq!(found, direct::value(text, &[]), "{text:?}");
