@@ -70,6 +70,11 @@ struct Quick<'t, 'w> {
 }
 
 impl<'t> Quick<'t, '_> {
+    /// Whether anything was read: no document ends before.
+    fn has_begun(&self) -> bool {
+        self.room < MAX_NODES
+    }
+
     fn byte(&self, at: usize) -> Option<u8> {
         self.bytes.get(at).copied()
     }
@@ -104,7 +109,7 @@ impl<'t> Quick<'t, '_> {
                 Some(b'\n') => start + 1,
                 Some(b'#') => self.end_of_line(start) + 1,
                 Some(b'\t') => return None,
-                Some(b'.') if start == at && &self.text[at..self.end_of_line(at)] == "..." => break,
+                Some(b'.') if self.has_begun() && start == at && &self.text[at..self.end_of_line(at)] == "..." => break,
                 Some(_) => {
                     self.line = Some(Line { indent: start - at, start, end: self.end_of_line(start) });
                     break;
