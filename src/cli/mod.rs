@@ -10,7 +10,9 @@ mod install;
 mod keygen;
 mod list;
 mod lock;
+mod outdated;
 mod pflag;
+mod registry;
 mod schema;
 mod sign;
 mod status;
@@ -61,6 +63,8 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
     Lock(lock::LockArgs),
+    Outdated(outdated::OutdatedArgs),
+    Registry(registry::RegistryArgs),
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
@@ -91,7 +95,7 @@ pub fn main() -> ExitCode {
         report::show_log();
     }
     match cli.command.run(&context, &printer, cli.global.debug) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.kind.exit_code())
@@ -107,8 +111,10 @@ fn template_words(error: &clap::Error) -> Option<Failure> {
 }
 
 impl Command {
-    fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<(), Failure> {
+    /// Runs it and tells the exit code.
+    fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<u8, Failure> {
         match self {
+            Self::Outdated(args) => return args.run(context, printer),
             Self::Completion(args) => args.run(printer),
             Self::Export(args) => args.run(context, printer),
             Self::Images(args) => args.run(context, printer),
@@ -117,6 +123,7 @@ impl Command {
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
             Self::Lock(args) => args.run(context, printer),
+            Self::Registry(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
@@ -124,6 +131,7 @@ impl Command {
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
         }
+        .map(|()| 0)
     }
 }
 
