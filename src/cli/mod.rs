@@ -19,11 +19,12 @@ mod status;
 mod template;
 mod verify;
 mod version;
+mod watch;
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tokio::sync::watch;
+use tokio::sync::watch as signal;
 
 use crate::{
     context::Context,
@@ -71,6 +72,7 @@ enum Command {
     Template(Box<template::TemplateArgs>),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
+    Watch(Box<watch::WatchArgs>),
 }
 
 /// Runs the command line of this process and tells its exit code.
@@ -130,6 +132,7 @@ impl Command {
             Self::Template(args) => args.run(context, printer, debug),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
+            Self::Watch(args) => args.run(context, printer),
         }
         .map(|()| 0)
     }
@@ -149,8 +152,8 @@ fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T,
 }
 
 /// Runs an operation that can take back what it has done: Ctrl-C or SIGTERM asks it to, and it is waited for.
-fn run_to_end<T, F: Future<Output = Result<T, Failure>>>(operation: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<T, Failure> {
-    let (stop, asked) = watch::channel(false);
+fn run_to_end<T, F: Future<Output = Result<T, Failure>>>(operation: impl FnOnce(signal::Receiver<bool>) -> F) -> Result<T, Failure> {
+    let (stop, asked) = signal::channel(false);
     let operation = operation(asked);
     runtime()?.block_on(async {
         let mut operation = std::pin::pin!(operation);

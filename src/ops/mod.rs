@@ -18,6 +18,7 @@ pub mod status;
 mod tags;
 pub mod template;
 pub mod verify;
+pub mod watch;
 
 pub use charts::{ChartAccess, locate};
 pub use inputs::{read_delivery, read_values};

@@ -1,9 +1,14 @@
 //! Questions to a registry that `oci-client` does not ask: lists with pages, the catalog, and whether a password is right.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use base64::Engine as _;
 use bytes::Bytes;
+use oci_client::errors::OciDistributionError;
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE},
@@ -18,8 +23,7 @@ use super::{
     endpoint::HostOptions,
     host::STALL,
 };
-use crate::io::read_capped;
-use oci_client::errors::OciDistributionError;
+use crate::{io::read_capped, redact::Secret};
 
 /// The largest page that is read, in bytes.
 const PAGE_MAX: u64 = 8 << 20;
@@ -29,10 +33,11 @@ const CONNECT: Duration = Duration::from_secs(15);
 const CA_MAX: u64 = 4 << 20;
 
 /// A client for one host.
-#[derive(Clone)]
 pub(super) struct Web {
     client: Client,
     base: Url,
+    /// What the registry was content with before, by scope.
+    answers: Mutex<HashMap<String, Secret<String>>>,
 }
 
 /// A page of a list.
@@ -68,7 +73,7 @@ impl Web {
             builder = builder.tls_certs_merge(authorities);
         }
         let client = builder.build().map_err(|error| Problem::of(error.into(), None, STALL.as_secs()))?;
-        Ok(Self { client, base })
+        Ok(Self { client, base, answers: Mutex::default() })
     }
 
     /// An address below `/v2/`.
@@ -100,7 +105,9 @@ impl Web {
     }
 
     async fn ask(&self, url: Url, who: &Credentials, scope: Option<&str>) -> Result<(HeaderMap, Bytes), Problem> {
-        let answer = self.send(url.clone(), None, who.user()).await?;
+        let key = scope.unwrap_or_default();
+        let known = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let answer = self.send(url.clone(), known.as_ref().map(|known| known.expose().as_str()), who.user()).await?;
         let answer = if answer.status() == StatusCode::UNAUTHORIZED {
             let headers = answer.headers().get_all(WWW_AUTHENTICATE);
             let challenge = challenge(headers.iter().filter_map(|value| value.to_str().ok()));
@@ -112,7 +119,11 @@ impl Web {
                 None => None,
             };
             match authorization {
-                Some(authorization) => self.send(url.clone(), Some(&authorization), who.user()).await?,
+                Some(authorization) => {
+                    let answer = self.send(url.clone(), Some(&authorization), who.user()).await?;
+                    self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), authorization.into());
+                    answer
+                }
                 None => answer,
             }
         } else {

@@ -31,3 +31,4 @@ mod sources;
 mod support;
 mod template;
 mod tidy;
+mod watch;
