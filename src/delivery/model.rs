@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::oci::{Platform, Reference};
+use crate::{
+    oci::{Platform, Reference},
+    tag_policy::TagPolicy,
+};
 
 /// A checked delivery.yaml.
 #[derive(Debug, Clone)]
@@ -61,6 +64,8 @@ pub struct App {
     pub depends_on: Vec<String>,
     /// What is installed.
     pub source: AppSource,
+    /// Chooses the chart's version, where it has no other.
+    pub tag_policy: Option<TagPolicy>,
     /// Keys one of which must have signed the packaged chart.
     pub keyring: Option<PathBuf>,
     /// Values files, later ones win.
@@ -125,6 +130,13 @@ pub struct Profile {
 pub enum ImageEntry {
     /// In a registry.
     Ref(Reference),
+    /// In a registry, under one of its tags.
+    Policy {
+        /// The repository.
+        repository: Reference,
+        /// Chooses the tag.
+        policy: TagPolicy,
+    },
     /// In a file: `docker save` or OCI layout.
     Archive(PathBuf),
 }

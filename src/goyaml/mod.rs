@@ -11,6 +11,7 @@ mod emit;
 mod error;
 mod node;
 mod number;
+mod quick;
 mod resolve;
 mod sort;
 mod syntax;
@@ -28,7 +29,7 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
 
 /// As [`parse`], but what a mapping has beside the entries of these names, in whatever case, may be left out.
 pub fn parse_fields(text: &str, wanted: &[&str]) -> Result<Value, YamlError> {
-    match direct::value(text, wanted) {
+    match quick::value(text, wanted).or_else(|| direct::value(text, wanted)) {
         Some(value) => Ok(value),
         None => convert::to_json(&parse_nodes(text)?),
     }

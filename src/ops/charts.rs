@@ -75,13 +75,21 @@ pub(super) async fn fetch(
         let (charts, reporter, name) = (charts.clone(), reporter.clone(), app.name.clone());
         let keyring = app.keyring.as_ref().map(|path| delivery.resolve(path));
         let (location, pin) = (location(delivery, source), pins.and_then(|pins| pins.get(&name)).cloned());
+        let policy = app.tag_policy.clone().filter(|_| pin.is_none());
         tasks.spawn(async move {
             let task = format!("chart of {name}");
             let remote = !matches!(location, ChartLocation::Path(_));
             if remote {
                 reporter.event(Event::Started { task: task.clone(), total: None });
             }
-            let found = charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await;
+            let found = async {
+                let location = match &policy {
+                    Some(policy) => charts.choose(&location, policy).await?,
+                    None => location,
+                };
+                charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await
+            };
+            let found = found.await;
             if let Ok(found) = &found {
                 tell(&reporter, task, remote, found);
             }
@@ -118,7 +126,7 @@ fn tell(reporter: &SharedReporter, task: String, remote: bool, found: &ResolvedC
     }
 }
 
-fn location(delivery: &Delivery, source: &ChartSource) -> ChartLocation {
+pub(super) fn location(delivery: &Delivery, source: &ChartSource) -> ChartLocation {
     match source.clone() {
         ChartSource::Path(path) => ChartLocation::Path(delivery.resolve(&path)),
         ChartSource::Repository { repository, name, version } => ChartLocation::Repository { repository, name, version },

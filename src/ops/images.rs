@@ -6,6 +6,7 @@ use super::{
     charts::{self, ChartAccess},
     lock,
     prepare::{prepare, source_failure},
+    tags,
 };
 use crate::{
     archive::Archive,
@@ -14,6 +15,7 @@ use crate::{
     images::ImageSet,
     oci::{Digest, Reference},
     progress::{SharedReporter, Silent},
+    registry::Registries,
     source::LocalArchive,
 };
 
@@ -39,10 +41,14 @@ pub struct ImageLine {
 }
 
 /// The images that a delivery will carry. Charts are fetched where they are not here, in the versions of the lock where there is
-/// one; registries are not asked about images.
+/// one; registries are asked only for the tags that policies choose among, where no lock has them.
 pub async fn images_of_delivery(delivery: &Delivery, access: &ChartAccess) -> Result<ImagesOutcome, Failure> {
     let reporter: SharedReporter = std::sync::Arc::new(Silent);
     let locked = lock::read(delivery)?;
+    let registries = std::sync::Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
+    let mut delivery = delivery.clone();
+    tags::settle(&mut delivery, locked.as_ref(), &registries, &reporter).await?;
+    let delivery = &delivery;
     let pins = locked.as_ref().map(lock::pins);
     let found = charts::fetch(delivery, &access.charts(charts::hosts(delivery))?, pins.as_ref(), &reporter).await?;
     let mut images = prepare(delivery, &found, &Silent)?.images;

@@ -8,7 +8,7 @@ use super::{
     charts::{self, ChartAccess, ChartSet},
     export::resolve::{self, Resolved},
     images::open_archives,
-    prepare,
+    prepare, tags,
 };
 use crate::{
     delivery::{AppSource, ChartSource, Delivery, LOCK_MAX, Lock, LockedChart, LockedDependency},
@@ -74,13 +74,7 @@ fn lines(lines: &[String]) -> String {
 pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockOutcome, Failure> {
     let LockOptions { delivery, access, check } = options;
     let path = delivery.lock_path();
-    let sources = access.charts(charts::hosts(&delivery))?;
-    let found = charts::fetch(&delivery, &sources, None, &reporter).await?;
-    let prepared = prepare::prepare(&delivery, &found, &*reporter)?;
-    let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
-    let resolved = resolve::resolve(prepared.images, archives, &delivery.spec.platforms, None, &registries, &reporter).await?;
-    let lock = of(&delivery, &found, &resolved);
+    let lock = anew(delivery, access, &reporter).await?;
     let text = lock.text();
     let before = match read_capped_text(&path, LOCK_MAX as u64) {
         Ok(text) => Some(text),
@@ -100,6 +94,18 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
         io::write_atomic(&path, text.as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
     }
     Ok(LockOutcome { path, changed: differs, changes, charts: lock.charts.len(), images: lock.images.len() })
+}
+
+/// What a delivery resolves to now, whatever its lock says.
+pub(super) async fn anew(mut delivery: Delivery, access: ChartAccess, reporter: &SharedReporter) -> Result<Lock, Failure> {
+    let sources = access.charts(charts::hosts(&delivery))?;
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
+    let tags = tags::settle(&mut delivery, None, &registries, reporter).await?;
+    let found = charts::fetch(&delivery, &sources, None, reporter).await?;
+    let prepared = prepare::prepare(&delivery, &found, &**reporter)?;
+    let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
+    let resolved = resolve::resolve(prepared.images, archives, &delivery.spec.platforms, None, &registries, reporter).await?;
+    Ok(of(&delivery, &found, &resolved).with_tags(tags))
 }
 
 /// The delivery's lock, where it has one; one that was made for other charts is an error.
@@ -163,6 +169,7 @@ fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved) -> Lock {
             _ => chart.chart.version().to_owned(),
         };
         let mut entry = LockedChart::asking(&app.name, source, version, Digest::of(&chart.package));
+        entry.tag_policy = app.tag_policy.as_ref().map(Into::into);
         entry.manifest = chart.origin.as_ref().and_then(|origin| origin.manifest.clone());
         entry.dependencies = chart.dependencies.iter().map(locked_dependency).collect();
         locked.push(entry);

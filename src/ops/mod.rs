@@ -9,12 +9,16 @@ pub mod install;
 pub mod keygen;
 pub mod list;
 pub mod lock;
+pub mod outdated;
 mod prepare;
+pub mod registry;
 mod several;
 pub mod sign;
 pub mod status;
+mod tags;
 pub mod template;
 pub mod verify;
+pub mod watch;
 
 pub use charts::{ChartAccess, locate};
 pub use inputs::{read_delivery, read_values};

@@ -3,6 +3,7 @@
 mod failure;
 mod printer;
 mod progress;
+pub mod prompt;
 pub mod text;
 
 /// Sends what the program logs inside to standard error (`--debug`).

@@ -18,6 +18,7 @@ mod provenance;
 mod registry_chart;
 mod remote;
 mod tar_index;
+mod versions;
 mod walk;
 
 pub use cache::Cache;
@@ -31,3 +32,4 @@ pub use locate::{ChartLocation, ChartPin, ChartRequest, Missing, ResolvedChart};
 pub use manifests::manifests;
 pub use provenance::ProvenanceError;
 pub use remote::{ChartOrigin, Charts, ChartsOptions, Download, Pin};
+pub use versions::ChartVersion;

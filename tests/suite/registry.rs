@@ -41,13 +41,18 @@ impl BlobSink for Memory {
 }
 
 /// An OCI layout with one image `app` for amd64 and arm64 and an attestation beside them.
-struct Layout {
+pub(crate) struct Layout {
     folder: TempDir,
-    index: Digest,
+    pub(crate) index: Digest,
 }
 
 impl Layout {
     fn new() -> Self {
+        Self::made("2024-01-01T00:00:00Z")
+    }
+
+    /// The same, made at another time.
+    pub(crate) fn made(created: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("blobs/sha256")).unwrap();
         let put = |kind: &str, bytes: &[u8]| {
@@ -58,7 +63,8 @@ impl Layout {
         let mut children = Vec::new();
         for (os, architecture) in [("linux", "amd64"), ("linux", "arm64"), ("unknown", "unknown")] {
             let (layer, diff_id) = layer(architecture);
-            let config = serde_json::json!({"architecture": architecture, "os": os, "rootfs": {"type": "layers", "diff_ids": [diff_id]}}).to_string();
+            let config = serde_json::json!({"created": created, "architecture": architecture, "os": os, "rootfs": {"type": "layers", "diff_ids": [diff_id]}})
+                .to_string();
             let manifest = serde_json::json!({
                 "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
                 "config": put(media_type::OCI_CONFIG, config.as_bytes()), "layers": [put(media_type::OCI_LAYER_GZIP, &layer)],
@@ -74,7 +80,7 @@ impl Layout {
         Self { folder, index: root.digest }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 }

@@ -5,6 +5,6 @@ mod lex;
 mod literal;
 mod parse;
 
-pub(crate) use ast::{Command, Control, Node, Number, Operand, Pipe, Template, Term};
-pub(crate) use literal::{float, integer, printable, quote, quote_ascii};
+pub(crate) use ast::{Command, Control, Few, Node, Number, Operand, Span, Template, Term, Tree};
+pub(crate) use literal::{float, integer, number, printable, quote, quote_ascii, unquote};
 pub(crate) use parse::parse;

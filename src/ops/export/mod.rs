@@ -12,6 +12,7 @@ use super::{
     charts::{self, ChartAccess},
     lock,
     prepare::{self, folder_of},
+    tags,
     verify::archive_failure,
 };
 use crate::{
@@ -89,10 +90,13 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
+    let locked = lock::read(&delivery)?;
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let mut delivery = delivery;
+    tags::settle(&mut delivery, locked.as_ref(), &registries, &reporter).await?;
     let delivery = Arc::new(delivery);
 
     let charts = access.charts(charts::hosts(&delivery))?;
-    let locked = lock::read(&delivery)?;
     let pins = locked.as_ref().map(lock::pins);
     let found = charts::fetch(&delivery, &charts, pins.as_ref(), &reporter).await?;
     if let Some(locked) = &locked {
@@ -108,7 +112,6 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     })
     .await?;
 
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
     let digests = locked.as_ref().map(crate::delivery::Lock::image_digests);
     if let Some(locked) = &locked {
         let named = resolve::names(&prepared.images, &archives);

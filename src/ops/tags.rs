@@ -1,0 +1,58 @@
+//! The tags that policies of `spec.images` pick, before anything is rendered: from the lock where there is one, else from registries.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{prepare::registry_failure, several};
+use crate::{
+    delivery::{Delivery, ImageEntry, Lock, LockedTag},
+    failure::{Failure, Kind},
+    oci::Platform,
+    progress::{Event, SharedReporter},
+    registry::Registries,
+};
+
+/// Puts a reference with its tag in the place of every policy; and tells what was picked, for the lock. All that fail are reported.
+pub(super) async fn settle(
+    delivery: &mut Delivery,
+    locked: Option<&Lock>,
+    registries: &Arc<Registries>,
+    reporter: &SharedReporter,
+) -> Result<Vec<LockedTag>, Failure> {
+    let platform = delivery.spec.platforms.first().cloned().unwrap_or_else(Platform::linux_amd64);
+    let mut tasks = JoinSet::new();
+    for (at, entry) in delivery.spec.images.iter().enumerate() {
+        let ImageEntry::Policy { repository, policy } = entry else { continue };
+        if let Some(tag) = locked.and_then(|lock| lock.tag(repository, policy)) {
+            let (tag, policy) = (tag.clone(), policy.clone());
+            tasks.spawn(async move { (at, Ok(tag), policy) });
+            continue;
+        }
+        let (registries, repository, policy, platform) = (registries.clone(), repository.clone(), policy.clone(), platform.clone());
+        tasks.spawn(async move { (at, registries.pick(&repository, &policy, &platform).await, policy) });
+    }
+    if !tasks.is_empty() && locked.is_none() {
+        reporter.step(format!("choosing {} tags", tasks.len()));
+    }
+    let (mut picked, mut failures) = (Vec::new(), Vec::new());
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok((at, Ok(reference), policy)) => {
+                if locked.is_none() {
+                    reporter.event(Event::Note(format!("{reference}: {policy}")));
+                }
+                picked.push(LockedTag::new(reference.clone(), &policy));
+                if let Some(entry) = delivery.spec.images.get_mut(at) {
+                    *entry = ImageEntry::Ref(reference);
+                }
+            }
+            Ok((_, Err(error), _)) => failures.push(registry_failure(error)),
+            Err(error) => failures.push(Failure::new(Kind::Other, error)),
+        }
+    }
+    // They came in the order of the network.
+    failures.sort_by_cached_key(ToString::to_string);
+    several::all("tags cannot be chosen", failures)?;
+    Ok(picked)
+}
