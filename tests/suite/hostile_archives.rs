@@ -77,7 +77,7 @@ fn aliases(levels: usize, aliases: usize) -> Vec<(String, String)> {
     files
 }
 
-fn folder(name: &str, files: Vec<(String, String)>) -> Attack {
+fn folder(name: &str, files: &[(String, String)]) -> Attack {
     let files: Vec<(&str, String)> = files.iter().map(|(path, text)| (path.as_str(), text.clone())).collect();
     Attack::new(name, &files, &[]).running()
 }
@@ -128,8 +128,8 @@ pub(crate) fn all() -> Vec<Attack> {
             (0..3).for_each(|_| gzip.write_all(&zeros).unwrap());
             gzip.finish().unwrap()
         }),
-        folder("alias-tower", aliases(15, 8)),
-        folder("alias-crowd", aliases(1, 9_000)),
-        folder("alias-pairs", aliases(3, 60)),
+        folder("alias-tower", &aliases(15, 8)),
+        folder("alias-crowd", &aliases(1, 9_000)),
+        folder("alias-pairs", &aliases(3, 60)),
     ]
 }

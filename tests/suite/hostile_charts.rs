@@ -131,6 +131,7 @@ fn run(folder: &Path, attack: &Attack) -> End {
 
 /// Renders the chart that the test below names, and ends the process as the program would.
 #[test]
+#[expect(clippy::exit, reason = "the process is the program here")]
 fn victim() {
     let Some(path) = std::env::var_os(VICTIM) else { return };
     let budget = Budget::default();
