@@ -1,10 +1,10 @@
-//! `schema`: the JSON schemas of delivery.yaml and delivery.lock.
+//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock and of what `images` prints.
 
 use clap::ValueEnum;
 
-use crate::{delivery, failure::Failure, report::Printer};
+use crate::{delivery, failure::Failure, ops::images, report::Printer};
 
-/// Print the JSON schema of delivery.yaml or delivery.lock
+/// Print the JSON schema of delivery.yaml, delivery.lock or the output of images
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
     /// Of which file
@@ -16,6 +16,7 @@ pub(super) struct SchemaArgs {
 enum Which {
     Delivery,
     Lock,
+    Images,
 }
 
 impl SchemaArgs {
@@ -23,6 +24,7 @@ impl SchemaArgs {
         let text = match self.which {
             Which::Delivery => delivery::schema_json(),
             Which::Lock => delivery::lock_schema_json(),
+            Which::Images => images::schema_json(),
         };
         printer.data(text.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! delivery.lock: what a delivery's charts and images were resolved to, for version control. `lock` writes it, `export` takes exactly that.
+//! delivery.lock: what a delivery's charts and images were resolved to, for version control. `lock` writes it, `export` keeps to it.
 //!
 //! Text and order depend on nothing but what was resolved, and nothing secret is in it.
 
@@ -30,6 +30,10 @@ pub struct Lock {
     api_version: LockVersion,
     /// Kind of this document.
     kind: LockKind,
+    /// Digest of the evidence: which images were found, and who named each. It changes when any of that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub evidence: Option<Digest>,
     /// Charts by app, sorted by app.
     #[serde(default)]
     pub charts: Vec<LockedChart>,
@@ -122,11 +126,11 @@ pub struct LockedImage {
 }
 
 impl Lock {
-    /// A lock of charts and images; it sorts them.
-    pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>) -> Self {
+    /// A lock of charts and images, which it sorts, and of what spoke for the images.
+    pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>, evidence: Digest) -> Self {
         charts.sort_by(|a, b| a.app.cmp(&b.app));
         let images = images.into_iter().map(|(reference, digest)| LockedImage { reference, digest }).collect();
-        Self { api_version: LockVersion::V1, kind: LockKind::Lock, charts, images }
+        Self { api_version: LockVersion::V1, kind: LockKind::Lock, evidence: Some(evidence), charts, images }
     }
 
     /// Reads a lock. `path` is for messages.
@@ -216,6 +220,11 @@ impl LockedChart {
         chart
     }
 
+    /// Whether it was made for what delivery.yaml asks for.
+    pub fn fits(&self, source: &ChartSource) -> bool {
+        self.asked() == described(source)
+    }
+
     fn asked(&self) -> String {
         let place = match (&self.path, &self.oci, &self.repo) {
             (Some(path), ..) => format!("`{path}`"),
@@ -246,7 +255,7 @@ mod tests {
             manifest: Some(Digest::of(b"manifest")),
         }];
         let web = LockedChart::asking("a", &ChartSource::Path("charts/web".into()), "1.0.0".into(), Digest::of(b"web"));
-        Lock::new(vec![db, web], [("nginx:1".parse().unwrap(), Digest::of(b"image"))].into())
+        Lock::new(vec![db, web], [("nginx:1".parse().unwrap(), Digest::of(b"image"))].into(), Digest::of(b"evidence"))
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod charts;
 pub mod export;
+mod faces;
+mod guesses;
 pub mod images;
 mod inputs;
 pub mod inspect;
@@ -9,6 +11,7 @@ pub mod install;
 pub mod keygen;
 pub mod list;
 pub mod lock;
+mod parallel;
 mod prepare;
 mod several;
 pub mod sign;
@@ -17,4 +20,5 @@ pub mod template;
 pub mod verify;
 
 pub use charts::{ChartAccess, locate};
+pub use guesses::{Ask, Guess};
 pub use inputs::{read_delivery, read_values};
