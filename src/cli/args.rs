@@ -107,7 +107,7 @@ pub(super) fn ask(printer: &Printer) -> Option<Ask> {
         Arc::new(move |guesses| {
             let mut question = String::from("These may be needed, and their registries have them:\n");
             for guess in guesses {
-                question.push_str(&format!("  {}  ({})\n", guess.reference, guess.reason));
+                question.extend(["  ", &guess.reference.to_string(), "  (", &guess.reason, ")\n"]);
             }
             question.push_str("Take them along? [y/N] ");
             printer.ask(&question)

@@ -27,7 +27,8 @@ pub(super) struct LockArgs {
 
 impl LockArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = lock::LockOptions { delivery: read_delivery(&self.file)?, access: self.cache.access(context), check: self.check, ask: args::ask(printer) };
+        let options =
+            lock::LockOptions { delivery: read_delivery(&self.file)?, access: self.cache.access(context), check: self.check, ask: args::ask(printer) };
         let outcome = super::block_on(lock::run(options, printer.reporter()))?;
         printer.outcome(self.format.format, &outcome, |o| {
             let state = if o.changed { "written" } else { "unchanged" };

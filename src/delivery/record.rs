@@ -147,6 +147,8 @@ pub enum Source {
     Annotation,
     /// The chart's values.
     Values,
+    /// A template's own text, in a branch that nothing rendered.
+    Template,
     /// A text: an argument, a variable, a setting.
     Text,
 }

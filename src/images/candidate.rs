@@ -1,7 +1,10 @@
 //! What values may mean, held against what was rendered.
 
 use super::{ImageSet, matches};
-use crate::{delivery::record::{Origin, Source}, oci::Reference};
+use crate::{
+    delivery::record::{Origin, Source},
+    oci::Reference,
+};
 
 /// An image that values may stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +23,11 @@ pub struct Candidate {
 
 /// Adds candidates to what is proven. One that a rendering made something of is a further origin of that; the others are guesses.
 pub fn settle(candidates: Vec<Candidate>, exclude: &[String], images: &mut ImageSet) {
-    let proven: Vec<(Reference, bool)> =
-        images.iter().filter(|(_, evidence)| evidence.guess().is_none()).map(|(image, evidence)| (image.clone(), evidence.origins().iter().any(is_rendered))).collect();
+    let proven: Vec<(Reference, bool)> = images
+        .iter()
+        .filter(|(_, evidence)| evidence.guess().is_none())
+        .map(|(image, evidence)| (image.clone(), evidence.origins().iter().any(is_rendered)))
+        .collect();
     for candidate in candidates {
         if exclude.iter().any(|pattern| matches(pattern, &candidate.image.to_string())) {
             continue;
@@ -30,7 +36,9 @@ pub fn settle(candidates: Vec<Candidate>, exclude: &[String], images: &mut Image
         if used.is_empty() {
             images.guess(candidate.image, candidate.origin, &candidate.reason);
         } else {
-            used.into_iter().for_each(|image| images.guess(image.clone(), candidate.origin.clone(), &candidate.reason));
+            for image in used {
+                images.guess(image.clone(), candidate.origin.clone(), &candidate.reason);
+            }
         }
     }
 }

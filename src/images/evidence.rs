@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{delivery::record::Origin, oci::{Digest, Reference}};
+use crate::{
+    delivery::record::Origin,
+    oci::{Digest, Reference},
+};
 
 /// What speaks for an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -56,7 +56,12 @@ pub fn switches(chart: &Chart, user: &Map<String, Value>) -> Vec<Switch> {
 fn all_values(chart: &Chart) -> Map<String, Value> {
     let mut below = Map::new();
     for subchart in chart.subcharts() {
-        let names = chart.metadata().dependencies.iter().filter(|need| need.name == subchart.name()).map(|need| if need.alias.is_empty() { &need.name } else { &need.alias });
+        let names = chart
+            .metadata()
+            .dependencies
+            .iter()
+            .filter(|need| need.name == subchart.name())
+            .map(|need| if need.alias.is_empty() { &need.name } else { &need.alias });
         for name in names {
             below.insert(name.clone(), Value::Object(all_values(subchart)));
         }
@@ -94,9 +99,9 @@ mod tests {
         let mut tree = FileTree::new();
         for (path, text) in [
             ("Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies: [{name: db, version: 1.0.0, repository: '', condition: db.enabled}]\n"),
-            ("values.yaml", "a: {on: true, n: 1}\ndb: {enabled: false}\n"),
+            ("values.yaml", "a: {live: true, n: 1}\ndb: {enabled: false}\n"),
             ("charts/db/Chart.yaml", "apiVersion: v2\nname: db\nversion: 1.0.0\n"),
-            ("charts/db/values.yaml", "metrics: {on: false}\n"),
+            ("charts/db/values.yaml", "metrics: {live: false}\n"),
         ] {
             tree.insert(path.parse().unwrap(), text.as_bytes().to_vec().into());
         }
@@ -104,7 +109,7 @@ mod tests {
         let user = serde_json::json!({"a": {"n": 2}}).as_object().unwrap().clone();
         let found = switches(&chart, &user);
         let written: Vec<String> = found.iter().map(Switch::written).collect();
-        assert_eq!(written, ["db.enabled=true", "db.metrics.on=true", "a.on=false"]);
-        assert_eq!(Value::Object(found[2].turn(&user)), serde_json::json!({"a": {"n": 2, "on": false}}));
+        assert_eq!(written, ["db.enabled=true", "db.metrics.live=true", "a.live=false"]);
+        assert_eq!(Value::Object(found[2].turn(&user)), serde_json::json!({"a": {"n": 2, "live": false}}));
     }
 }

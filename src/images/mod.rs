@@ -1,8 +1,8 @@
 //! Discovery: which images a delivery needs, who named each, and what may be one. The walker is that of `objects`, so what is found is
 //! what is rewritten.
 //!
-//! Sources in order of trust: rendered objects ([`discover`]), annotations of Chart.yaml ([`annotated`]), values of charts ([`of_values`]).
-//! The first two prove an image, the last makes a guess, and so do texts in objects. docs/discovery.md tells them apart.
+//! Sources in order of trust: rendered objects ([`discover`]), annotations of Chart.yaml ([`annotated`]), values of charts ([`of_values`]),
+//! the templates' own text ([`of_templates`]). The first two prove an image, the others make guesses, and so do texts in objects. docs/discovery.md tells them apart.
 
 mod annotations;
 mod candidate;
@@ -10,6 +10,7 @@ mod discover;
 mod evidence;
 mod explore;
 mod pattern;
+mod templates;
 mod values;
 
 pub use annotations::annotated;
@@ -18,4 +19,5 @@ pub use discover::{BadImage, Face, Rendering, discover};
 pub use evidence::{Evidence, ImageSet};
 pub use explore::{Switch, switches};
 pub use pattern::matches;
+pub use templates::of_templates;
 pub use values::of_values;

@@ -19,7 +19,8 @@ const DEPTH_MAX: usize = 40;
 /// Candidates of one app; who has more has a list of something else.
 const CANDIDATES_MAX: usize = 5_000;
 /// Where charts keep a registry for all their images; the first that is set counts.
-const REGISTRIES: [&str; 6] = ["/global/imageRegistry", "/global/image/registry", "/global/registry", "/global/hub", "/global/containerRegistry", "/imageRegistry"];
+const REGISTRIES: [&str; 6] =
+    ["/global/imageRegistry", "/global/image/registry", "/global/registry", "/global/hub", "/global/containerRegistry", "/imageRegistry"];
 /// Where charts keep a tag for all their images.
 const TAGS: [&str; 6] = ["/global/imageTag", "/global/image/tag", "/global/tag", "/imageTag", "/image/tag", "/global/version"];
 
@@ -28,11 +29,11 @@ pub fn of_values(app: &str, chart: &Chart, user: &Map<String, Value>) -> Vec<Can
     let mut own = chart.values().clone();
     values::merge(&mut own, user.clone());
     let mut found = Vec::new();
-    charts(app, chart, chart.name().to_owned(), own, &Value::Null, &mut found);
+    charts(app, chart, chart.name(), own, &Value::Null, &mut found);
     found
 }
 
-fn charts(app: &str, chart: &Chart, path: String, own: Map<String, Value>, globals: &Value, found: &mut Vec<Candidate>) {
+fn charts(app: &str, chart: &Chart, path: &str, own: Map<String, Value>, globals: &Value, found: &mut Vec<Candidate>) {
     let mut own = own;
     if let Value::Object(inherited) = globals {
         let mut merged = own.remove("global").and_then(|value| if let Value::Object(map) = value { Some(map) } else { None }).unwrap_or_default();
@@ -50,15 +51,26 @@ fn charts(app: &str, chart: &Chart, path: String, own: Map<String, Value>, globa
     }
     let globals = own.get("global").cloned().unwrap_or_default();
     let root = Value::Object(own);
-    let scan = Scan { app, file: format!("{path}/values.yaml"), chart, root: &root, registry: first(&root, &REGISTRIES), tag: first(&root, &TAGS) };
+    let scan =
+        Scan { app, file: format!("{path}/values.yaml"), app_version: app_version(chart), registry: first(&root, &REGISTRIES), tag: first(&root, &TAGS) };
     if let Value::Object(map) = &root {
         for (key, value) in map.iter().filter(|(key, _)| !names.iter().any(|(_, name)| name == *key)) {
             scan.value(key, value, &format!("/{}", escape(key)), 0, found);
         }
     }
     for (subchart, path, values) in below {
-        charts(app, subchart, path, values, &globals, found);
+        charts(app, subchart, &path, values, &globals, found);
     }
+}
+
+/// The appVersion, with a `v` before it where the templates put one there.
+fn app_version(chart: &Chart) -> String {
+    let version = &chart.metadata().app_version;
+    let prefixed = |text: &str| {
+        text.lines().filter(|line| line.contains("AppVersion")).any(|line| line.contains("\"v%s\"") || line.contains(":v{{") || line.contains(":v%s"))
+    };
+    let templates = || chart.templates().iter().filter_map(|file| std::str::from_utf8(&file.data).ok()).any(prefixed);
+    if version.starts_with(|c: char| c.is_ascii_digit()) && templates() { format!("v{version}") } else { version.clone() }
 }
 
 /// Subcharts with the names that their values have in the parent's: aliases, where there are any.
@@ -91,8 +103,8 @@ fn text_of(value: &Value) -> Option<String> {
 struct Scan<'a> {
     app: &'a str,
     file: String,
-    chart: &'a Chart,
-    root: &'a Value,
+    /// The tag that the chart makes of its appVersion.
+    app_version: String,
     registry: Option<String>,
     tag: Option<String>,
 }
@@ -133,7 +145,9 @@ impl Scan<'_> {
         let is_image = names_image(key) || ["pullPolicy", "imagePullPolicy", "pullSecrets"].iter().any(|key| map.contains_key(*key));
         let has_registry = REGISTRY_KEYS.iter().any(|key| map.contains_key(*key));
         let tag_key = TAG_KEYS.iter().any(|key| map.contains_key(*key));
-        let repository = any(&["repository", "repo"]).or_else(|| any(&["image", "imageName"]).filter(|_| tag_key)).or_else(|| text("name").filter(|_| is_image && (tag_key || has_registry)))?;
+        let repository = any(&["repository", "repo"])
+            .or_else(|| any(&["image", "imageName"]).filter(|_| tag_key))
+            .or_else(|| text("name").filter(|_| is_image && (tag_key || has_registry)))?;
         if repository.contains("://") || repository.contains(char::is_whitespace) || !(is_image || tag_key || has_registry) {
             return None;
         }
@@ -148,10 +162,12 @@ impl Scan<'_> {
         let written = any(&TAG_KEYS);
         let last = name.rfind('/').map_or(0, |slash| slash + 1);
         let complete = name[last..].contains([':', '@']);
-        let app_version = &self.chart.metadata().app_version;
         let fallback = !complete && written.is_none() && digest.is_none();
         if !complete {
-            let tag = written.clone().or_else(|| self.tag.clone().filter(|_| fallback)).or_else(|| Some(app_version.clone()).filter(|version| fallback && !version.is_empty()));
+            let tag = written
+                .clone()
+                .or_else(|| self.tag.clone().filter(|_| fallback))
+                .or_else(|| Some(self.app_version.clone()).filter(|version| fallback && !version.is_empty()));
             match (tag, &digest) {
                 (Some(tag), _) => name = format!("{name}:{tag}"),
                 (None, Some(_)) => {}
@@ -171,14 +187,8 @@ impl Scan<'_> {
     }
 
     fn candidate(&self, image: Reference, path: String, tag_is_assumed: bool, pointer: &str, reason: String) -> Candidate {
-        let origin = Origin {
-            source: Source::Values,
-            app: Some(self.app.to_owned()),
-            template: Some(self.file.clone()),
-            path: pointer.to_owned(),
-            ..Origin::default()
-        };
-        let _ = self.root;
+        let origin =
+            Origin { source: Source::Values, app: Some(self.app.to_owned()), template: Some(self.file.clone()), path: pointer.to_owned(), ..Origin::default() };
         Candidate { image, path, tag_is_assumed, origin, reason }
     }
 }
@@ -189,7 +199,7 @@ const REGISTRY_KEYS: [&str; 4] = ["registry", "hub", "imageRegistry", "registryU
 const TAG_KEYS: [&str; 4] = ["tag", "imageTag", "version", "versionTag"];
 
 /// The repository as the values have it, without host, tag and digest.
-fn written_path(text: &str) -> String {
+pub(super) fn written_path(text: &str) -> String {
     let name = text.split('@').next().unwrap_or(text);
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
     let name = &name[..name[last..].find(':').map_or(name.len(), |colon| last + colon)];
@@ -245,7 +255,7 @@ mod tests {
             ("global: {imageRegistry: r.io}\nimage: {repository: a/b, tag: v3}", vec!["r.io/a/b:v3"]),
             ("global: {imageRegistry: r.io}\nimage: {repository: quay.io/a/b, tag: v3}", vec!["quay.io/a/b:v3"]),
             ("sidecar: {image: 'busybox:1.36'}", vec!["docker.io/library/busybox:1.36"]),
-            ("images: [ghcr.io/a/c:1, 'x:2']", vec!["ghcr.io/a/c:1", "docker.io/library/x:2"]),
+            ("images: [ghcr.io/a/c:1, 'redis:2']", vec!["ghcr.io/a/c:1", "docker.io/library/redis:2"]),
             ("url: http://a/b:1\nhost: redis:6379\nrepo: {repository: 'https://charts.example', version: 1}\ncommand: a/b:1", vec![]),
             ("helm: {repository: git@github.com:a/b, branch: main}", vec![]),
         ] {
@@ -256,7 +266,10 @@ mod tests {
     #[test]
     fn subcharts_that_are_switched_off() {
         let chart = chart(&[
-            ("Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies: [{name: db, alias: store, version: 1.0.0, repository: '', condition: store.enabled}]\n"),
+            (
+                "Chart.yaml",
+                "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies: [{name: db, alias: store, version: 1.0.0, repository: '', condition: store.enabled}]\n",
+            ),
             ("values.yaml", "global: {imageRegistry: r.io}\nstore: {enabled: false, image: {tag: '16'}}\n"),
             ("charts/db/Chart.yaml", "apiVersion: v2\nname: db\nversion: 1.0.0\n"),
             ("charts/db/values.yaml", "image: {repository: a/db, tag: '15'}\n"),

@@ -1,4 +1,4 @@
-//! Documents and texts inside ConfigMaps and Secrets: pod templates that an operator applies, settings, scripts.
+//! Documents and texts inside `ConfigMap`s and `Secret`s: pod templates that an operator applies, settings, scripts.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ struct Found {
     doubt: Option<String>,
 }
 
-/// What the entries of a ConfigMap or Secret name.
+/// What the entries of a `ConfigMap` or `Secret` name.
 pub(super) fn slots(map: &Map<String, Value>, kind: &str, pointer: &str, slots: &mut Vec<ImageSlot>) {
     for field in ["data", "stringData"] {
         let Some(Value::Object(entries)) = map.get(field) else { continue };

@@ -149,7 +149,11 @@ mod tests {
     fn what_looks_like_an_image() {
         for (text, care, want) in [
             ("--reloader=quay.io/x/reloader:v0.7", Care::Plain, vec!["quay.io/x/reloader:v0.7"]),
-            ("3.4.0=quay.io/s/kafka:0.36-kafka-3.4.0\n3.5.0=quay.io/s/kafka:0.36-kafka-3.5.0", Care::Prose, vec!["quay.io/s/kafka:0.36-kafka-3.4.0", "quay.io/s/kafka:0.36-kafka-3.5.0"]),
+            (
+                "3.4.0=quay.io/s/kafka:0.36-kafka-3.4.0\n3.5.0=quay.io/s/kafka:0.36-kafka-3.5.0",
+                Care::Prose,
+                vec!["quay.io/s/kafka:0.36-kafka-3.4.0", "quay.io/s/kafka:0.36-kafka-3.5.0"],
+            ),
             ("docker run --rm alpine/helm:3.14.0 version.", Care::Plain, vec!["alpine/helm:3.14.0"]),
             ("redis:7", Care::Named, vec!["redis:7"]),
             ("{\"image\":\"ghcr.io/a/b:1\"}", Care::Prose, vec!["ghcr.io/a/b:1"]),

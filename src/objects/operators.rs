@@ -74,14 +74,11 @@ pub(super) fn slots(group: &str, kind: &str, value: &Value, pointer: &str) -> Ve
 
 impl Rule {
     fn apply(&self, value: &Value, pointer: &str, found: &mut Vec<ImageSlot>) {
-        let mut push = |pointer: String, image: String, kind, doubt| {
-            found.push(ImageSlot { pointer, image, kind, source: SlotSource::Operator, pull_policy: None, doubt });
-        };
         match self {
             Self::Field { field } => {
                 for (at, value) in select(value, field) {
                     if let Some(image) = value.as_str().filter(|image| is_whole(image)) {
-                        push(format!("{pointer}{at}"), image.to_owned(), SlotKind::Field, None);
+                        found.push(slot(format!("{pointer}{at}"), image.to_owned(), SlotKind::Field, None));
                     }
                 }
             }
@@ -108,22 +105,30 @@ impl Rule {
                         tag: tag.filter(|_| digest.is_none()).cloned(),
                         digest: digest.map(ToOwned::to_owned),
                     };
-                    push(format!("{pointer}{below}"), image, kind, None);
+                    found.push(slot(format!("{pointer}{below}"), image, kind, None));
                 }
             }
             Self::Derived { derive, from, into, by } => {
                 let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
                 let beside = from.rsplit_once('/').and_then(|(parent, _)| text(&format!("{parent}/type"))).unwrap_or_default();
                 let parent_is_there = into.rsplit_once('/').is_some_and(|(parent, _)| value.pointer(parent).is_some_and(Value::is_object));
-                if let Some(version) = text(from).filter(|_| text(into).is_none() && parent_is_there) {
+                // Parts that are given by hand are there instead of what the operator would take.
+                let parts = into.rsplit_once('/').map(|(parent, _)| format!("{pointer}{parent}"));
+                let by_hand = found.iter().any(|slot| Some(&slot.pointer) == parts.as_ref());
+                if let Some(version) = text(from).filter(|_| text(into).is_none() && parent_is_there && !by_hand) {
                     let image = derive.replace("{}", version).replace("{type}", beside);
                     if is_whole(&image) {
-                        push(format!("{pointer}{into}"), image, SlotKind::Derived, Some(format!("{by} makes it of {}", from.replace('/', ".").trim_start_matches('.'))));
+                        let reason = format!("{by} makes it of {}", from.replace('/', ".").trim_start_matches('.'));
+                        found.push(slot(format!("{pointer}{into}"), image, SlotKind::Derived, Some(reason)));
                     }
                 }
             }
         }
     }
+}
+
+fn slot(pointer: String, image: String, kind: SlotKind, doubt: Option<String>) -> ImageSlot {
+    ImageSlot { pointer, image, kind, source: SlotSource::Operator, pull_policy: None, doubt }
 }
 
 fn is_whole(image: &str) -> bool {

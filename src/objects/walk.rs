@@ -3,7 +3,7 @@
 //! Containers are found by the names of their lists, in any kind, so that new kinds and custom resources with pod templates need no table.
 //! Fields that only look like images count in custom resources alone: in Kubernetes' own kinds an `image` elsewhere is something else.
 //! What operators read is a table (`operators`). Texts - arguments, variables, settings - give guesses (`mention`), and documents inside
-//! ConfigMaps and Secrets are walked as well (`embedded`).
+//! `ConfigMap`s and `Secret`s are walked as well (`embedded`).
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -211,7 +211,9 @@ impl Walk {
                 self.slots.extend(operators::slots(group, kind, &Value::Object(map.clone()), pointer));
             }
         }
-        if within.custom && let Some(slot) = group(map, pointer, within) {
+        if within.custom
+            && let Some(slot) = group(map, pointer, within)
+        {
             self.slots.push(slot);
         }
         for (key, value) in map {
@@ -240,7 +242,8 @@ impl Walk {
         if within.settings && mention::shape(image, Care::Named).is_none() {
             return;
         }
-        let doubt = (!sure).then(|| if within.settings { format!("the setting {key} looks like one") } else { format!("{key} has neither a tag nor a registry") });
+        let doubt =
+            (!sure).then(|| if within.settings { format!("the setting {key} looks like one") } else { format!("{key} has neither a tag nor a registry") });
         let source = if within.settings { SlotSource::Text } else { SlotSource::Field };
         self.slots.push(ImageSlot { pointer, image: image.to_owned(), kind: SlotKind::Field, source, pull_policy: None, doubt });
     }
@@ -294,7 +297,13 @@ impl Walk {
                 let own = text.split_once('=').map(|(flag, _)| flag).filter(|flag| flag.starts_with('-') && !flag.contains(char::is_whitespace));
                 let name = own.unwrap_or(if text.starts_with('-') { "" } else { &flag });
                 let script = text.contains('\n');
-                let care = if script { Care::Prose } else if mention::names_image(name) { Care::Named } else { Care::Plain };
+                let care = if script {
+                    Care::Prose
+                } else if mention::names_image(name) {
+                    Care::Named
+                } else {
+                    Care::Plain
+                };
                 let place = if name.is_empty() { format!("an entry of {list}") } else { format!("the flag {name}") };
                 self.mentions(text, care, &format!("{pointer}/{list}/{i}"), &place);
                 flag = if text.starts_with('-') && own.is_none() { text.to_owned() } else { String::new() };
@@ -394,7 +403,7 @@ mod tests {
 
     #[test]
     fn fields_only_in_custom_resources() {
-        assert_eq!(found("apiVersion: v1\nkind: ConfigMap\ndata: {image: a/b:1}"), []);
+        assert_eq!(found("apiVersion: v1\nkind: ConfigMap\ndata: {logo: a/b:1}"), []);
         assert_eq!(found("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {image: a/b:1, containers: [{image: x}]}"), []);
         let custom = "apiVersion: x.io/v1\nkind: X\nspec: {image: a/b:1, baseImage: c/d, other: e/f, proxy: {registry: r.io, repository: g/h, tag: v1}, logo: {image: plain}}";
         let want = [("/spec/baseImage", "c/d"), ("/spec/image", "a/b:1"), ("/spec/proxy", "r.io/g/h:v1")];

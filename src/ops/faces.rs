@@ -44,8 +44,8 @@ mod tests {
         let named = |install: Install| clusters(&install, "a", "n").into_iter().map(|(name, options)| (name, options.capabilities)).collect::<Vec<_>>();
         assert_eq!(named(Install::default()).len(), 1);
         let faces = named(Install { kubernetes_versions: vec!["1.24".into(), "v1.31".into()], api_versions: vec!["x.io/v1".into()] });
-        let names: Vec<_> = faces.iter().map(|(name, _)| name.as_deref()).collect();
-        assert_eq!(names, [None, Some("Kubernetes 1.24 with x.io/v1"), Some("Kubernetes 1.31"), Some("Kubernetes 1.31 with x.io/v1")]);
+        let told: Vec<_> = faces.iter().map(|(name, _)| name.as_deref()).collect();
+        assert_eq!(told, [None, Some("Kubernetes 1.24 with x.io/v1"), Some("Kubernetes 1.31"), Some("Kubernetes 1.31 with x.io/v1")]);
         assert_eq!(faces[0].1.kube_version.version, "v1.24");
         assert!(faces[1].1.api_versions.contains(&"x.io/v1".to_owned()) && !faces[2].1.api_versions.contains(&"x.io/v1".to_owned()));
     }

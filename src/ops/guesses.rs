@@ -32,7 +32,7 @@ pub struct Guess {
 pub(super) struct Undecided(pub(super) Vec<Guess>);
 
 fn lines(guesses: &[Guess]) -> String {
-    guesses.iter().map(|guess| format!("\n  - {}: {}", guess.reference, guess.reason)).collect()
+    guesses.iter().flat_map(|guess| ["\n  - ".to_owned(), guess.reference.to_string(), ": ".to_owned(), guess.reason.clone()]).collect()
 }
 
 /// What the delivery says about a guess.
@@ -81,7 +81,13 @@ pub(super) fn decide(undecided: Vec<Guess>, strict: bool, ask: Option<&Ask>) -> 
 pub(super) fn disproves(error: &RegistryError) -> bool {
     matches!(
         *error.problem,
-        Problem::NotFound(_) | Problem::NoCredentials | Problem::Refused { .. } | Problem::Dns(_) | Problem::ConnectionRefused(_) | Problem::NotTls | Problem::Image(_)
+        Problem::NotFound(_)
+            | Problem::NoCredentials
+            | Problem::Refused { .. }
+            | Problem::Dns(_)
+            | Problem::ConnectionRefused(_)
+            | Problem::NotTls
+            | Problem::Image(_)
     )
 }
 
@@ -109,7 +115,8 @@ mod tests {
             app("n", "")
         );
         let delivery = delivery::parse(std::path::Path::new("d.yaml"), &text).unwrap();
-        for (apps, want) in [("tl", Choice::Take), ("l", Choice::Leave), ("lf", Choice::Fail), ("ln", Choice::Ask), ("fn", Choice::Fail), ("nt", Choice::Take)] {
+        for (apps, want) in [("tl", Choice::Take), ("l", Choice::Leave), ("lf", Choice::Fail), ("ln", Choice::Ask), ("fn", Choice::Fail), ("nt", Choice::Take)]
+        {
             let mut set = ImageSet::new();
             let image: Reference = "a/b:1".parse().unwrap();
             for app in apps.chars() {

@@ -104,9 +104,9 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
     let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
     let guesses = GuessMode::Decide(ask.as_ref());
-    let resolver = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries: &registries, guesses };
+    let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries: &registries, guesses };
     let evidence = prepared.images.digest();
-    let resolved = resolver.resolve(prepared.images, archives, prepared.failures, &reporter).await?;
+    let resolved = asked.resolve(prepared.images, archives, prepared.failures, &reporter).await?;
     let lock = of(&delivery, &found, &resolved, evidence);
     let text = lock.text();
     let before = match read_capped_text(&path, LOCK_MAX as u64) {

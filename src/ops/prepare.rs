@@ -116,14 +116,7 @@ pub(super) fn load_app<'a>(delivery: &Delivery, app: &App, charts: &'a ChartSet)
 }
 
 /// Renders every face and adds what is found; comes back with what is wrong.
-fn faces_of(
-    delivery: &Delivery,
-    app: &App,
-    loaded: &Loaded<'_>,
-    plain: &Map<String, Value>,
-    images: &mut ImageSet,
-    reporter: &dyn Reporter,
-) -> Vec<Failure> {
+fn faces_of(delivery: &Delivery, app: &App, loaded: &Loaded<'_>, plain: &Map<String, Value>, images: &mut ImageSet, reporter: &dyn Reporter) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut candidates: Vec<images::Candidate> = Vec::new();
     let named = app.profiles.iter().map(|p| (Some(p.name.clone()), p.values.as_slice(), p.set.clone()));
@@ -151,6 +144,7 @@ fn faces_of(
     }
     if let Loaded::Chart(found) = loaded {
         images::annotated(&app.name, &found.chart, &app.images_exclude, images);
+        candidates.extend(images::of_templates(&app.name, &found.chart));
         images::settle(candidates, &app.images_exclude, images);
     }
     failures
@@ -270,7 +264,9 @@ pub(super) fn render(
         Loaded::Chart(found) => {
             let (found, warnings) = render_chart(&found.chart, own, options).map_err(|error| Failure::new(Kind::Usage, error))?;
             if *face == Face::default() {
-                warnings.into_iter().for_each(|line| reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name))));
+                for line in warnings {
+                    reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name)));
+                }
             }
             documents = found;
         }

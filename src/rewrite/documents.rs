@@ -168,7 +168,7 @@ mod tests {
         let plan = plan(Some("r.io/m"));
         let text = "kind: ConfigMap\napiVersion: v1\ndata:\n  # kept\n  a: \"run ghcr.io/acme/tool:latest, not quay.io/x/y:1\"\n";
         assert_eq!(rewrite(&plan, PLACE, text).unwrap(), text.replace("ghcr.io/acme/tool:latest", "r.io/m/acme/tool:latest"));
-        let args = pod("        image: nginx:1.27\n        args: [--worker-image=nginx:1.27, --other=web/x:1.2]\n");
+        let args = pod("        image: nginx:1.27\n        args:\n        - --worker-image=nginx:1.27\n        - --other=web/x:1.2\n");
         assert_eq!(rewrite(&plan, PLACE, &args).unwrap(), args.replace("nginx:1.27", "r.io/m/library/nginx:1.27"));
         let derived = Plan::new(&[record("docker.elastic.co/kibana/kibana:8.1.0")], Some("r.io")).unwrap();
         let kibana = rewrite(&derived, PLACE, "apiVersion: kibana.k8s.elastic.co/v1\nkind: Kibana\nspec: {version: 8.1.0}\n").unwrap();

@@ -134,9 +134,9 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         lock::agree_on_images(&delivery, locked, &prepared.images, &resolve::local_names(&archives))?;
     }
     let guesses = if strict { GuessMode::Locked } else { GuessMode::Decide(ask.as_ref()) };
-    let resolver = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses };
+    let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses };
     let failures = std::mem::take(&mut prepared.failures);
-    let resolved = resolver.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
+    let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
     let current = match locked {
         Some(old) if !strict => {

@@ -25,7 +25,7 @@ use crate::{
 /// Switches of one app that are turned.
 const SWITCHES_MAX: usize = 400;
 /// Time for one app. What is running then is waited for.
-const TIME_MAX: Duration = Duration::from_secs(120);
+const TIME_MAX: Duration = Duration::from_mins(2);
 /// Charts that are rendered at the same time.
 const AT_ONCE: usize = 4;
 /// Switches that are named for one image.
@@ -75,7 +75,8 @@ pub(super) fn explore(delivery: &Delivery, charts: &ChartSet, known: &ImageSet, 
         let mut by_image: BTreeMap<Reference, Vec<String>> = BTreeMap::new();
         for (switch, images) in turned.iter().zip(found) {
             for (image, evidence) in images.iter().flat_map(ImageSet::iter) {
-                let proven = known.get(image).is_some_and(|evidence| evidence.guess().is_none() && evidence.origins().iter().any(|origin| origin.object.is_some()));
+                let proven =
+                    known.get(image).is_some_and(|evidence| evidence.guess().is_none() && evidence.origins().iter().any(|origin| origin.object.is_some()));
                 if !proven && evidence.guess().is_none() {
                     by_image.entry(image.clone()).or_default().push(switch.written());
                 }

@@ -109,7 +109,9 @@ impl Known {
     fn images(&self) -> ImageSet {
         let mut images = self.prepared.images.clone();
         for (archive, origin) in &self.archives {
-            names(archive).into_iter().for_each(|(name, _)| images.add(name, origin.clone()));
+            for (name, _) in names(archive) {
+                images.add(name, origin.clone());
+            }
         }
         images
     }
@@ -161,10 +163,10 @@ async fn resolved(
     let registries = Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
     let locked = known.locked.as_ref().map(Lock::image_digests);
     let platforms = &delivery.spec.platforms;
-    let resolver = Resolver { delivery, platforms, locked: locked.as_ref(), registries: &registries, guesses: GuessMode::Show };
+    let asked = Resolver { delivery, platforms, locked: locked.as_ref(), registries: &registries, guesses: GuessMode::Show };
     let evidence = known.images();
     let archives = std::mem::take(&mut known.archives);
-    let Resolved { images: found, dropped, .. } = resolver.resolve(known.prepared.images.clone(), archives, failures, reporter).await?;
+    let Resolved { images: found, dropped, .. } = asked.resolve(known.prepared.images.clone(), archives, failures, reporter).await?;
     let mut images = lines(&evidence, |image| found.get(image).map(|(image, _)| image.root.digest.clone()));
     images.retain(|line| found.contains_key(&line.reference));
     for line in &mut images {

@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use crate::{
     chart::Chart,
-    delivery::{App, Delivery, record::{Origin, Source}},
+    delivery::{
+        App, Delivery,
+        record::{Origin, Source},
+    },
     failure::{Failure, Kind},
     goyaml,
     images::{Face, ImageSet, matches},
@@ -100,6 +103,7 @@ impl Sight<'_> {
         match origin.source {
             Source::Delivery => self.of_delivery(origin, &mut line),
             Source::Values | Source::Annotation => self.of_chart_file(origin, &mut line),
+            Source::Template => self.of_template(origin, &mut line),
             Source::Pod | Source::Field | Source::Operator | Source::Text => self.of_object(origin, &mut line),
         }
         line
@@ -111,7 +115,7 @@ impl Sight<'_> {
 
     fn of_delivery(&self, origin: &Origin, line: &mut WhyLine) {
         line.file = Some(self.delivery.path.display().to_string());
-        let inner = origin.path.replace('.', "/").replace('[', "/").replace(']', "");
+        let inner = origin.path.replace(['.', '['], "/").replace(']', "");
         let app = origin.app.as_ref().and_then(|name| self.delivery.spec.apps.iter().position(|app| app.name == *name));
         let pointer = app.map_or_else(|| format!("/{inner}"), |i| format!("/spec/apps/{i}/{inner}"));
         (line.line, line.text) = place(&self.delivery.text, &pointer);
@@ -135,6 +139,14 @@ impl Sight<'_> {
                 (line.file, line.line, line.text) = (Some(path.display().to_string()), Some(number), said);
             }
         }
+    }
+
+    fn of_template(&self, origin: &Origin, line: &mut WhyLine) {
+        line.file.clone_from(&origin.template);
+        line.line = origin.path.strip_prefix("line ").and_then(|number| number.parse().ok());
+        let chart = origin.app.as_ref().and_then(|app| self.charts.get(app));
+        let text = chart.zip(origin.template.as_ref()).and_then(|(chart, file)| content(&chart.chart, file));
+        line.text = line.line.and_then(|number| text?.lines().nth(number - 1).map(|line| line.trim().to_owned()));
     }
 
     fn of_object(&mut self, origin: &Origin, line: &mut WhyLine) {
@@ -192,7 +204,13 @@ fn could_write(line: &str, rendered: &str) -> bool {
     let mut literal = 0;
     loop {
         let (text, action) = rest.split_once("{{").map_or((rest, None), |(text, action)| (text, Some(action)));
-        let found = if at_start { open.starts_with(text).then_some(0) } else if action.is_none() { open.ends_with(text).then(|| open.len() - text.len()) } else { open.find(text) };
+        let found = if at_start {
+            open.starts_with(text).then_some(0)
+        } else if action.is_none() {
+            open.ends_with(text).then(|| open.len() - text.len())
+        } else {
+            open.find(text)
+        };
         let Some(at) = found else { return false };
         literal += text.trim().len();
         open = &open[at + text.len()..];
@@ -224,7 +242,8 @@ mod tests {
 
     #[test]
     fn the_line_of_the_template() {
-        let template = "spec:\n  containers:\n  - image: \"{{ .Values.image.repository }}:{{ .Values.tag }}\"\n    name: x\n  - name: b\n    image: busybox:1\n";
+        let template =
+            "spec:\n  containers:\n  - image: \"{{ .Values.image.repository }}:{{ .Values.tag }}\"\n    name: x\n  - name: b\n    image: busybox:1\n";
         for (rendered, want) in [("- image: \"nginx:1\"", Some(3)), ("  image: busybox:1", Some(6)), ("image: other", None)] {
             assert_eq!(written_by(template, rendered).map(|(line, _)| line), want, "{rendered}");
         }
