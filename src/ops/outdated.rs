@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess},
-    lock,
+    export::resolve::GuessMode,
+    lock::{self, Anew},
     prepare::registry_failure,
     several,
 };
@@ -105,7 +106,11 @@ pub fn schema_json() -> String {
 /// Resolves everything anew and tells what is different. Writes nothing.
 pub async fn run(delivery: Delivery, access: ChartAccess, reporter: SharedReporter) -> Result<OutdatedOutcome, Failure> {
     let before = lock::read(&delivery)?;
-    let now = lock::anew(delivery.clone(), access.clone(), &reporter).await?;
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let Anew { lock: mut now, unproven, .. } = lock::anew(delivery.clone(), &access, &registries, GuessMode::Show, &reporter).await?;
+    // Whether a guess travels is decided when a lock is made.
+    let decided = before.as_ref().map(Lock::image_digests).unwrap_or_default();
+    now.images.retain(|image| !unproven.contains(&image.reference) || decided.contains_key(&image.reference));
     let newest = newest(&delivery, &access, &reporter).await?;
     let mut entries = match &before {
         Some(before) => chart_entries(before, &now, &newest),
@@ -260,7 +265,7 @@ mod tests {
         let chart = LockedChart::asking("web", &source, chart.into(), Digest::of(content.as_bytes()));
         let images = images.iter().map(|(image, content)| (image.parse().unwrap(), Digest::of(content.as_bytes()))).collect();
         let policy = TagPolicy { regex: Pattern::new(".*").unwrap(), not: None, pick: Pick::Semver };
-        Lock::new(vec![chart], images).with_tags(vec![LockedTag::new(format!("busybox:{tag}").parse().unwrap(), &policy)])
+        Lock::new(vec![chart], images, Digest::of(b"evidence")).with_tags(vec![LockedTag::new(format!("busybox:{tag}").parse().unwrap(), &policy)])
     }
 
     #[test]
