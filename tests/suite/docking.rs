@@ -313,6 +313,11 @@ fn a_next_page_elsewhere_is_refused_and_a_circle_ends() {
         let site = Site::with("/nonexistent".into(), move |_| Some(Page::ok(rubbish)));
         program.run(&["registry", "tags", &format!("{}/a", site.host())]).code(4).says("its list is not one");
     }
+    let far = Site::with("/nonexistent".into(), |_| {
+        let challenge = ("WWW-Authenticate", "Bearer realm=\"http://tokens.example/token\"".to_owned());
+        Some(Page { headers: vec![challenge], ..Page::status(401) })
+    });
+    program.run(&["registry", "tags", &format!("{}/a", far.host())]).code(4).says("tokens.example does not speak TLS");
     let none = Site::with("/nonexistent".into(), |_| Some(Page::status(404)));
     program.run(&["registry", "ls", none.host()]).code(4).says("it has no catalog").says("registry tags");
     program.run(&["registry", "ls", "docker.io"]).code(4).says("Docker Hub has no catalog");
