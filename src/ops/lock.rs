@@ -219,5 +219,6 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
         }
     }
     found.extend(before.keys().filter(|image| !now.contains_key(*image)).map(|image| format!("image {image}: gone")));
+    found.extend(new.tags.iter().filter(|tag| !old.tags.contains(tag)).map(|tag| format!("{}: {}", tag.reference, tag.tag_policy.described())));
     found
 }

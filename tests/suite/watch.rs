@@ -141,7 +141,7 @@ async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn names(archive: &Path) -> Vec<String> {
+pub(crate) fn names(archive: &Path) -> Vec<String> {
     let opened = offline::archive::open(archive).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &offline::progress::Silent).unwrap();
     opened.record().images.iter().map(|image| image.reference.to_string()).collect()
 }
