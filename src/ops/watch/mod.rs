@@ -30,7 +30,13 @@ pub use job::Then;
 pub use journal::JournalError;
 pub use upload::{Upload, UploadError};
 
-use self::{desk::Desk, journal::Journal, learn::Learned, queue::Pauses, secret::SharedSecret};
+use self::{
+    desk::Desk,
+    journal::{Claim, Journal},
+    learn::Learned,
+    queue::Pauses,
+    secret::SharedSecret,
+};
 use super::charts::ChartAccess;
 use crate::{
     cluster::nodes::AgentBinary,
@@ -110,7 +116,10 @@ pub async fn run(options: WatchOptions, reporter: SharedReporter, mut stop: Rece
         job::check_template(template, options.deliveries.len()).map_err(|text| usage(StartError::Template(text)))?;
     }
     let names: Vec<String> = options.deliveries.iter().map(|file| file.display().to_string()).collect();
-    let (journal, mut queue) = Journal::open(&options.journal).map_err(|error| Failure::new(Kind::Other, error))?;
+    let journal_failed = |error| Failure::new(Kind::Other, error);
+    // Given back when this returns, however long the last connection takes to end.
+    let _claim = Claim::of(&options.journal).map_err(journal_failed)?;
+    let (journal, mut queue) = Journal::open(&options.journal).map_err(journal_failed)?;
     for gone in queue.retain(&names) {
         reporter.warn(format!("{gone} waited in the journal and is no longer watched"));
     }
