@@ -263,9 +263,9 @@ impl TagPolicy {
     /// In words, for messages.
     pub(crate) fn described(&self) -> String {
         let pick = match self.pick {
-            Pick::Semver => "semver",
+            Pick::Semver => "highest version",
             Pick::Newest => "newest",
-            Pick::Lexical => "lexical",
+            Pick::Lexical => "last",
         };
         let not = self.not.as_ref().map_or_else(String::new, |not| format!(" without `{not}`"));
         format!("the {pick} of `{}`{not}", self.regex)

@@ -297,5 +297,6 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
         found.push("evidence: who names the images is not what it was".to_owned());
     }
     found.extend(before.keys().filter(|image| !now.contains_key(*image)).map(|image| format!("image {image}: gone")));
+    found.extend(new.tags.iter().filter(|tag| !old.tags.contains(tag)).map(|tag| format!("{}: {}", tag.reference, tag.tag_policy.described())));
     found
 }
