@@ -103,12 +103,6 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     let prepared = prepare::prepare(&delivery, &found, &*reporter);
     let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
     let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
-    let guesses = GuessMode::Decide(ask.as_ref());
-    let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries: &registries, guesses };
-    let evidence = prepared.images.digest();
-    let resolved = asked.resolve(prepared.images, archives, prepared.failures, &reporter).await?;
-    let lock = of(&delivery, &found, &resolved, evidence);
-    let text = lock.text();
     let before = match read_capped_text(&path, LOCK_MAX as u64) {
         Ok(text) => Some(text),
         Err(error) if error.is_not_found() => None,
@@ -116,6 +110,13 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     };
     // One that cannot be read any more is simply written anew.
     let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
+    let digests = old.as_ref().map(Lock::image_digests).filter(|_| check);
+    let guesses = digests.as_ref().map_or(GuessMode::Decide(ask.as_ref()), GuessMode::AsBefore);
+    let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries: &registries, guesses };
+    let evidence = prepared.images.digest();
+    let resolved = asked.resolve(prepared.images, archives, prepared.failures, &reporter).await?;
+    let lock = of(&delivery, &found, &resolved, evidence);
+    let text = lock.text();
     let changes = changes(old.as_ref(), &lock);
     let differs = before.as_deref() != Some(text.as_str());
     if check && differs {
