@@ -147,10 +147,10 @@ pub enum Source {
     Annotation,
     /// The chart's values.
     Values,
-    /// A template's own text, in a branch that nothing rendered.
-    Template,
     /// A text: an argument, a variable, a setting.
     Text,
+    /// A template's own text, in a branch that nothing rendered.
+    Template,
 }
 
 /// A place that names an image. Fields that do not apply are left out.

@@ -1,5 +1,7 @@
 //! Source: the templates' own text. A branch that no rendering takes may hold a whole reference, and so may the default of an action.
 
+use std::borrow::Cow;
+
 use super::Candidate;
 use crate::{
     chart::Chart,
@@ -28,8 +30,9 @@ fn charts(app: &str, chart: &Chart, path: &str, found: &mut Vec<Candidate>) {
             continue;
         }
         let file = format!("{path}/{name}");
+        let mut commented = false;
         for (number, line) in text.lines().enumerate() {
-            for image in in_line(line) {
+            for image in in_line(&without_comments(line, &mut commented)) {
                 found.push(candidate(app, &file, number + 1, &image));
             }
         }
@@ -39,9 +42,25 @@ fn charts(app: &str, chart: &Chart, path: &str, found: &mut Vec<Candidate>) {
     }
 }
 
+/// A line without what stands between `/*` and `*/`, which may go on in the next.
+fn without_comments<'a>(line: &'a str, commented: &mut bool) -> Cow<'a, str> {
+    if !*commented && !line.contains("{{/*") && !line.contains("{{- /*") {
+        return Cow::Borrowed(line);
+    }
+    let (mut left, mut rest) = (String::new(), line);
+    loop {
+        let Some((before, after)) = rest.split_once(if *commented { "*/" } else { "/*" }) else {
+            left.push_str(if *commented { "" } else { rest });
+            return Cow::Owned(left);
+        };
+        left.push_str(if *commented { "" } else { before });
+        (*commented, rest) = (!*commented, after);
+    }
+}
+
 fn in_line(line: &str) -> Vec<String> {
     let line = line.trim();
-    if line.starts_with('#') || line.contains("/*") || !line.contains(':') {
+    if line.starts_with('#') || !line.contains(':') {
         return Vec::new();
     }
     if let Some(image) = literal(line) {
@@ -78,6 +97,7 @@ mod tests {
 
     #[test]
     fn literals_and_defaults() {
+        let mut commented = false;
         for (line, want) in [
             ("  image: busybox", vec!["busybox"]),
             ("- image: \"quay.io/a/b:1\" # c", vec!["quay.io/a/b:1"]),
@@ -89,8 +109,12 @@ mod tests {
             ("  imagePullPolicy: Always", vec![]),
             ("  url: https://quay.io/a/b:1", vec![]),
             ("{{/* quay.io/a/b:1 */}}", vec![]),
+            ("{{- /*", vec![]),
+            ("  image: quay.io/a/b:1", vec![]),
+            ("*/ -}} image: quay.io/a/b:2", vec!["quay.io/a/b:2"]),
+            ("  path: /data/*/x # image: quay.io/a/b:2", vec![]),
         ] {
-            assert_eq!(in_line(line), want, "{line}");
+            assert_eq!(in_line(&without_comments(line, &mut commented)), want, "{line}");
         }
     }
 }

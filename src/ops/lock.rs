@@ -98,9 +98,6 @@ fn lines(lines: &[String]) -> String {
 pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockOutcome, Failure> {
     let LockOptions { delivery, access, check, ask } = options;
     let path = delivery.lock_path();
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
-    let Anew { lock, resolved, .. } = anew(delivery, &access, &registries, GuessMode::Decide(ask.as_ref()), &reporter).await?;
-    let text = lock.text();
     let before = match read_capped_text(&path, LOCK_MAX as u64) {
         Ok(text) => Some(text),
         Err(error) if error.is_not_found() => None,
@@ -108,6 +105,11 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     };
     // One that cannot be read any more is simply written anew.
     let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
+    let digests = old.as_ref().map(Lock::image_digests).filter(|_| check);
+    let guesses = digests.as_ref().map_or(GuessMode::Decide(ask.as_ref()), GuessMode::AsBefore);
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let (lock, resolved) = anew(delivery, &access, &registries, guesses, &reporter).await?;
+    let text = lock.text();
     let changes = changes(old.as_ref(), &lock);
     let differs = before.as_deref() != Some(text.as_str());
     if check && differs {
@@ -122,14 +124,6 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     Ok(LockOutcome { path, changed: differs, changes, charts: lock.charts.len(), images: lock.images.len(), dropped, left })
 }
 
-/// What a delivery resolves to now.
-pub(super) struct Anew {
-    pub(super) lock: Lock,
-    pub(super) resolved: Resolved,
-    /// Images that are only guessed.
-    pub(super) unproven: BTreeSet<Reference>,
-}
-
 /// What a delivery resolves to now, whatever its lock says.
 pub(super) async fn anew(
     mut delivery: Delivery,
@@ -137,7 +131,7 @@ pub(super) async fn anew(
     registries: &Arc<Registries>,
     guesses: GuessMode<'_>,
     reporter: &SharedReporter,
-) -> Result<Anew, Failure> {
+) -> Result<(Lock, Resolved), Failure> {
     let sources = access.charts(charts::hosts(&delivery))?;
     let tags = tags::settle(&mut delivery, None, registries, reporter).await?;
     let found = charts::fetch(&delivery, &sources, None, true, reporter).await?;
@@ -145,9 +139,8 @@ pub(super) async fn anew(
     let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
     let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries, guesses };
     let evidence = prepared.images.digest();
-    let unproven = prepared.images.iter().filter(|(_, evidence)| evidence.guess().is_some()).map(|(image, _)| image.clone()).collect();
     let resolved = asked.resolve(prepared.images, archives, prepared.failures, reporter).await?;
-    Ok(Anew { lock: of(&delivery, &found, &resolved, evidence).with_tags(tags), resolved, unproven })
+    Ok((of(&delivery, &found, &resolved, evidence).with_tags(tags), resolved))
 }
 
 /// The delivery's lock, where it has one.

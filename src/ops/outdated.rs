@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     charts::{self, ChartAccess},
     export::resolve::GuessMode,
-    lock::{self, Anew},
+    lock,
     prepare::registry_failure,
     several,
 };
@@ -107,10 +107,10 @@ pub fn schema_json() -> String {
 pub async fn run(delivery: Delivery, access: ChartAccess, reporter: SharedReporter) -> Result<OutdatedOutcome, Failure> {
     let before = lock::read(&delivery)?;
     let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
-    let Anew { lock: mut now, unproven, .. } = lock::anew(delivery.clone(), &access, &registries, GuessMode::Show, &reporter).await?;
     // Whether a guess travels is decided when a lock is made.
-    let decided = before.as_ref().map(Lock::image_digests).unwrap_or_default();
-    now.images.retain(|image| !unproven.contains(&image.reference) || decided.contains_key(&image.reference));
+    let decided = before.as_ref().map(Lock::image_digests);
+    let guesses = decided.as_ref().map_or(GuessMode::Show, GuessMode::AsBefore);
+    let (now, _) = lock::anew(delivery.clone(), &access, &registries, guesses, &reporter).await?;
     let newest = newest(&delivery, &access, &reporter).await?;
     let mut entries = match &before {
         Some(before) => chart_entries(before, &now, &newest),

@@ -156,13 +156,13 @@ fn an_author_s_list_is_proof_and_excluded_images_stay_out() {
 
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
-    let bench = Bench::chart("", &format!("{POD}UPPER/case:1\n{{{{ if .Values.broken }}}}{{{{ fail \"no way\" }}}}{{{{ end }}}}\n"));
+    let bench = Bench::chart("", &format!("{POD}a/UPPER:1\n{{{{ if .Values.broken }}}}{{{{ fail \"no way\" }}}}{{{{ end }}}}\n"));
     let delivery = bench.delivery("    profiles: [{name: p, set: {broken: true}}]\n", "  images: [{ref: 'registry.invalid/none:1'}]\n");
     let failure = list(&delivery, ImagesOptions::default()).unwrap_err();
     let text = failure.to_string();
-    assert!(failure.kind == Kind::Usage && text.contains("UPPER/case:1") && text.contains("profile p") && text.contains("no way"), "{text}");
+    assert!(failure.kind == Kind::Usage && text.contains("a/UPPER:1") && text.contains("profile p") && text.contains("no way"), "{text}");
     let text = list(&delivery, ImagesOptions { resolve: true, ..ImagesOptions::default() }).unwrap_err().to_string();
-    assert!(text.contains("UPPER/case:1") && text.contains("no way") && text.contains("registry.invalid/none:1"), "{text}");
+    assert!(text.contains("a/UPPER:1") && text.contains("no way") && text.contains("registry.invalid/none:1"), "{text}");
 }
 
 #[test]

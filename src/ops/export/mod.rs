@@ -136,14 +136,20 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     if let Some(locked) = locked.as_ref().filter(|_| strict && prepared.failures.is_empty()) {
         lock::agree_on_images(&delivery, locked, &prepared.images, &resolve::local_names(&archives))?;
     }
-    let guesses = if strict { GuessMode::Locked } else { GuessMode::Decide(ask.as_ref()) };
+    let evidence = prepared.images.digest();
+    let guesses = match (&locked, &digests) {
+        (Some(_), _) if strict => GuessMode::Locked,
+        // Nothing is new since somebody decided.
+        (Some(locked), Some(before)) if locked.evidence.as_ref() == Some(&evidence) => GuessMode::AsBefore(before),
+        _ => GuessMode::Decide(ask.as_ref()),
+    };
     let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses };
     let failures = std::mem::take(&mut prepared.failures);
     let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
     let current = match locked {
         Some(old) if !strict => {
-            let new = lock::of(&delivery, &found, &resolved, prepared.images.digest()).with_tags(tags);
+            let new = lock::of(&delivery, &found, &resolved, evidence).with_tags(tags);
             if !dry_run {
                 lock::keep_current(&delivery, &old, &new, &reporter)?;
             }

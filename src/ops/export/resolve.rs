@@ -66,6 +66,8 @@ pub(in crate::ops) enum GuessMode<'a> {
     Decide(Option<&'a Ask>),
     /// Those that are locked were taken, the others left.
     Locked,
+    /// As the delivery says; where it does not, those that are in this lock are taken again and the others left again.
+    AsBefore(&'a BTreeMap<Reference, Digest>),
     /// All of them, to be shown.
     Show,
 }
@@ -160,12 +162,13 @@ impl Resolver<'_> {
 
     /// Whether an image is asked for at all.
     fn may_travel(&self, image: &Reference, evidence: &Evidence) -> bool {
+        let choice = || guesses::choice(self.delivery, evidence);
         evidence.guess().is_none()
-            || self.is_locked(image)
             || match self.guesses {
                 GuessMode::Show => true,
-                GuessMode::Locked => false,
-                GuessMode::Decide(_) => guesses::choice(self.delivery, evidence) != Choice::Leave,
+                GuessMode::Locked => self.is_locked(image),
+                GuessMode::AsBefore(before) => choice() == Choice::Take || (choice() != Choice::Leave && before.contains_key(image)),
+                GuessMode::Decide(_) => choice() != Choice::Leave,
             }
     }
 
