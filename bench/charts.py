@@ -19,8 +19,8 @@ count classes. --cache keeps helm's answers by arguments and the chart's files, 
 one's default case with both in turn, --rounds times. It prints the sums of the quickest runs (wall time, and processor time of user and
 system), how many charts were left out because one failed or both did, memory, and the slowest ten. --inside is the program of bench/render.rs
 (`cargo bench --bench render --no-run` says where it is): it renders the same charts in one process, in the same run. --alone measures a
-chart by itself, with ten rounds. --list writes down which charts were taken. Memory is what the kernel reports for a process; it includes that of
-the Python that started it, which matters to neither side unless it is below some 20 MiB.
+chart by itself, with ten rounds. --list writes down which charts were taken. Memory is measured by a run of its own below GNU time, where there
+is one: what the kernel reports for a process counts the one that started it, and Python alone has some 20 MiB.
 Needs: nothing but Python. Exit code 1 if a case differs.
 """
 import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, random, re, select, subprocess, sys, tarfile, tempfile, time, zlib
@@ -250,6 +250,15 @@ def compare(options):
     return 0 if good == decided else 1
 
 
+def memory(command, answers):
+    """The largest resident set of a command in KiB, of a small parent if GNU time is there."""
+    if not os.access("/usr/bin/time", os.X_OK):
+        return max(answer.memory for answer in answers)
+    with tempfile.NamedTemporaryFile() as found:
+        run(["/usr/bin/time", "-f", "%M", "-o", found.name, *command], 60)
+        return int(found.read().split()[-1])
+
+
 Row = collections.namedtuple("Row", "chart helm ours helm_cpu ours_cpu helm_memory ours_memory")
 
 
@@ -266,8 +275,8 @@ def rounds(options, chart, count):
             return "both" if not helm and not ours else "ours alone" if helm else "helm alone"
     helm, ours = answers.values()
     least = lambda found, what: min(getattr(answer, what) for answer in found)
-    most = lambda found: max(answer.memory for answer in found)
-    return Row(chart, least(helm, "seconds"), least(ours, "seconds"), least(helm, "cpu"), least(ours, "cpu"), most(helm), most(ours))
+    most = (memory([binary, *arguments], found) for binary, found in answers.items())
+    return Row(chart, least(helm, "seconds"), least(ours, "seconds"), least(helm, "cpu"), least(ours, "cpu"), *most)
 
 
 def measure(options):

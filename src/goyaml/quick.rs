@@ -358,7 +358,8 @@ impl<'t> Quick<'t, '_> {
     /// A plain scalar, with the lines on which it goes on (`yaml_parser_scan_plain_scalar`).
     fn plain(&mut self, indent: usize, line: Line, keep: bool) -> Option<Value> {
         let first = self.bytes[line.start];
-        if is_indicator(first) || (first == b'-' && self.is_blank(line.start + 1)) {
+        let sometimes = matches!(first, b'-' | b':' | b'?');
+        if if sometimes { self.is_blank(line.start + 1) } else { is_indicator(first) } {
             return None;
         }
         let (end, mut ended) = self.plain_line(line.start, line.end)?;
@@ -584,7 +585,7 @@ mod tests {
 
     const TEXT: &str = concat!(
         "---\n# c\napiVersion: v1 # d\nmetadata:\n  name: \"a\\tb\"\n  labels: {a: 1, \"b\": [x, 'it''s', ~]}\n  'on': off\n  note: text that\n    goes on\n\n    for long\n",
-        "spec:\n- a: 1\n  b:\n  - - c\n    -  d: 0x1F\n  # e\n-\n  k: v\n- |\n    deep\n   \n\n- >-\n   fold\n   ed\n\n     more\n   less\n\n- plain #5\n- []\n",
+        "spec:\n- a: 1\n  b:\n  - - c\n    -  d: 0x1F\n  # e\n-\n  k: v\n- |\n    deep\n   \n\n- >-\n   fold\n   ed\n\n     more\n   less\n\n- plain #5\n- :99\n- []\n",
         "own:\n  {}\nline:\n  'over\n\n   two  \n  lines'\nand: \"more\\\"\n lines \"\nlast: |+\n  kept\n\n2001-01-01: -1.5e3\nempty:\nü: ö # ä\nurl: http://x/y?z#a\ncmd: -c\n",
     );
 
