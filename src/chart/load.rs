@@ -1,6 +1,6 @@
 //! Charts from files and from archives: Helm's pkg/chart/loader.
 
-use std::{borrow::Cow, collections::BTreeMap, io::Read};
+use std::{collections::BTreeMap, io::Read};
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -100,7 +100,7 @@ fn from_files(files: Vec<ChartFile>, depth: usize) -> Result<Chart, ChartError> 
     let mut chart = Chart::default();
     let mut found = false;
     if let Some(file) = files.iter().find(|file| file.name == "Chart.yaml") {
-        chart.metadata = Metadata::parse(&text(file))?;
+        chart.metadata = Metadata::parse(&file.text())?;
         found = true;
     }
     let mut subcharts: BTreeMap<String, Vec<ChartFile>> = BTreeMap::new();
@@ -157,7 +157,7 @@ fn sort_in(chart: &mut Chart, file: &ChartFile, subcharts: &mut BTreeMap<String,
                     "Warning: Dependencies are handled in Chart.yaml since apiVersion \"v2\". We recommend migrating dependencies to Chart.yaml.".to_owned(),
                 );
             }
-            chart.metadata.read(&file.name, &text(file))?;
+            chart.metadata.read(&file.name, &file.text())?;
             if v1 {
                 chart.files.push(file.clone());
             }
@@ -182,16 +182,12 @@ fn sort_in(chart: &mut Chart, file: &ChartFile, subcharts: &mut BTreeMap<String,
     Ok(false)
 }
 
-fn text(file: &ChartFile) -> Cow<'_, str> {
-    String::from_utf8_lossy(&file.data)
-}
-
 fn yaml(file: &ChartFile) -> Result<Value, ChartError> {
-    goyaml::parse(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })
+    goyaml::parse(&file.text()).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })
 }
 
 fn values(file: &ChartFile) -> Result<Map<String, Value>, ChartError> {
-    match goyaml::parse_values(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })? {
+    match goyaml::parse_values(&file.text()).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })? {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         other => Err(ChartError::Shape {

@@ -126,7 +126,7 @@ impl Layout<'_, '_> {
                 continue;
             }
             let name = format!("{path}/{}", file.name);
-            let source = PreparedSource { name: name.clone(), text: String::from_utf8_lossy(&file.data).into_owned(), scope, execute: !hidden };
+            let source = PreparedSource { name: name.clone(), text: file.text().into_owned(), scope, execute: !hidden };
             self.templates.insert(name, source);
         }
         scope
