@@ -103,17 +103,19 @@ pub enum Dialect {
 /// Limits on untrusted charts.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Evaluations (function calls, field accesses, iterations) of the whole run.
+    /// Time: evaluations (function calls, field accesses, iterations) of the whole run, and what functions read.
     pub steps: u64,
-    /// Bytes that all results and outputs may have together.
-    pub max_output_bytes: u64,
+    /// Memory: bytes that all values, results and outputs of the run may have together.
+    pub max_bytes: u64,
+    /// Keys, certificates and hashes of passwords, in units of about five milliseconds.
+    pub secrets: u64,
     /// Nested `include` and `tpl`; `template` has Go's own limit.
     pub max_depth: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { steps: 50_000_000, max_output_bytes: 1 << 30, max_depth: 10_000 }
+        Budget { steps: 3_000_000, max_bytes: 160 << 20, secrets: 500, max_depth: 10_000 }
     }
 }
 

@@ -10,10 +10,15 @@ pub enum EngineError {
     #[error("{0}")]
     Execution(String),
     /// A limit on untrusted charts was reached.
-    #[error("rendering {template} was ended: {limit}")]
+    #[error(
+        "rendering {template} was ended at {place}: {limit}, which is the most that a chart may use; if it can be trusted, \
+         render it with helm and deliver what comes out as manifests"
+    )]
     Budget {
-        /// The template that was being executed.
+        /// The file that was being executed.
         template: String,
+        /// Where: `template:line:column`.
+        place: String,
         /// Which limit, with its value.
         limit: String,
     },

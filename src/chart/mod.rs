@@ -18,6 +18,7 @@ mod log;
 mod lower;
 mod manifests;
 mod metadata;
+mod meter;
 mod model;
 mod package;
 mod prepare;

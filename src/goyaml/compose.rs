@@ -13,6 +13,10 @@ use super::{Entries, Node, NodeKind, ScalarStyle, Span, YamlError};
 
 /// Nesting beyond this is refused. Go allows 10,000, but whatever walks the tree afterwards recurses.
 pub(super) const MAX_DEPTH: usize = 400;
+/// Texts of more nodes than this and one for [`NODE_BYTES`] are refused: each takes some two hundred bytes, and two bytes of text can make one.
+const MAX_NODES: usize = 300_000;
+/// See [`MAX_NODES`].
+const NODE_BYTES: usize = 32;
 /// Texts beyond this are refused.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -50,11 +54,13 @@ pub(super) fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_>) -
     // libyaml-safer 0.3.0 panics at a block scalar whose last line has no break; it gets one, which is taken off again.
     let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
     let block = body.contains(['|', '>']) && !last_line.trim_matches(' ').is_empty();
-    let closed = block.then(|| format!("{body}\n"));
+    // It also takes any character that begins with the first byte of a byte order mark for a broken one; behind a whole one it does not.
+    let marked = body.chars().next().is_some_and(|c| matches!(c, '\u{f000}'..='\u{fefe}' | '\u{ff00}'..='\u{ffff}'));
+    let closed = (block || marked).then(|| format!("{}{body}{}", if marked { "\u{feff}" } else { "" }, if block { "\n" } else { "" }));
     let mut parser = Parser::new();
     parser.set_input(Pieces(closed.as_deref().unwrap_or(body).as_bytes()));
-    let open_end = closed.is_some().then_some(body.len());
-    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end };
+    let open_end = block.then_some(body.len());
+    let mut composer = Composer { parser, anchors: HashMap::new(), offset: text.len() - body.len(), end: body.len(), open_end, nodes: 0 };
     // Its scanner has assertions left that crafted input might reach; such input is refused like any other.
     let result = catch_unwind(AssertUnwindSafe(|| {
         composer.next()?;
@@ -96,11 +102,19 @@ pub(super) struct Composer<'b> {
     end: usize,
     /// The same, if a line break was added there.
     open_end: Option<usize>,
+    /// Nodes so far, of all documents, and ends of lists and maps.
+    nodes: usize,
 }
 
 impl Composer<'_> {
     pub(super) fn next(&mut self) -> Result<Event, YamlError> {
-        self.parser.parse().map_err(|error| YamlError::from_parser(&error, self.open_end))
+        let event = self.parser.parse().map_err(|error| YamlError::from_parser(&error, self.open_end))?;
+        self.nodes += 1;
+        let most = MAX_NODES + self.end / NODE_BYTES;
+        if self.nodes > most {
+            return Err(YamlError::plain(format!("text has more than {most} nodes")));
+        }
+        Ok(event)
     }
 
     /// The next document; none at the end of the stream.

@@ -113,3 +113,15 @@ fn keys_that_are_collections_are_named_as_go_writes_them() {
         assert_eq!(parse(text).unwrap_err().to_string(), want, "{text:?}");
     }
 }
+
+/// Found by fuzzing: the first byte of these is that of a byte order mark.
+#[test]
+fn texts_may_begin_with_full_width_characters() {
+    for (text, line) in [("\u{ff01}a: 1\nb: 2\n", 1), ("\u{fffd}n: |\n  x", 1)] {
+        let value = parse(text).unwrap();
+        assert_eq!(value.as_object().map(|map| map.keys().all(|key| !key.starts_with('\u{feff}'))), Some(true), "{text}");
+        let node = parse_nodes(text).unwrap();
+        assert_eq!((node.span.start, node.span.line, node.span.column), (0, line, 1), "{text}");
+        assert_eq!(parse(&emit(&value).unwrap()).unwrap(), value, "{text}");
+    }
+}

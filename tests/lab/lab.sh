@@ -182,6 +182,7 @@ echo \$\$ >$d/pid
 $containerd -c $d/containerd.toml >$LAB/log/containerd$i.log 2>&1 &
 for _ in \$(seq 120); do $ctr version >/dev/null 2>&1 && break; sleep .25; done
 $ctr -n k8s.io images ls -q | grep -qx $PAUSE || $ctr -n k8s.io images import $LAB/pause.tar >/dev/null
+for _ in \$(seq 240); do [ -z "\$(ss -Hltn 'sport = :10250')" ] && break; sleep .25; done # an earlier kubelet that still ends
 exec $BIN/kubelet --config=$d/kubelet.yaml --kubeconfig=$LAB/node$i.kubeconfig --hostname-override=node$i --node-ip=$NET.1$i --root-dir=/var/lib/kubelet
 B
   background "node$i" nsenter --net="/run/netns/$NAME$i" unshare -m bash "$d/boot.sh"
@@ -197,7 +198,7 @@ stop_node() {
     # a mount below the node in this very namespace (a test disk) makes nobody a part of the node
     [ "$(readlink "/proc/$p/ns/mnt" 2>/dev/null)" = "$(readlink /proc/self/ns/mnt)" ] || kill -9 "$p" 2>/dev/null || true
   done
-  # until they are gone, the kubelet's port is taken
+  # a process that ends still holds its ports until its last thread is gone
   for _ in $(seq 100); do [ -n "$(ip netns pids "$NAME$i" 2>/dev/null)" ] || break; sleep .1; done
 }
 down() {

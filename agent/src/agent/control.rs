@@ -11,6 +11,7 @@ use tokio::time::{Instant, interval, sleep};
 use crate::{
     containerd::{Containerd, Descriptor},
     error::{Error, Result},
+    flush,
     import::{Arrivals, Importer, Meter},
     peer,
     stdio::{self, Input, Output},
@@ -113,8 +114,12 @@ impl Control {
         tokio::select! {
             done = importer.run(images) => done?,
             () = tell => {}
+            never = flush::now_and_then() => never,
         }
         let (unpacked, recorded) = meter.outcome();
+        if unpacked + recorded > 0 {
+            flush::all().await;
+        }
         Ok(Outcome::Imported { unpacked, recorded })
     }
 

@@ -9,6 +9,7 @@ mod containerd;
 mod control;
 mod data;
 mod error;
+mod flush;
 mod import;
 mod peer;
 mod stdio;

@@ -5,10 +5,23 @@ use std::sync::Arc;
 use super::exec::{Exec, Val};
 use crate::chart::funcs::{Call, Function};
 use crate::chart::lower::{Callee, Command, Expr, Literal, Pipe, Site, Term};
+use crate::chart::meter::{self, Limit};
 use crate::chart::value::{Go, Kind, Map, MapType, take_overflow};
 
 /// What lists count in the budget, by element.
 const ELEMENT: u64 = 24;
+/// What maps count, by entry.
+const ENTRY: u64 = 96;
+
+/// Steps that a function takes for reading an argument.
+fn size(value: &Go) -> u64 {
+    match value {
+        Go::Str(text) => text.len() as u64 / 16,
+        Go::Bytes(bytes) => bytes.len() as u64 / 16,
+        Go::List(items) => items.len() as u64 / 4,
+        _ => 0,
+    }
+}
 
 impl Exec<'_> {
     /// `evalPipeline`.
@@ -134,12 +147,20 @@ impl Exec<'_> {
             return self.fail(&format!("wrong number of args for {}: want {} got {given}", function.name, kinds.len()));
         }
         let values = self.arguments(kinds, args, last)?;
+        meter::steps(values.iter().map(size).sum())?;
         let mut call = Call { args: values, run: self.run };
         let result = (function.call)(&mut call).and_then(|value| take_overflow().map(|()| value));
+        if meter::used_up().is_some() {
+            // Functions that give errors as text do not know that the run is over.
+            self.at = node;
+            return self.fail(&meter::end(Limit::Steps));
+        }
         match result {
             Ok(value) => {
                 match &value {
                     Go::Str(text) => self.run.reserve(text.len() as u64)?,
+                    Go::Bytes(bytes) => self.run.reserve(bytes.len() as u64)?,
+                    Go::Map(map) if Arc::strong_count(map) == 1 => self.run.reserve(map.len() as u64 * ENTRY)?,
                     Go::List(items) if Arc::strong_count(items) == 1 => self.run.reserve(items.len() as u64 * ELEMENT)?,
                     _ => {}
                 }

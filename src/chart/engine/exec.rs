@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::chart::lower::{Code, Invocation, Loop, Op, Pipe, Site, Variable};
+use crate::chart::meter;
 use crate::chart::value::{Element, Go, IntKind, List, MapType, print, take_overflow};
 
+/// What an invocation takes.
+const CALL: u64 = 256;
 /// Go's limit on nested `template` (`maxExecDepth`).
 const MAX_TEMPLATES: usize = 100_000;
 
@@ -165,15 +168,28 @@ impl<'r> Exec<'r> {
     pub(super) fn run(&mut self) -> Result<(), String> {
         loop {
             let code = Rc::clone(&self.code);
-            if let Flow::Done = self.operations(&code)? {
-                return Ok(());
+            match self.operations(&code) {
+                Ok(Flow::Done) => return Ok(()),
+                Ok(Flow::Switch) => {}
+                Err(error) => {
+                    self.run.end_at(|| self.code.place(self.at));
+                    return Err(error);
+                }
             }
         }
     }
 
     /// Go's `errorf`.
     pub(super) fn fail<T>(&self, message: &str) -> Result<T, String> {
-        Err(self.code.error(self.at, message))
+        // A node can be as long as its file, and every nested template adds one: what ends the run is told without them.
+        if meter::used_up().is_some() {
+            return Err(message.to_owned());
+        }
+        meter::copying(message.len() as u64)?;
+        let error = self.code.error(self.at, message);
+        // The shorter text is gone when the next level adds to this one.
+        meter::bytes((error.len() - message.len()) as u64 * 2)?;
+        Err(error)
     }
 
     fn operations(&mut self, code: &Code) -> Result<Flow, String> {
@@ -242,7 +258,7 @@ impl<'r> Exec<'r> {
         let before = self.out.len();
         print(&value.go, &mut self.out);
         if !matches!(value.go, Go::Str(_)) {
-            take_overflow()?;
+            take_overflow().or_else(|error| self.fail(&error))?;
         }
         self.run.reserve((self.out.len() - before) as u64)
     }
@@ -267,6 +283,8 @@ impl<'r> Exec<'r> {
             base: std::mem::replace(&mut self.base, self.vars.len()),
             dot: std::mem::replace(&mut self.dot, dot.clone()),
         };
+        self.run.reserve(CALL)?;
+        self.at = Site::START;
         self.scopes.push(Scope::Call(Box::new(caller)));
         self.vars.push((Variable::ROOT, dot));
         Ok(())

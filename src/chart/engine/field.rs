@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::exec::{Exec, Val};
 use super::methods;
 use crate::chart::lower::{Expr, Site, Term};
+use crate::chart::meter::{self, Limit};
 use crate::chart::value::{Go, Host, Kind, Map, MapType};
 
 impl Exec<'_> {
@@ -136,6 +137,9 @@ impl Exec<'_> {
 
     fn returned_by(&mut self, name: &str, site: Site, result: Result<Go, String>) -> Result<Val, String> {
         self.run.step()?;
+        if meter::used_up().is_some() {
+            return self.fail(&meter::end(Limit::Steps));
+        }
         match result {
             Ok(value) => Ok(Val::concrete(value)),
             Err(message) => {

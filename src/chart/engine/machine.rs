@@ -25,11 +25,14 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(mut program: Program) -> Result<Self, EngineError> {
         forget_stand_ins();
+        let run = Run::new(program.budget, program.lookup.take());
         let scopes = objects::scopes(&mut program);
-        let run = Run::new(program.budget, program.lookup);
         for source in &program.sources {
             let parsed = gotmpl::parse(&source.name, &source.text, &funcs::exists).map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
-            run.add(parsed);
+            if run.add(parsed).is_err() {
+                let (_, limit) = run.exceeded().unwrap_or_default();
+                return Err(EngineError::Budget { template: source.name.clone(), place: format!("{}:1:0", source.name), limit });
+            }
         }
         Ok(Machine { run, sources: program.sources, scopes, dialect: program.dialect })
     }
@@ -39,7 +42,7 @@ impl Machine {
         let mut broken = None;
         for source in self.sources.iter().filter(|s| s.execute) {
             let text = self.one(source).map_err(|text| match self.run.exceeded() {
-                Some(limit) => EngineError::Budget { template: source.name.clone(), limit },
+                Some((place, limit)) => EngineError::Budget { template: source.name.clone(), place, limit },
                 None => EngineError::Execution(clean_execution(&lossy(&text))),
             })?;
             // What is written is text: bytes of no character end here. Only notes may have had some.

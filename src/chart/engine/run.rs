@@ -15,6 +15,7 @@ use super::{Budget, Lookup, STACK};
 use crate::chart::funcs;
 use crate::chart::gotmpl::{self, Template};
 use crate::chart::lower::Code;
+use crate::chart::meter::{self, Limit};
 use crate::chart::value::Go;
 
 /// Helm's own limit on nested includes of one name (`recursionMaxNums`).
@@ -63,12 +64,11 @@ struct Text {
 /// State shared by all renders of one run.
 pub(in crate::chart) struct Run {
     budget: Budget,
-    steps: Cell<u64>,
-    bytes: Cell<u64>,
     depth: Cell<usize>,
     /// Address of something on the stack when the run began.
     base: usize,
-    exceeded: RefCell<Option<String>>,
+    /// Where the budget ended.
+    place: RefCell<Option<String>>,
     included: RefCell<HashMap<Arc<str>, usize>>,
     set: RefCell<Rc<Set>>,
     texts: RefCell<HashMap<Arc<str>, Rc<Text>>>,
@@ -83,6 +83,14 @@ impl fmt::Debug for Run {
     }
 }
 
+/// What a node takes in the tree and in the program.
+const NODE: u64 = 320;
+
+fn lowered(template: Template) -> Result<Code, String> {
+    meter::bytes(template.nodes as u64 * NODE)?;
+    Ok(Code::new(template))
+}
+
 /// Where the stack is now; only differences mean anything.
 fn stack_address() -> usize {
     let here = 0_u8;
@@ -91,13 +99,12 @@ fn stack_address() -> usize {
 
 impl Run {
     pub(super) fn new(budget: Budget, lookup: Option<Arc<dyn Lookup>>) -> Self {
+        meter::begin(&budget);
         Run {
             budget,
-            steps: Cell::new(0),
-            bytes: Cell::new(0),
             depth: Cell::new(0),
             base: stack_address(),
-            exceeded: RefCell::default(),
+            place: RefCell::default(),
             included: RefCell::default(),
             set: RefCell::default(),
             texts: RefCell::default(),
@@ -108,13 +115,14 @@ impl Run {
     }
 
     /// Adds the templates of a file.
-    pub(super) fn add(&self, templates: Vec<Template>) {
+    pub(super) fn add(&self, templates: Vec<Template>) -> Result<(), String> {
         let mut set = self.set.borrow_mut();
         if let Some(set) = Rc::get_mut(&mut set) {
             for template in templates {
-                set.add(Rc::new(Code::new(template)));
+                set.add(Rc::new(lowered(template)?));
             }
         }
+        Ok(())
     }
 
     /// The template of a name.
@@ -122,33 +130,35 @@ impl Run {
         self.set.borrow().find(name).map(Rc::clone)
     }
 
-    /// The limit that was exceeded, if one was.
-    pub(super) fn exceeded(&self) -> Option<String> {
-        self.exceeded.borrow().clone()
+    /// Where which limit was exceeded, if one was.
+    pub(super) fn exceeded(&self) -> Option<(String, String)> {
+        let Budget { steps, max_bytes, secrets, .. } = self.budget;
+        let limit = match meter::used_up()? {
+            Limit::Steps => format!("it took {steps} steps"),
+            Limit::Bytes => format!("it made values of {max_bytes} bytes"),
+            Limit::Secrets => format!("it made keys, certificates and hashes of passwords worth {secrets} units"),
+            Limit::Depth => format!("its templates are nested {} deep, or fill the stack", self.budget.max_depth),
+        };
+        Some((self.place.borrow().clone().unwrap_or_default(), limit))
     }
 
-    fn exceed(&self, limit: String) -> String {
-        self.exceeded.borrow_mut().get_or_insert(limit).clone()
+    /// Keeps where the budget ended: the first that asks is the innermost template.
+    pub(super) fn end_at(&self, place: impl FnOnce() -> String) {
+        if meter::used_up().is_some() {
+            self.place.borrow_mut().get_or_insert_with(place);
+        }
     }
 
     /// Takes one step out of the budget.
+    #[expect(clippy::unused_self, reason = "only a run takes steps")]
     pub(super) fn step(&self) -> Result<(), String> {
-        let steps = self.steps.get() + 1;
-        self.steps.set(steps);
-        if steps > self.budget.steps {
-            return Err(self.exceed(format!("it took more than {} steps", self.budget.steps)));
-        }
-        Ok(())
+        meter::steps(1)
     }
 
     /// Takes bytes out of the budget before they are made.
+    #[expect(clippy::unused_self, reason = "only a run makes values")]
     pub(in crate::chart) fn reserve(&self, bytes: u64) -> Result<(), String> {
-        let sum = self.bytes.get().saturating_add(bytes);
-        self.bytes.set(sum);
-        if sum > self.budget.max_output_bytes {
-            return Err(self.exceed(format!("its results have more than {} bytes", self.budget.max_output_bytes)));
-        }
-        Ok(())
+        meter::bytes(bytes)
     }
 
     /// A regular expression, compiled once.
@@ -177,7 +187,7 @@ impl Run {
     pub(super) fn execute(&self, code: Rc<Code>, dot: &Go) -> Result<String, String> {
         let deep = self.base.abs_diff(stack_address()) > STACK - RESERVE;
         if deep || self.depth.get() >= self.budget.max_depth {
-            return Err(self.exceed(format!("templates are nested more than {} deep", self.depth.get())));
+            return Err(meter::end(Limit::Depth));
         }
         self.depth.set(self.depth.get() + 1);
         let buffers = self.spare.borrow_mut().pop().unwrap_or_default();
@@ -228,7 +238,14 @@ impl Run {
         match output {
             Ok(output) if output.contains("<no value>") => Ok(output.replace("<no value>", "")),
             Ok(output) => Ok(output),
-            Err(e) => Err(format!("error during tpl function execution for {}: {e}", gotmpl::quote(text))),
+            Err(e) if meter::used_up().is_some() => Err(e),
+            // Every level repeats its text: that is a value like any other.
+            Err(e) => {
+                meter::copying(e.len() as u64)?;
+                let quoted = gotmpl::quote(text);
+                meter::bytes(quoted.len() as u64 * 2)?;
+                Err(format!("error during tpl function execution for {quoted}: {e}"))
+            }
         }
     }
 
@@ -236,9 +253,10 @@ impl Run {
         if let Some(found) = self.texts.borrow().get(text) {
             return Ok(Rc::clone(found));
         }
-        self.reserve(text.len() as u64 * 8)?;
+        meter::bytes(text.len() as u64 * 3)?;
+        meter::reading(text.len() as u64 * 16)?;
         let templates = gotmpl::parse(SET, text, &funcs::exists).map_err(|e| format!("cannot parse template {}: {e}", gotmpl::quote(text)))?;
-        let all: Vec<Rc<Code>> = templates.into_iter().map(|template| Rc::new(Code::new(template))).collect();
+        let all: Vec<Rc<Code>> = templates.into_iter().map(|template| lowered(template).map(Rc::new)).collect::<Result<_, _>>()?;
         let main = all.iter().find(|code| code.name() == SET).map(Rc::clone).ok_or("the text has no template of its own")?;
         let parsed = Rc::new(Text { main, all });
         self.texts.borrow_mut().insert(Arc::from(text), Rc::clone(&parsed));

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::Kind::{Any, Dict, Str};
 use super::{Call, Function, empty, fixed, text_of, variadic};
+use crate::chart::meter;
 use crate::chart::value::{Go, List, MAX_NESTING, Map, MapType};
 
 /// What a copied or merged entry counts in the budget, in bytes.
-const ENTRY: u64 = 64;
+const ENTRY: u64 = 96;
 
 pub(super) const ALL: &[Function] = &[
     variadic("dict", &[Any], |c| {
@@ -16,6 +17,7 @@ pub(super) const ALL: &[Function] = &[
         Ok(Go::map(pairs.collect()))
     }),
     fixed("set", &[Dict, Str, Any], |c| {
+        meter::bytes(ENTRY + c.str(1).len() as u64)?;
         c.map(0)?.lock().insert(c.str(1), c.any(2));
         Ok(c.any(0))
     }),
@@ -27,11 +29,11 @@ pub(super) const ALL: &[Function] = &[
     }),
     fixed("get", &[Dict, Str], |c| Ok(c.map(0).ok().and_then(|m| m.get(&c.str(1))).unwrap_or_else(|| "".into()))),
     fixed("hasKey", &[Dict, Str], |c| Ok(c.map(0).is_ok_and(|m| m.lock().contains_key(&c.str(1))).into())),
-    variadic("keys", &[Dict], |c| Ok(Go::strings(maps(c).iter().flat_map(|m| m.snapshot().into_keys()).map(Go::Str)))),
-    fixed("values", &[Dict], |c| Ok(Go::list(maps(c).iter().flat_map(|m| m.snapshot().into_values()).collect()))),
-    variadic("pick", &[Dict, Str], |c| Ok(filtered(c, true))),
-    variadic("omit", &[Dict, Str], |c| Ok(filtered(c, false))),
-    variadic("pluck", &[Str, Dict], |c| Ok(Go::list(maps(c).iter().filter_map(|m| m.get(&c.str(0))).collect()))),
+    variadic("keys", &[Dict], |c| Ok(Go::strings(maps(c)?.iter().flat_map(|m| m.snapshot().into_keys()).map(Go::Str)))),
+    fixed("values", &[Dict], |c| Ok(Go::list(maps(c)?.iter().flat_map(|m| m.snapshot().into_values()).collect()))),
+    variadic("pick", &[Dict, Str], |c| filtered(c, true)),
+    variadic("omit", &[Dict, Str], |c| filtered(c, false)),
+    variadic("pluck", &[Str, Dict], |c| Ok(Go::list(maps(c)?.iter().filter_map(|m| m.get(&c.str(0))).collect()))),
     variadic("dig", &[Any], dig),
     variadic("merge", &[Dict, Dict], |c| merge_all(c, false)),
     variadic("mustMerge", &[Dict, Dict], |c| merge_all(c, false)),
@@ -41,14 +43,19 @@ pub(super) const ALL: &[Function] = &[
     fixed("mustDeepCopy", &[Any], |c| copy(c, &c.any(0), 0)),
 ];
 
-fn maps(c: &Call<'_>) -> Vec<Arc<Map>> {
-    c.args.iter().filter_map(|a| if let Go::Map(m) = a { Some(Arc::clone(m)) } else { None }).collect()
+/// The maps among the arguments; going through them takes steps.
+fn maps(c: &Call<'_>) -> Result<Vec<Arc<Map>>, String> {
+    let maps: Vec<Arc<Map>> = c.args.iter().filter_map(|a| if let Go::Map(m) = a { Some(Arc::clone(m)) } else { None }).collect();
+    meter::steps(maps.iter().map(|m| m.len() as u64).sum())?;
+    Ok(maps)
 }
 
-fn filtered(c: &Call<'_>, keep: bool) -> Go {
+fn filtered(c: &Call<'_>, keep: bool) -> Result<Go, String> {
     let wanted: Vec<Arc<str>> = (1..c.args.len()).map(|i| c.str(i)).collect();
+    maps(c)?;
     let all = c.map(0).map(|m| m.snapshot()).unwrap_or_default();
-    Go::map(all.into_iter().filter(|(k, _)| wanted.contains(k) == keep).collect::<BTreeMap<_, _>>())
+    meter::steps(all.len() as u64 * wanted.len() as u64 / 4)?;
+    Ok(Go::map(all.into_iter().filter(|(k, _)| wanted.contains(k) == keep).collect::<BTreeMap<_, _>>()))
 }
 
 fn dig(c: &mut Call<'_>) -> Result<Go, String> {
@@ -86,7 +93,7 @@ fn merge_all(c: &mut Call<'_>, overwrite: bool) -> Result<Go, String> {
         c.args[0] = Go::dict([]);
     }
     let target = c.map(0)?;
-    for source in maps(c).iter().skip(1) {
+    for source in maps(c)?.iter().skip(1) {
         merge(c, &target, source, overwrite, 0)?;
     }
     Ok(c.any(0))
@@ -124,7 +131,7 @@ fn copy(c: &Call<'_>, value: &Go, depth: usize) -> Result<Go, String> {
     if depth > MAX_NESTING {
         return Err(format!("values are nested more than {MAX_NESTING} deep"));
     }
-    c.run.reserve(ENTRY)?;
+    c.run.reserve(if matches!(value, Go::Map(_) | Go::List(_)) { 2 * ENTRY } else { ENTRY / 2 })?;
     Ok(match value {
         Go::Map(map) => {
             let entries = map.snapshot().into_iter().map(|(k, v)| Ok((k, copy(c, &v, depth + 1)?)));

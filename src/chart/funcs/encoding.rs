@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Kind::{Any, Str};
 use super::{Function, codec, fixed, gojson};
+use crate::chart::meter;
 use crate::chart::value::{Element, Go, JsonStyle, List, Map, MapType, bytes_of, from_json, json_text, lossy, to_json};
 use crate::goyaml;
 
@@ -19,7 +20,7 @@ pub(super) const ALL: &[Function] = &[
     fixed("mustToYaml", &[Any], |c| Ok(yaml(&c.any(0), goyaml::emit)?.into())),
     fixed("toYamlPretty", &[Any], |c| Ok(yaml(&c.any(0), goyaml::emit_pretty).unwrap_or_default().into())),
     fixed("fromYaml", &[Str], |c| Ok(from_yaml(&c.str(0)))),
-    fixed("fromYamlArray", &[Str], |c| Ok(array(goyaml::parse_values(&c.str(0)).map(|v| from_json(&v)).map_err(|e| yaml_error(&e)), DECODING))),
+    fixed("fromYamlArray", &[Str], |c| Ok(array(parsed(&c.str(0)).map(|v| from_json(&v)), DECODING))),
     fixed("toJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Html).unwrap_or_default().into())),
     fixed("mustToJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Html)?.into())),
     fixed("toRawJson", &[Any], |c| Ok(json(&c.any(0), JsonStyle::Raw)?.into())),
@@ -32,7 +33,10 @@ pub(super) const ALL: &[Function] = &[
         decoded.error.map_or(Ok(decoded.value), Err)
     }),
     fixed("fromJsonArray", &[Str], |c| Ok(json_array(gojson::decode(&c.str(0))))),
-    fixed("b64enc", &[Str], |c| Ok(STANDARD.encode(c.bytes(0)).into())),
+    fixed("b64enc", &[Str], |c| {
+        meter::bytes(c.str(0).len() as u64 * 2)?;
+        Ok(STANDARD.encode(c.bytes(0)).into())
+    }),
     fixed("b64dec", &[Str], |c| Ok(codec::decode64(&c.str(0)).map_or_else(Go::from, |bytes| Go::from_bytes(&bytes)))),
     fixed("b32enc", &[Str], |c| Ok(codec::encode32(&c.bytes(0)).into())),
     fixed("b32dec", &[Str], |c| Ok(codec::decode32(&c.str(0)).map_or_else(Go::from, |bytes| Go::from_bytes(&bytes)))),
@@ -69,11 +73,14 @@ fn hex(bytes: &[u8]) -> String {
 
 fn yaml(value: &Go, emit: fn(&serde_json::Value) -> Result<String, goyaml::YamlError>) -> Result<String, String> {
     let text = emit(&to_json(value)?).map_err(|e| e.to_string())?;
+    meter::reading(text.len() as u64 * 8)?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 
 fn json(value: &Go, style: JsonStyle) -> Result<String, String> {
-    json_text(value, style)
+    let text = json_text(value, style)?;
+    meter::reading(text.len() as u64 * 4)?;
+    Ok(text)
 }
 
 /// What sigs.k8s.io/yaml puts before encoding/json's errors.
@@ -105,16 +112,24 @@ fn object(decoded: Result<gojson::Decoded, String>) -> Go {
 
 /// What go-yaml says of bytes that are no UTF-8.
 const NO_UTF_8: &str = "error converting YAML to JSON: yaml: invalid leading UTF-8 octet";
+/// What a byte of YAML takes as nodes and as a value.
+const PARSED: u64 = 16;
+
+/// Reads YAML. It takes a microsecond for a few bytes, and up to [`PARSED`] bytes for each.
+fn parsed(text: &str) -> Result<serde_json::Value, String> {
+    meter::reading(text.len() as u64 * 32).and_then(|()| meter::bytes(text.len() as u64 * PARSED))?;
+    goyaml::parse_values(text).map_err(|error| yaml_error(&error))
+}
 
 fn from_yaml(text: &str) -> Go {
     if let Cow::Owned(_) = lossy(text) {
         return Go::dict([("Error", NO_UTF_8.into())]);
     }
-    match goyaml::parse_values(text) {
+    match parsed(text) {
         Ok(value @ serde_json::Value::Object(_)) => from_json(&value),
         Ok(serde_json::Value::Null) => Go::dict([]),
         Ok(value) => Go::dict([("Error", format!("{DECODING}{}", mismatch(&from_json(&value), "map[string]interface {}")).into())]),
-        Err(error) => Go::dict([("Error", yaml_error(&error).into())]),
+        Err(error) => Go::dict([("Error", error.into())]),
     }
 }
 

@@ -2,6 +2,13 @@
 
 use regex::Regex;
 
+use crate::chart::meter;
+
+/// Steps that the shortest pattern takes.
+const COMPILE: u64 = 200;
+/// The most that a compiled pattern may take, in bytes.
+const MAX_PROGRAM: usize = 2 << 20;
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub(crate) struct Glob(Option<Regex>);
@@ -9,7 +16,8 @@ pub(crate) struct Glob(Option<Regex>);
 impl Glob {
     /// An invalid pattern matches everything, as in Helm.
     pub(crate) fn new(pattern: &str) -> Self {
-        Glob(translate(pattern).and_then(|text| Regex::new(&text).ok()))
+        let fits = meter::steps(COMPILE + pattern.len() as u64 * 16).is_ok();
+        Glob(translate(pattern).filter(|_| fits).and_then(|text| regex::RegexBuilder::new(&text).size_limit(MAX_PROGRAM).build().ok()))
     }
 
     /// Whether a path matches.

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::chart::gotmpl::quote;
+use crate::chart::meter;
 use crate::chart::value::Go;
 
 /// Go's limit.
 const MAX_DEPTH: usize = 10_000;
+/// What a byte of JSON takes as a value.
+const PARSED: u64 = 12;
 
 /// A value, and the error that does not keep it from being used.
 pub(super) struct Decoded {
@@ -24,6 +27,7 @@ struct Scanner<'a> {
 
 /// `json.Unmarshal` into an `interface{}`.
 pub(super) fn decode(text: &str) -> Result<Decoded, String> {
+    meter::reading(text.len() as u64 * 8).and_then(|()| meter::bytes(text.len() as u64 * PARSED))?;
     let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, depth: 0, error: None };
     scanner.space();
     let value = scanner.value()?;

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use super::Kind::{Any, Int};
 use super::convert::to_int;
 use super::{Call, Function, empty, fixed, variadic};
+use crate::chart::meter;
 use crate::chart::value::{Element, Go, IntKind, List, MapType, bytes_of, deep_equal, sprintf};
+
+/// What a copied item takes.
+const ITEM: u64 = 24;
+/// What a list takes beside its items.
+const CHUNK: u64 = 80;
 
 pub(super) const ALL: &[Function] = &[
     variadic("list", &[Any], |c| Ok(Go::list(std::mem::take(&mut c.args)))),
@@ -76,8 +82,11 @@ pub(super) const ALL: &[Function] = &[
 
 fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
     match c.any(i) {
-        Go::List(items) => Ok(items.to_vec()),
-        Go::Bytes(b) => Ok(b.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect()),
+        Go::List(items) => {
+            meter::bytes(items.len() as u64 * ITEM)?;
+            Ok(items.to_vec())
+        }
+        Go::Bytes(b) => meter::bytes(b.len() as u64 * ITEM).map(|()| b.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect()),
         Go::Nil => Err("runtime error: invalid memory address or nil pointer dereference".to_owned()),
         Go::Host(h) if matches!(h.entries(), Some(Go::List(_))) => match h.entries() {
             Some(Go::List(items)) => Ok(items.to_vec()),
@@ -96,7 +105,6 @@ fn items(c: &Call<'_>, i: usize, name: &str) -> Result<Vec<Go>, String> {
 
 fn append(c: &mut Call<'_>) -> Result<Go, String> {
     let mut all = items(c, 0, "append")?;
-    c.run.reserve(all.len() as u64 * 16)?;
     all.push(c.any(1));
     Ok(Go::list(all))
 }
@@ -161,7 +169,7 @@ fn chunk(c: &mut Call<'_>) -> Result<Go, String> {
     let all = items(c, 1, "chunk")?;
     let chunks: Vec<Go> = match usize::try_from(c.int(0)) {
         Ok(0) => return Err("runtime error: makeslice: len out of range".to_owned()),
-        Ok(size) => all.chunks(size).map(|part| Go::list(part.to_vec())).collect(),
+        Ok(size) => meter::bytes((all.len() / size) as u64 * CHUNK).map(|()| all.chunks(size).map(|part| Go::list(part.to_vec())).collect())?,
         Err(_) if all.len() > 1 => Vec::new(),
         Err(_) => return Err("runtime error: makeslice: len out of range".to_owned()),
     };

@@ -50,6 +50,8 @@ fn divide(c: &Call<'_>, f: fn(i64, i64) -> i64) -> Result<Go, String> {
 
 /// `execDecimalOp`.
 fn decimals(args: &[Go], f: impl Fn(&Decimal, &Decimal) -> Result<Decimal, String>) -> Result<Go, String> {
+    // Digits without end are the point of decimals.
+    crate::chart::meter::steps(args.len() as u64 * 100)?;
     let mut all = args.iter().map(|a| Decimal::new(to_float(a)));
     let mut result = all.next().unwrap_or_else(|| Decimal::new(0.0))?;
     for next in all {

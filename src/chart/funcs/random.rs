@@ -4,6 +4,7 @@ use base64::Engine as _;
 
 use super::Kind::{Int, Str};
 use super::{Call, Function, fixed};
+use crate::chart::meter;
 use crate::chart::value::Go;
 
 pub(super) const ALL: &[Function] = &[
@@ -18,10 +19,13 @@ pub(super) const ALL: &[Function] = &[
         let Ok(count) = usize::try_from(c.int(0)) else { return Err("runtime error: makeslice: len out of range".to_owned()) };
         c.run.reserve((count as u64).saturating_mul(3))?;
         let mut bytes = vec![0; count];
+        meter::reading(count as u64 * 4)?;
         fill(&mut bytes)?;
         Ok(base64::engine::general_purpose::STANDARD.encode(bytes).into())
     }),
     fixed("shuffle", &[Str], |c| {
+        // A call of the system for each.
+        meter::steps(c.str(0).len() as u64 * 8)?;
         let mut letters: Vec<char> = c.str(0).chars().collect();
         for i in (1..letters.len()).rev() {
             letters.swap(i, usize::try_from(below(i as u64 + 1)?).unwrap_or(i));
@@ -29,6 +33,7 @@ pub(super) const ALL: &[Function] = &[
         Ok(letters.into_iter().collect::<String>().into())
     }),
     fixed("uuidv4", &[], |_| {
+        meter::steps(8)?;
         let mut bytes = [0u8; 16];
         fill(&mut bytes)?;
         bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -60,6 +65,7 @@ pub(super) fn below(limit: u64) -> Result<u64, String> {
 fn random(c: &mut Call<'_>, alphabet: &[u8]) -> Result<Go, String> {
     let count = usize::try_from(c.int(0)).unwrap_or(0);
     c.run.reserve(count as u64)?;
+    meter::steps(count as u64 / 4)?;
     let limit = 256 - 256 % alphabet.len();
     let mut out = String::with_capacity(count);
     let mut buffer = [0u8; 64];

@@ -10,11 +10,16 @@ use sha2::Sha256;
 
 use super::Kind::{Str, Uint32};
 use super::{Call, Function, codec, fixed, random};
+use crate::chart::meter;
 use crate::chart::value::Go;
 
 pub(super) const ALL: &[Function] = &[
-    fixed("bcrypt", &[Str], |c| Ok(bcrypt_text(&c.str(0)).into())),
+    fixed("bcrypt", &[Str], |c| {
+        meter::secrets(HASH)?;
+        Ok(bcrypt_text(&c.str(0)).into())
+    }),
     fixed("htpasswd", &[Str, Str], |c| {
+        meter::secrets(HASH)?;
         let user = c.str(0);
         Ok(if user.contains(':') { format!("invalid username: {user}") } else { format!("{user}:{}", bcrypt_text(&c.str(1))) }.into())
     }),
@@ -23,6 +28,8 @@ pub(super) const ALL: &[Function] = &[
     fixed("decryptAES", &[Str, Str], decrypt),
 ];
 
+/// What hashing a password takes of the budget.
+const HASH: u64 = 10;
 /// Go's bcrypt.DefaultCost.
 const COST: u32 = 10;
 
@@ -99,6 +106,7 @@ fn counted(text: &str) -> Vec<u8> {
 fn derive(c: &mut Call<'_>) -> Result<Go, String> {
     let (kind, password, user, site) = (c.str(1), c.str(2), c.str(3), c.str(4));
     let Some(templates) = templates(&kind) else { return Ok(format!("cannot find password template {kind}").into()) };
+    meter::secrets(HASH)?;
     let counter = u32::try_from(c.int(0)).unwrap_or(0);
     let salt = [SEED.as_bytes(), &counted(&user)].concat();
     let parameters = scrypt::Params::new(15, 8, 2, 64).map_err(|e| e.to_string())?;
@@ -128,6 +136,7 @@ fn encrypt(c: &mut Call<'_>) -> Result<Go, String> {
     if text.is_empty() {
         return Ok("".into());
     }
+    meter::reading(text.len() as u64 * 4)?;
     let mut vector = [0; 16];
     random::fill(&mut vector)?;
     let sealed = cbc::Encryptor::<Aes256>::new(&aes_key(&c.str(0)).into(), &vector.into()).encrypt_padded_vec_mut::<Pkcs7>(text.as_bytes());
@@ -140,6 +149,7 @@ fn decrypt(c: &mut Call<'_>) -> Result<Go, String> {
     if text.is_empty() {
         return Ok("".into());
     }
+    meter::reading(text.len() as u64 * 4)?;
     let sealed = codec::decode64(&text)?;
     let Some((vector, sealed)) = sealed.split_first_chunk::<16>() else {
         return Err(format!("runtime error: slice bounds out of range [:16] with capacity {}", (text.len() / 4 * 3).max(sealed.len())));

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use super::Kind::{Any, Int, Str};
 use super::{Call, Function, cases, fixed, text_of, texts_of, variadic};
 use crate::chart::gotmpl::{printable, quote};
+use crate::chart::meter;
 use crate::chart::value::{Go, Map, MapType, bytes_of, lossy, println, quote as quote_bytes, sprint, sprintf, stands_for};
+
+/// What a part of a text takes beside its bytes, as a value and on the way there.
+const PART: u64 = 96;
 
 pub(super) const ALL: &[Function] = &[
     fixed("upper", &[Str], |c| Ok(cases::upper(&lossy(&c.str(0))).into())),
@@ -35,18 +39,19 @@ pub(super) const ALL: &[Function] = &[
     variadic("squote", &[Any], |c| Ok(quoted(c, |s| format!("'{s}'")))),
     variadic("cat", &[Any], |c| {
         let parts: Vec<String> = c.args.iter().filter(|a| !matches!(a, Go::Nil)).map(|a| sprint(std::slice::from_ref(a))).collect();
+        meter::bytes(parts.iter().map(|part| part.len() as u64).sum())?;
         Ok(parts.join(" ").into())
     }),
     fixed("snakecase", &[Str], |c| Ok(cases::separated(&c.str(0), '_').into())),
     fixed("kebabcase", &[Str], |c| Ok(cases::separated(&c.str(0), '-').into())),
     fixed("camelcase", &[Str], |c| Ok(cases::pascal(&c.str(0)).into())),
     fixed("plural", &[Str, Str, Int], |c| Ok(Go::Str(if c.int(2) == 1 { c.str(0) } else { c.str(1) }))),
-    fixed("splitList", &[Str, Str], |c| Ok(Go::strings(split(&c.str(0), &c.str(1))))),
-    fixed("split", &[Str, Str], |c| Ok(numbered(split(&c.str(0), &c.str(1))))),
+    fixed("splitList", &[Str, Str], |c| Ok(Go::strings(split(&c.str(0), &c.str(1))?))),
+    fixed("split", &[Str, Str], |c| Ok(numbered(split(&c.str(0), &c.str(1))?))),
     fixed("splitn", &[Str, Int, Str], |c| {
         let (separator, text) = (c.str(0), c.str(2));
         Ok(numbered(match usize::try_from(c.int(1)) {
-            Err(_) => split(&separator, &text),
+            Err(_) => split(&separator, &text)?,
             Ok(0) => Vec::new(),
             Ok(n) if separator.is_empty() => {
                 let cut = text.char_indices().nth(n - 1).map_or(text.len(), |(at, _)| at);
@@ -56,7 +61,11 @@ pub(super) const ALL: &[Function] = &[
             Ok(n) => text.splitn(n, &*separator).map(str::to_owned).collect(),
         }))
     }),
-    fixed("join", &[Str, Any], |c| Ok(texts_of(&c.any(1)).join(&c.str(0)).into())),
+    fixed("join", &[Str, Any], |c| {
+        let (texts, separator) = (texts_of(&c.any(1)), c.str(0));
+        meter::bytes(texts.iter().map(|text| text.len() as u64 + separator.len() as u64).sum())?;
+        Ok(texts.join(&separator).into())
+    }),
     fixed("sortAlpha", &[Any], |c| {
         let mut items = match c.any(0) {
             value @ (Go::List(_) | Go::Bytes(_) | Go::Host(_)) => texts_of(&value),
@@ -70,7 +79,11 @@ pub(super) const ALL: &[Function] = &[
     variadic("print", &[Any], |c| Ok(sprint(&c.args).into())),
     variadic("println", &[Any], |c| Ok(println(&c.args).into())),
     variadic("printf", &[Str, Any], |c| Ok(sprintf(&c.str(0), &c.args[1..]).into())),
-    variadic("html", &[Any], |c| Ok(html(&operands(c)).into())),
+    variadic("html", &[Any], |c| {
+        let text = operands(c);
+        meter::bytes(text.len() as u64 * 12)?;
+        Ok(html(&text).into())
+    }),
     variadic("urlquery", &[Any], |c| Ok(super::encoding::query_escape(&operands(c)).into())),
     fixed("ternary", &[Any, Any, super::Kind::Bool], |c| Ok(if c.any(2).truth() { c.any(0) } else { c.any(1) })),
     fixed("swapcase", &[Str], |c| Ok(cases::swap(&c.str(0)).into())),
@@ -119,6 +132,9 @@ fn repeat(c: &mut Call<'_>) -> Result<Go, String> {
     let Ok(count) = usize::try_from(c.int(0)) else { return Err("strings: negative Repeat count".to_owned()) };
     let text = c.str(1);
     c.run.reserve((text.len() as u64).saturating_mul(count as u64))?;
+    if text.is_empty() {
+        return Ok("".into());
+    }
     Ok(text.repeat(count).into())
 }
 
@@ -215,7 +231,7 @@ fn abbreviate(text: &str, offset: i64, width: i64) -> Go {
 fn indent(c: &Call<'_>, before: &str) -> Result<Go, String> {
     let Ok(count) = usize::try_from(c.int(0)) else { return Err("strings: negative Repeat count".to_owned()) };
     let text = c.str(1);
-    c.run.reserve((count as u64).saturating_mul(text.matches('\n').count() as u64 + 1))?;
+    c.run.reserve((count as u64).saturating_mul(text.matches('\n').count() as u64 + 1).saturating_mul(2))?;
     let pad = " ".repeat(count);
     Ok(format!("{before}{pad}{}", text.replace('\n', &format!("\n{pad}"))).into())
 }
@@ -226,8 +242,10 @@ fn quoted(c: &Call<'_>, one: impl Fn(&str) -> String) -> Go {
 }
 
 /// Go's `strings.Split`; an empty separator splits into characters.
-fn split(separator: &str, text: &str) -> Vec<String> {
-    if separator.is_empty() { text.chars().map(String::from).collect() } else { text.split(separator).map(str::to_owned).collect() }
+fn split(separator: &str, text: &str) -> Result<Vec<String>, String> {
+    let count = if separator.is_empty() { text.len() } else { text.matches(separator).count() + 1 };
+    meter::bytes((count as u64).saturating_mul(PART))?;
+    Ok(if separator.is_empty() { text.chars().map(String::from).collect() } else { text.split(separator).map(str::to_owned).collect() })
 }
 
 /// text/template's `JSEscapeString`.

@@ -32,6 +32,8 @@ pub(crate) struct Template {
     pub source: Arc<Text>,
     /// Its body.
     pub body: Vec<Node>,
+    /// How many nodes it has, those of its pipelines included.
+    pub nodes: usize,
 }
 
 impl Template {

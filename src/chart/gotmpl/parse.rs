@@ -8,6 +8,8 @@ use super::{literal, quote};
 
 /// Nesting that ends a parse; Go allows more, its stack grows.
 const MAX_BODIES: usize = 10_000;
+/// Nodes of one text, which take some hundred bytes each.
+const MAX_NODES: usize = 250_000;
 /// Nested parentheses (`maxStackDepth` in Go).
 const MAX_PARENS: usize = 10_000;
 
@@ -38,6 +40,8 @@ pub(crate) fn parse(name: &str, text: &str, is_function: &dyn Fn(&str) -> bool) 
         range_depth: 0,
         bodies: 0,
         parens: 0,
+        nodes: 0,
+        all_nodes: 0,
     };
     parser.root()?;
     Ok(parser.set)
@@ -66,6 +70,9 @@ struct Parser<'a> {
     range_depth: usize,
     bodies: usize,
     parens: usize,
+    /// Nodes of the template that is being parsed, and of all.
+    nodes: usize,
+    all_nodes: usize,
 }
 
 type Parsed<T> = Result<T, ParseError>;
@@ -132,7 +139,7 @@ impl<'a> Parser<'a> {
     }
 
     fn add(&mut self, name: String, body: Vec<Node>) -> Parsed<()> {
-        let new = Template { name, source: Arc::clone(self.source), body };
+        let new = Template { name, source: Arc::clone(self.source), body, nodes: std::mem::take(&mut self.nodes) };
         match self.set.iter_mut().find(|t| t.name == new.name) {
             None => self.set.push(new),
             Some(old) if old.is_empty() => *old = new,
@@ -224,7 +231,18 @@ impl<'a> Parser<'a> {
         self.fail("unexpected EOF")
     }
 
+    /// Counts a node. Go's only limit is memory.
+    fn count(&mut self) -> Parsed<()> {
+        self.nodes += 1;
+        self.all_nodes += 1;
+        if self.all_nodes > MAX_NODES {
+            return self.fail(format!("a template of more than {MAX_NODES} nodes is refused"));
+        }
+        Ok(())
+    }
+
     fn text_or_action(&mut self) -> Parsed<Item> {
+        self.count()?;
         let token = self.next_non_space();
         match token.kind {
             Kind::Text => Ok(Item::Node(Node::Text(token.pos..token.pos + token.text.len()))),
@@ -445,12 +463,14 @@ impl<'a> Parser<'a> {
 
     fn operand(&mut self) -> Parsed<Option<Operand>> {
         let Some(node) = self.term()? else { return Ok(None) };
+        self.count()?;
         let first = self.peek();
         if first.kind != Kind::Field {
             return Ok(Some(node));
         }
         let mut fields = Vec::new();
         while self.peek().kind == Kind::Field {
+            self.count()?;
             fields.push(self.next().text[1..].to_owned());
         }
         let term = match node.term {

@@ -143,6 +143,11 @@ impl Code {
         format!("template: {location}: executing {} at <{context}>: {message}", gotmpl::quote(&self.template.name))
     }
 
+    /// Where a node is: `template:line:column`.
+    pub(crate) fn place(&self, site: Site) -> String {
+        self.template.source.location(site.pos as usize)
+    }
+
     /// The text of a node.
     pub(crate) fn written(&self, site: Site) -> String {
         site::text(&self.template.body, site)

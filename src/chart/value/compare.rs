@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Go, IntKind, MAX_NESTING, bytes_of};
+use crate::chart::meter;
 
 #[derive(PartialEq, Clone, Copy)]
 enum Basic {
@@ -104,6 +105,7 @@ pub(crate) fn deep_equal(a: &Go, b: &Go) -> Result<bool, String> {
 #[expect(clippy::many_single_char_names, reason = "the two values, and their two sides")]
 fn same(a: &Go, b: &Go, depth: usize, compared: &mut usize) -> Result<bool, String> {
     *compared += 1;
+    meter::steps(1)?;
     if depth > MAX_NESTING || *compared > MAX_COMPARED {
         return Err(format!("values are nested more than {MAX_NESTING} deep, or have more than {MAX_COMPARED} elements"));
     }

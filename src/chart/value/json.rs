@@ -8,6 +8,7 @@ use serde_json::{Number, Value};
 use super::bytes::byte;
 use super::structs::json_members;
 use super::{Go, IntKind, MAX_NESTING, lossy};
+use crate::chart::meter;
 use crate::goyaml;
 
 /// Values as templates see them: integers stay `int64`, all else is `float64`, as after Helm's own decoding.
@@ -25,6 +26,8 @@ pub(crate) fn from_json(value: &Value) -> Go {
     }
 }
 
+/// What an element takes.
+const ELEMENT: u64 = 48;
 /// Values of more elements are refused: maps that share maps can stand for far more than they take. Unoptimised tests reach fewer.
 const MAX_ELEMENTS: usize = if cfg!(test) { 100_000 } else { 4_000_000 };
 
@@ -34,8 +37,14 @@ pub(crate) fn to_json(value: &Go) -> Result<Value, String> {
 }
 
 /// Counts an element.
-fn check(depth: usize, elements: &mut usize) -> Result<(), String> {
+fn check(value: &Go, depth: usize, elements: &mut usize) -> Result<(), String> {
     *elements += 1;
+    meter::steps(2)?;
+    meter::bytes(match value {
+        Go::Str(text) => ELEMENT + text.len() as u64,
+        Go::Bytes(bytes) => ELEMENT + bytes.len() as u64 * 2,
+        _ => ELEMENT,
+    })?;
     if *elements > MAX_ELEMENTS {
         return Err(format!("json: a value has more than {MAX_ELEMENTS} elements"));
     }
@@ -46,7 +55,7 @@ fn check(depth: usize, elements: &mut usize) -> Result<(), String> {
 }
 
 fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, String> {
-    check(depth, elements)?;
+    check(value, depth, elements)?;
     Ok(match value {
         Go::Nil => Value::Null,
         Go::Bool(b) => Value::Bool(*b),
@@ -66,7 +75,10 @@ fn convert(value: &Go, depth: usize, elements: &mut usize) -> Result<Value, Stri
             }
             Value::Object(out)
         }
-        Go::Host(h) => h.json(),
+        Go::Host(h) => {
+            meter::steps(200)?;
+            h.json()
+        }
     })
 }
 
@@ -104,7 +116,7 @@ impl Writer {
     }
 
     fn value(&mut self, value: &Go) -> Result<(), String> {
-        check(self.depth, &mut self.elements)?;
+        check(value, self.depth, &mut self.elements)?;
         match value {
             Go::Str(text) => string(text, self.style, &mut self.out),
             Go::Float(f) if f.is_finite() => self.out.push_str(&json_float(*f)),

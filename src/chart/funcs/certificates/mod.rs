@@ -10,21 +10,25 @@ use std::sync::Arc;
 
 use super::Kind::{Certificate as Cert, Int, List, Str};
 use super::{Call, Function, codec, fixed};
+use crate::chart::meter;
 use crate::chart::value::{Go, Host};
 use build::{Parent, Request};
 use keys::Key;
 
 pub(super) const ALL: &[Function] = &[
-    fixed("genPrivateKey", &[Str], |c| match Key::generate(&c.str(0)) {
-        Ok(Some(key)) => Ok(key.pem()?.into()),
-        Ok(None) => Ok(format!("Unknown type {}", c.str(0)).into()),
-        Err(e) => Ok(format!("failed to generate private key: {e}").into()),
+    fixed("genPrivateKey", &[Str], |c| {
+        meter::secrets(if &*c.str(0) == "rsa" { LONG_KEY } else { 1 })?;
+        match Key::generate(&c.str(0)) {
+            Ok(Some(key)) => Ok(key.pem()?.into()),
+            Ok(None) => Ok(format!("Unknown type {}", c.str(0)).into()),
+            Err(e) => Ok(format!("failed to generate private key: {e}").into()),
+        }
     }),
-    fixed("genCA", &[Str, Int], |c| authority(c, &Key::rsa(2048)?)),
+    fixed("genCA", &[Str, Int], |c| authority(c, &rsa()?)),
     fixed("genCAWithKey", &[Str, Int, Str], |c| authority(c, &parse(&c.str(2))?)),
-    fixed("genSelfSignedCert", &[Str, List, List, Int], |c| self_signed(c, &Key::rsa(2048)?)),
+    fixed("genSelfSignedCert", &[Str, List, List, Int], |c| self_signed(c, &rsa()?)),
     fixed("genSelfSignedCertWithKey", &[Str, List, List, Int, Str], |c| self_signed(c, &parse(&c.str(4))?)),
-    fixed("genSignedCert", &[Str, List, List, Int, Cert], |c| signed(c, &Key::rsa(2048)?)),
+    fixed("genSignedCert", &[Str, List, List, Int, Cert], |c| signed(c, &rsa()?)),
     fixed("genSignedCertWithKey", &[Str, List, List, Int, Cert, Str], |c| signed(c, &parse(&c.str(5))?)),
     fixed("buildCustomCert", &[Str, Str], custom),
 ];
@@ -63,11 +67,22 @@ impl Host for Certificate {
     }
 }
 
+/// What the RSA keys of certificates (2048 bits) and those of `genPrivateKey` (4096 bits) take of the budget.
+const KEY: u64 = 20;
+/// See [`KEY`].
+const LONG_KEY: u64 = 100;
+
+fn rsa() -> Result<Key, String> {
+    meter::secrets(KEY)?;
+    Key::rsa(2048)
+}
+
 fn parse(text: &str) -> Result<Key, String> {
     Key::parse(text).map_err(|e| format!("parsing private key: {e}"))
 }
 
 fn finish(request: &Request, key: &Key, parent: Option<&Parent>, signer: &Key) -> Result<Go, String> {
+    meter::secrets(1)?;
     let der = request.sign(key, parent, signer).map_err(|e| format!("error creating certificate: {e}"))?;
     Ok(Go::Host(Arc::new(Certificate { cert: pem::encode("CERTIFICATE", &der), key: key.pem()? })))
 }

@@ -11,6 +11,7 @@ use regex::Regex;
 use super::Kind::{Int, Str};
 use super::{Call, Function, fixed};
 use crate::chart::gotmpl::quote;
+use crate::chart::meter;
 use crate::chart::value::{Element, Go, List};
 
 pub(super) const ALL: &[Function] = &[
@@ -29,13 +30,22 @@ pub(super) const ALL: &[Function] = &[
     fixed("regexQuoteMeta", &[Str], |c| Ok(quote_meta(&c.str(0)).into())),
 ];
 
+/// What a value in a list takes.
+const PART: u64 = 56;
+/// Steps that the shortest expression takes.
+const COMPILE: u64 = 200;
+/// The most that a compiled expression may take, in bytes: as much as Go's limit of a thousand repetitions allows for text.
+const MAX_PROGRAM: usize = 2 << 20;
+
 type Compile = fn(&Call<'_>) -> Result<Rc<Regex>, String>;
 
 /// `regexp.Compile`.
 pub(in crate::chart) fn compile(pattern: &str) -> Result<Regex, String> {
+    // A compiled expression is up to a thousand times as long; building it takes a microsecond or two for a byte at the least.
+    meter::steps(COMPILE + pattern.len() as u64 * 16)?;
     check::check(pattern).map_err(|e| format!("error parsing regexp: {e}"))?;
     regex::RegexBuilder::new(&translate::translate(pattern))
-        .size_limit(8 << 20)
+        .size_limit(MAX_PROGRAM)
         .build()
         .map_err(|_| format!("error parsing regexp: expression nests too deeply or is too large: `{pattern}`"))
 }
@@ -62,15 +72,22 @@ fn find(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
 fn find_all(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
     let limit = usize::try_from(c.int(2)).unwrap_or(usize::MAX);
     let text = c.str(1);
-    let found: Vec<Go> = compiled(c)?.find_iter(&text).take(limit).map(|m| m.as_str().into()).collect();
+    let found: Vec<Go> = compiled(c)?.find_iter(&text).take(limit).map(|m| part(m.as_str())).collect::<Result<_, _>>()?;
     let element = if found.is_empty() { Element::NilStr } else { Element::Str };
     Ok(Go::List(Arc::new(List::of(element, found))))
 }
 
-/// What a replacement may make.
+/// A part of a text as a value.
+fn part(text: &str) -> Result<Go, String> {
+    meter::bytes(PART + text.len() as u64)?;
+    Ok(text.into())
+}
+
+/// What a replacement may make: every `$` of it may stand for all that was found.
 fn bounded(c: &Call<'_>, expression: &Regex) -> Result<(), String> {
-    let count = expression.find_iter(&c.str(1)).count() as u64;
-    c.run.reserve(count.saturating_mul(c.str(2).len() as u64))
+    let (text, new) = (c.str(1), c.str(2));
+    let references = new.matches('$').count() as u64;
+    expression.find_iter(&text).try_for_each(|found| meter::bytes((new.len() as u64).saturating_add(references.saturating_mul(found.len() as u64))))
 }
 
 fn replace(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
@@ -145,12 +162,12 @@ fn split(c: &mut Call<'_>, compiled: Compile) -> Result<Go, String> {
         }
         end = found.start();
         if found.end() != 0 {
-            parts.push(text[from..end].into());
+            parts.push(part(&text[from..end])?);
         }
         from = found.end();
     }
     if end != text.len() {
-        parts.push(text[from..].into());
+        parts.push(part(&text[from..])?);
     }
     Ok(Go::strings(parts))
 }

@@ -1,6 +1,7 @@
 //! Go's `time.Duration`: reading (`ParseDuration`) and writing it.
 
 use super::layout::quote;
+use crate::chart::meter;
 
 /// The largest magnitude: that of the least duration.
 const LIMIT: u64 = 1 << 63;
@@ -43,6 +44,7 @@ fn fraction(digits: &str) -> (u64, f64) {
 
 /// `time.ParseDuration`, in nanoseconds; the error is Go's.
 pub(super) fn parse(text: &str) -> Result<i64, String> {
+    meter::reading(text.len() as u64 * 16)?;
     let fail = |what: &str| format!("time: {what} {}", quote(text));
     let invalid = || fail("invalid duration");
     let negative = text.starts_with('-');

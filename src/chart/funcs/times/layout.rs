@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::moment::{Civil, Moment};
+use crate::chart::meter;
 
 /// The elements of a layout that do not begin a longer word; of two that fit, the longer stands first.
 const ELEMENTS: &[&str] = &[
@@ -92,6 +93,10 @@ pub(super) fn is_fraction(element: &str) -> bool {
 
 /// `Time.Format`.
 pub(super) fn format(layout: &str, time: &Moment) -> String {
+    // An element may print as more than twice its length. What ends the run is told where the call ends.
+    if meter::reading(layout.len() as u64 * 32).and_then(|()| meter::bytes(layout.len() as u64 * 3)).is_err() {
+        return String::new();
+    }
     let civil = time.civil();
     let (mut out, mut rest) = (String::new(), layout);
     loop {

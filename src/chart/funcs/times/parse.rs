@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::layout::{DAYS, MONTHS, is_fraction, next, quote};
 use super::moment::{Civil, Location, Moment};
+use crate::chart::meter;
 
 /// Why one element could not be read.
 enum Bad {
@@ -31,6 +32,7 @@ struct Parts {
 
 /// `time.ParseInLocation` in the local zone.
 pub(super) fn parse(layout: &str, value: &str) -> Result<Moment, String> {
+    meter::reading((layout.len() + value.len()) as u64 * 32)?;
     let (mut parts, mut rest, mut input) = (Parts::default(), layout, value);
     let cannot =
         |input: &str, element: &str| format!("parsing time {} as {}: cannot parse {} as {}", quote(value), quote(layout), quote(input), quote(element));

@@ -7,6 +7,7 @@ use super::key_text;
 use super::lex::{Cursor, Trouble, fail_at, shown};
 use super::scalar;
 use crate::chart::gotmpl::quote;
+use crate::chart::meter;
 use crate::chart::value::{Element, Go, List, MAX_NESTING};
 
 type Table = BTreeMap<String, Node>;
@@ -56,8 +57,12 @@ struct Parser<'a> {
 }
 
 /// A document's table, or the text of the error.
+/// What a byte of TOML takes as a value and as the names on the way to it.
+const PARSED: u64 = 24;
+
 pub(super) fn decode(text: &str) -> Result<Go, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    meter::reading(text.len() as u64 * 32).and_then(|()| meter::bytes(text.len() as u64 * PARSED))?;
     if text.bytes().take(6).any(|b| b == 0) {
         return Err("toml: line 1: files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8".to_owned());
     }
@@ -166,6 +171,9 @@ impl Parser<'_> {
         loop {
             self.cursor.spaces();
             key.push(self.name()?);
+            if key.len() > MAX_NESTING {
+                return self.cursor.fail(format!("values are nested more than {MAX_NESTING} deep"));
+            }
             self.cursor.spaces();
             match self.cursor.peek()? {
                 Some('.') => {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{escape, key_part, key_text};
+use crate::chart::meter;
 use crate::chart::value::{Go, MAX_NESTING, flattened, float_shortest};
 
 /// What ends the encoding.
@@ -70,6 +71,10 @@ fn is_text(value: &Go) -> bool {
 }
 
 fn shape(value: &Go) -> Result<Option<Shape>, Failure> {
+    // Every list asks for the shapes of all below it.
+    if meter::steps(1).is_err() {
+        return error("toml: a value is too large");
+    }
     Ok(Some(match value {
         Go::Nil => return Ok(None),
         Go::List(items) if items.is_nil() => return Ok(None),
@@ -92,7 +97,9 @@ fn shape(value: &Go) -> Result<Option<Shape>, Failure> {
 impl Encoder {
     fn enter(&mut self) -> Done {
         self.depth += 1;
-        if self.depth > MAX_NESTING || self.out.len() > MAX_TEXT {
+        let fits = meter::steps(1).is_ok() && self.out.len() as u64 <= meter::room() / 3;
+        if self.depth > MAX_NESTING || self.out.len() > MAX_TEXT || !fits {
+            let _ = meter::bytes(self.out.len() as u64 * 3);
             return error(&format!("toml: values are nested more than {MAX_NESTING} deep, or are too large"));
         }
         Ok(())

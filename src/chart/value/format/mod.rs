@@ -7,6 +7,7 @@ mod scan;
 use std::cell::Cell;
 
 use super::{Go, MAX_NESTING};
+use crate::chart::meter;
 use printer::Printer;
 
 pub(crate) use scan::sprintf;
@@ -64,7 +65,7 @@ pub(crate) fn print(arg: &Go, out: &mut String) {
 }
 
 /// What one call may print.
-const MAX_PRINTED: usize = 256 << 20;
+const MAX_PRINTED: u64 = 256 << 20;
 
 thread_local! {
     /// Set where printing was cut short; Go would have printed on until its stack or memory ended. Printing itself has no way
@@ -82,9 +83,17 @@ pub(crate) fn take_overflow() -> Result<(), String> {
 
 /// Whether printing may go on at this depth.
 fn fits(depth: usize, out: &str) -> bool {
-    let fits = depth <= MAX_NESTING && out.len() <= MAX_PRINTED;
-    if !fits {
+    // Once it is cut short nothing more is printed: a map that holds itself twice would go on almost for ever.
+    if OVERFLOW.get() {
+        return false;
+    }
+    // A text that grows takes up to three times its length on the way to a value.
+    if out.len() as u64 > (meter::room() / 3).min(MAX_PRINTED) {
+        let _ = meter::bytes(out.len() as u64 * 3);
         OVERFLOW.set(true);
     }
-    fits
+    if depth > MAX_NESTING || meter::steps(1).is_err() {
+        OVERFLOW.set(true);
+    }
+    !OVERFLOW.get()
 }

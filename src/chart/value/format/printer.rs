@@ -209,6 +209,9 @@ impl<'a> Printer<'a> {
     }
 
     fn fill(&mut self, count: usize) {
+        if !fits(self.depth, self.out) {
+            return;
+        }
         let byte = if self.flags.zero && !self.flags.minus { '0' } else { ' ' };
         self.out.extend(std::iter::repeat_n(byte, count));
     }
