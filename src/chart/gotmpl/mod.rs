@@ -6,5 +6,7 @@ mod literal;
 mod parse;
 
 pub(crate) use ast::{Command, Control, Node, Number, Operand, Pipe, Template, Term};
-pub(crate) use literal::{float, integer, printable, quote, quote_ascii};
+pub(crate) use literal::{float, integer};
 pub(crate) use parse::parse;
+
+pub(crate) use crate::goyaml::{is_printable as printable, quote, quote_ascii};
