@@ -1,13 +1,20 @@
-//! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network.
+//! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network, but for what schemas refer to.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{charts::ChartSet, inputs::read_values, several};
+use super::{
+    charts::{self, ChartSet},
+    inputs::read_values,
+    several,
+};
 use crate::{
-    chart::{self, RenderOptions, values},
+    chart::{self, RemoteSchemas, RenderOptions, values},
     delivery::{
         App, AppSource, Delivery, ImageEntry,
         record::{ChartOrigin, DependencyRecord, Origin},
@@ -17,7 +24,7 @@ use crate::{
     objects::{self, Document},
     progress::Reporter,
     registry::RegistryError,
-    source::{self, DependencyProblem, ResolvedChart, SourceError},
+    source::{self, DependencyProblem, ResolvedChart, SchemaDocuments, SourceError},
     tree::FileTree,
 };
 
@@ -64,11 +71,12 @@ struct AppError {
 }
 
 /// Renders all apps and profiles. What is wrong is collected, so that all of it is shown at once.
-pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Result<Prepared, Failure> {
+pub(super) fn prepare(delivery: &Delivery, found: &ChartSet, reporter: &dyn Reporter) -> Result<Prepared, Failure> {
     let mut images = ImageSet::new();
     let (mut apps, mut failures) = (Vec::new(), Vec::new());
+    let schemas: Arc<dyn RemoteSchemas> = Arc::new(SchemaDocuments::new(charts::hosts(delivery)));
     for app in delivery.install_order() {
-        match prepare_app(delivery, app, charts, &mut images, reporter) {
+        match prepare_app(delivery, app, found, &schemas, &mut images, reporter) {
             Ok(prepared) => apps.push(prepared),
             Err(mut found) => failures.append(&mut found),
         }
@@ -82,7 +90,14 @@ pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Rep
     Ok(Prepared { apps, images })
 }
 
-fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, images: &mut ImageSet, reporter: &dyn Reporter) -> Result<PreparedApp, Vec<Failure>> {
+fn prepare_app(
+    delivery: &Delivery,
+    app: &App,
+    charts: &ChartSet,
+    schemas: &Arc<dyn RemoteSchemas>,
+    images: &mut ImageSet,
+    reporter: &dyn Reporter,
+) -> Result<PreparedApp, Vec<Failure>> {
     let wrong = |profile: Option<&str>, failure| about(&app.name, profile, failure);
     let alone = |failure| vec![wrong(None, failure)];
     let loaded = load(delivery, app, charts).map_err(alone)?;
@@ -94,7 +109,7 @@ fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, images: &mut I
     let profiles = app.profiles.iter().map(|p| (Some(p.name.as_str()), p.values.as_slice(), p.set.clone()));
     for (profile, files, set) in plain.chain(profiles) {
         let mut own = values.clone();
-        let rendered = layer(delivery, &mut own, files, &set).and_then(|()| render(app, &loaded, &own, profile, reporter));
+        let rendered = layer(delivery, &mut own, files, &set).and_then(|()| render(app, &loaded, &own, schemas, profile, reporter));
         match rendered {
             Ok(documents) => {
                 let rendering = Rendering { app: &app.name, profile, documents: &documents, exclude: &app.images_exclude };
@@ -204,7 +219,14 @@ fn layer(delivery: &Delivery, below: &mut Map<String, Value>, files: &[PathBuf],
 }
 
 /// Objects and hooks; definitions under crds/ name no images that run.
-fn render(app: &App, loaded: &Loaded, own: &Map<String, Value>, profile: Option<&str>, reporter: &dyn Reporter) -> Result<Vec<Document>, Failure> {
+fn render(
+    app: &App,
+    loaded: &Loaded,
+    own: &Map<String, Value>,
+    schemas: &Arc<dyn RemoteSchemas>,
+    profile: Option<&str>,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Document>, Failure> {
     let wrong = |error| Failure::new(Kind::Usage, error);
     let mut documents = Vec::new();
     match loaded {
@@ -215,8 +237,8 @@ fn render(app: &App, loaded: &Loaded, own: &Map<String, Value>, profile: Option<
             }
         }
         Loaded::Chart(found) => {
-            let rendered =
-                chart::render(&found.chart, own, &RenderOptions::new(&app.name, &app.namespace)).map_err(|error| Failure::new(Kind::Usage, error))?;
+            let options = RenderOptions { remote_schemas: schemas.clone(), ..RenderOptions::new(&app.name, &app.namespace) };
+            let rendered = chart::render(&found.chart, own, &options).map_err(|error| Failure::new(Kind::Usage, error))?;
             if profile.is_none() {
                 rendered.warnings.iter().for_each(|line| reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name))));
             }

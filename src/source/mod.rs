@@ -17,6 +17,7 @@ mod manifests;
 mod provenance;
 mod registry_chart;
 mod remote;
+mod schemas;
 mod tar_index;
 mod walk;
 
@@ -31,3 +32,4 @@ pub use locate::{ChartLocation, ChartPin, ChartRequest, Missing, ResolvedChart};
 pub use manifests::manifests;
 pub use provenance::ProvenanceError;
 pub use remote::{ChartOrigin, Charts, ChartsOptions, Download, Pin};
+pub use schemas::SchemaDocuments;
