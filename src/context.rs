@@ -22,6 +22,8 @@ pub struct Context {
     pub helm_namespace: Option<String>,
     /// Password of a private key, from `COSIGN_PASSWORD` as cosign reads it. Never printed.
     key_password: Option<Password>,
+    /// What senders of webhooks must know, from `KUBECTL_OFFLINE_WATCH_SECRET`. Never printed.
+    watch_secret: Option<Password>,
     /// Proxy settings as other programs read them.
     pub proxy: ProxyVariables,
     /// `NO_COLOR` is set (no-color.org).
@@ -79,6 +81,7 @@ impl Context {
             helm_context: text("HELM_KUBECONTEXT"),
             helm_namespace: text("HELM_NAMESPACE"),
             key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
+            watch_secret: text("KUBECTL_OFFLINE_WATCH_SECRET").map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
             in_cluster: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
@@ -131,6 +134,11 @@ impl Context {
             Some(list) => env::split_paths(list).filter(|p| !p.as_os_str().is_empty()).collect(),
             None => self.home.iter().map(|h| h.join(Path::new(".kube/config"))).collect(),
         }
+    }
+
+    /// What senders of webhooks must know, where the environment has it.
+    pub fn watch_secret(&self) -> Option<&str> {
+        self.watch_secret.as_ref().map(|p| p.0.as_str())
     }
 
     /// The password for private keys, where the environment has one.

@@ -19,6 +19,9 @@ pub enum Kind {
     Partial,
 }
 
+/// The exit code of a command that has done its work and found that something has moved: `outdated`.
+pub const MOVED: u8 = 10;
+
 impl Kind {
     /// The process's exit code.
     pub fn exit_code(self) -> u8 {
@@ -80,5 +83,6 @@ mod tests {
         for kind in [Kind::Other, Kind::Usage, Kind::Untrusted, Kind::Source, Kind::Cluster, Kind::Partial] {
             assert!(table.contains(&format!("| {} |", kind.exit_code())), "{kind:?}");
         }
+        assert!(table.contains(&format!("| {MOVED} |")));
     }
 }

@@ -24,4 +24,5 @@ pub mod rewrite;
 pub mod semver;
 pub mod signing;
 pub mod source;
+pub mod tag_policy;
 pub mod tree;

@@ -8,7 +8,7 @@ pub(super) struct Rules(Vec<Rule>);
 
 #[derive(Debug, Clone)]
 struct Rule {
-    pattern: String,
+    pattern: Pattern,
     negate: bool,
     only_directories: bool,
     /// Whether the whole path is matched; else its last part.
@@ -31,10 +31,10 @@ impl Rules {
             let (negate, line) = line.strip_prefix('!').map_or((false, line), |line| (true, line));
             let (only_directories, line) = line.strip_suffix('/').map_or((false, line), |line| (true, line));
             let whole = line.contains('/');
-            let pattern = line.strip_prefix('/').unwrap_or(line).to_owned();
-            if matches(&pattern, "abc").is_none() {
+            let pattern = line.strip_prefix('/').unwrap_or(line);
+            let Some(pattern) = Pattern::new(pattern) else {
                 return Err(ChartError::Ignore(format!("syntax error in pattern `{pattern}`")));
-            }
+            };
             rules.push(Rule { pattern, negate, only_directories, whole });
         }
         Ok(Self(rules))
@@ -62,16 +62,43 @@ impl Rules {
 impl Rule {
     fn matches(&self, path: &str) -> bool {
         let subject = if self.whole { path } else { path.rsplit('/').next().unwrap_or(path) };
-        matches(&self.pattern, subject) == Some(true)
+        self.pattern.matches(subject)
     }
 }
 
-/// Go's `filepath.Match`; none if the pattern is malformed.
-pub(crate) fn matches(pattern: &str, name: &str) -> Option<bool> {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    valid(&pattern)?;
-    Some(matches_from(&pattern, &name))
+/// A pattern of Go's `filepath.Match`. Charts have dozens, and each meets every file and folder: most are decided without walking
+/// through them.
+#[derive(Debug, Clone)]
+enum Pattern {
+    /// Nothing in it stands for anything else.
+    Literal(String),
+    /// `*` and a literal.
+    Ending(String),
+    /// What it begins with, and all of it.
+    Glob(String, Vec<char>),
+}
+
+const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
+
+impl Pattern {
+    /// None if it is malformed.
+    fn new(text: &str) -> Option<Self> {
+        let all: Vec<char> = text.chars().collect();
+        valid(&all)?;
+        Some(match text.find(SPECIAL) {
+            None => Self::Literal(text.to_owned()),
+            Some(0) if text.starts_with('*') && !text[1..].contains(SPECIAL) => Self::Ending(text[1..].to_owned()),
+            Some(at) => Self::Glob(text[..at].to_owned(), all),
+        })
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Literal(text) => name == text,
+            Self::Ending(text) => name.strip_suffix(text.as_str()).is_some_and(|head| !head.contains('/')),
+            Self::Glob(head, all) => name.starts_with(head.as_str()) && matches_from(all, &name.chars().collect::<Vec<char>>()),
+        }
+    }
 }
 
 fn valid(pattern: &[char]) -> Option<()> {
@@ -190,8 +217,15 @@ mod tests {
             ("[", "a", None),
             ("\\*", "*", Some(true)),
             ("*a*b*", "xxaxxb", Some(true)),
+            ("*.md", "a.md", Some(true)),
+            ("*.md", ".md", Some(true)),
+            ("*.md", "a/b.md", Some(false)),
+            ("*", "", Some(true)),
+            ("*", "a/b", Some(false)),
+            ("abc", "abcd", Some(false)),
+            ("a.?*", "a.", Some(false)),
         ] {
-            assert_eq!(matches(pattern, name), want, "{pattern} {name}");
+            assert_eq!(Pattern::new(pattern).map(|pattern| pattern.matches(name)), want, "{pattern} {name}");
         }
     }
 }

@@ -10,18 +10,21 @@ mod install;
 mod keygen;
 mod list;
 mod lock;
+mod outdated;
 mod pflag;
+mod registry;
 mod schema;
 mod sign;
 mod status;
 mod template;
 mod verify;
 mod version;
+mod watch;
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tokio::sync::watch;
+use tokio::sync::watch as signal;
 
 use crate::{
     context::Context,
@@ -61,12 +64,15 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
     Lock(lock::LockArgs),
+    Outdated(outdated::OutdatedArgs),
+    Registry(registry::RegistryArgs),
     Schema(schema::SchemaArgs),
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
     Template(Box<template::TemplateArgs>),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
+    Watch(Box<watch::WatchArgs>),
 }
 
 /// Runs the command line of this process and tells its exit code.
@@ -91,7 +97,7 @@ pub fn main() -> ExitCode {
         report::show_log();
     }
     match cli.command.run(&context, &printer, cli.global.debug) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.kind.exit_code())
@@ -107,8 +113,10 @@ fn template_words(error: &clap::Error) -> Option<Failure> {
 }
 
 impl Command {
-    fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<(), Failure> {
+    /// Runs it and tells the exit code.
+    fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<u8, Failure> {
         match self {
+            Self::Outdated(args) => return args.run(context, printer),
             Self::Completion(args) => args.run(printer),
             Self::Export(args) => args.run(context, printer),
             Self::Images(args) => args.run(context, printer),
@@ -117,13 +125,16 @@ impl Command {
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
             Self::Lock(args) => args.run(context, printer),
+            Self::Registry(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
             Self::Template(args) => args.run(context, printer, debug),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
+            Self::Watch(args) => args.run(context, printer),
         }
+        .map(|()| 0)
     }
 }
 
@@ -141,8 +152,8 @@ fn block_on<T>(operation: impl Future<Output = Result<T, Failure>>) -> Result<T,
 }
 
 /// Runs an operation that can take back what it has done: Ctrl-C or SIGTERM asks it to, and it is waited for.
-fn run_to_end<T, F: Future<Output = Result<T, Failure>>>(operation: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<T, Failure> {
-    let (stop, asked) = watch::channel(false);
+fn run_to_end<T, F: Future<Output = Result<T, Failure>>>(operation: impl FnOnce(signal::Receiver<bool>) -> F) -> Result<T, Failure> {
+    let (stop, asked) = signal::channel(false);
     let operation = operation(asked);
     runtime()?.block_on(async {
         let mut operation = std::pin::pin!(operation);

@@ -1,13 +1,18 @@
-//! `schema`: the JSON schemas of delivery.yaml and delivery.lock.
+//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock, and of what `images` and `outdated` print.
 
 use clap::ValueEnum;
 
-use crate::{delivery, failure::Failure, report::Printer};
+use crate::{
+    delivery,
+    failure::Failure,
+    ops::{images, outdated},
+    report::Printer,
+};
 
-/// Print the JSON schema of delivery.yaml or delivery.lock
+/// Print the JSON schema of delivery.yaml, of delivery.lock, or of what images or outdated prints
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
-    /// Of which file
+    /// Of what
     #[arg(value_enum, default_value_t = Which::Delivery)]
     which: Which,
 }
@@ -16,6 +21,8 @@ pub(super) struct SchemaArgs {
 enum Which {
     Delivery,
     Lock,
+    Images,
+    Outdated,
 }
 
 impl SchemaArgs {
@@ -23,6 +30,8 @@ impl SchemaArgs {
         let text = match self.which {
             Which::Delivery => delivery::schema_json(),
             Which::Lock => delivery::lock_schema_json(),
+            Which::Images => images::schema_json(),
+            Which::Outdated => outdated::schema_json(),
         };
         printer.data(text.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! delivery.lock: what a delivery's charts and images were resolved to, for version control. `lock` writes it, `export` takes exactly that.
+//! delivery.lock: what a delivery's charts and images were resolved to, for version control. `lock` writes it, `export` keeps to it.
 //!
 //! Text and order depend on nothing but what was resolved, and nothing secret is in it.
 
@@ -8,13 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, AppSource, ChartSource, Delivery, DeliveryError, Diagnostic,
+    App, AppSource, ChartSource, Delivery, DeliveryError, Diagnostic, ImageEntry,
     parse::{against_schema, duplicate_keys, find, yaml_error},
     schema::lock_schema,
+    types,
 };
 use crate::{
     goyaml,
     oci::{Digest, Reference},
+    tag_policy::TagPolicy,
 };
 
 /// The largest delivery.lock that is read, in bytes.
@@ -30,12 +32,19 @@ pub struct Lock {
     api_version: LockVersion,
     /// Kind of this document.
     kind: LockKind,
+    /// Digest of the evidence: which images were found, and who named each. It changes when any of that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub evidence: Option<Digest>,
     /// Charts by app, sorted by app.
     #[serde(default)]
     pub charts: Vec<LockedChart>,
     /// Images, sorted by reference.
     #[serde(default)]
     pub images: Vec<LockedImage>,
+    /// What tag policies of images have picked, sorted by reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<LockedTag>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +84,10 @@ pub struct LockedChart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub wanted: Option<String>,
+    /// Policy that delivery.yaml chooses the version by.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "tagPolicy")]
+    #[schemars(with = "types::TagPolicy")]
+    pub tag_policy: Option<types::TagPolicy>,
     /// Version that was found.
     pub version: String,
     /// Digest of the packaged chart (.tgz).
@@ -121,12 +134,50 @@ pub struct LockedImage {
     pub digest: Digest,
 }
 
+/// The tag that a policy has picked for an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedTag {
+    /// The image, with the tag.
+    #[serde(rename = "ref")]
+    #[schemars(with = "String")]
+    pub reference: Reference,
+    /// The policy, as in delivery.yaml.
+    pub tag_policy: types::TagPolicy,
+}
+
+impl LockedTag {
+    /// What a policy has picked.
+    pub fn new(reference: Reference, policy: &TagPolicy) -> Self {
+        Self { reference, tag_policy: policy.into() }
+    }
+
+    fn answers(&self, repository: &Reference, policy: &types::TagPolicy) -> bool {
+        self.reference.name() == repository.name() && self.tag_policy == *policy
+    }
+}
+
 impl Lock {
-    /// A lock of charts and images; it sorts them.
-    pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>) -> Self {
+    /// A lock of charts and images, which it sorts, and of what spoke for the images.
+    pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>, evidence: Digest) -> Self {
         charts.sort_by(|a, b| a.app.cmp(&b.app));
         let images = images.into_iter().map(|(reference, digest)| LockedImage { reference, digest }).collect();
-        Self { api_version: LockVersion::V1, kind: LockKind::Lock, charts, images }
+        Self { api_version: LockVersion::V1, kind: LockKind::Lock, evidence: Some(evidence), charts, images, tags: Vec::new() }
+    }
+
+    /// The same with what tag policies have picked; it sorts that.
+    #[must_use]
+    pub fn with_tags(mut self, mut tags: Vec<LockedTag>) -> Self {
+        tags.sort();
+        tags.dedup();
+        self.tags = tags;
+        self
+    }
+
+    /// What a policy has picked among the tags of a repository.
+    pub fn tag(&self, repository: &Reference, policy: &TagPolicy) -> Option<&Reference> {
+        let policy = types::TagPolicy::from(policy);
+        self.tags.iter().find(|tag| tag.answers(repository, &policy)).map(|tag| &tag.reference)
     }
 
     /// Reads a lock. `path` is for messages.
@@ -152,6 +203,9 @@ impl Lock {
         let mut seen = std::collections::BTreeSet::new();
         for (i, image) in lock.images.iter().enumerate().filter(|(_, image)| !seen.insert(&image.reference)) {
             twice(format!("/images/{i}/ref"), format!("image `{}`", image.reference));
+        }
+        for (i, tag) in lock.tags.iter().enumerate().filter(|(i, tag)| lock.tags[..*i].iter().any(|other| other.answers(&tag.reference, &tag.tag_policy))) {
+            twice(format!("/tags/{i}/ref"), format!("the tag of `{}` by this policy", tag.reference.name()));
         }
         if diagnostics.is_empty() { Ok(lock) } else { Err(fail(diagnostics)) }
     }
@@ -181,14 +235,28 @@ impl Lock {
             let AppSource::Chart(source) = &app.source else { continue };
             match self.chart(&app.name) {
                 None => found.push(format!("app `{}` is not in the lock", app.name)),
-                Some(locked) if locked.asked() != described(source) => {
-                    found.push(format!("app `{}` asks for {}, the lock was made for {}", app.name, described(source), locked.asked()));
+                Some(locked) if locked.asked() != described(source, app.tag_policy.as_ref()) => {
+                    let asks = described(source, app.tag_policy.as_ref());
+                    found.push(format!("app `{}` asks for {asks}, the lock was made for {}", app.name, locked.asked()));
                 }
                 Some(_) => {}
             }
         }
         let is_there = |locked: &&LockedChart| !delivery.spec.apps.iter().any(|app: &App| app.name == locked.app && matches!(app.source, AppSource::Chart(_)));
         found.extend(self.charts.iter().filter(is_there).map(|locked| format!("the lock has a chart of app `{}`, which delivery.yaml does not", locked.app)));
+        found.extend(self.tag_differences(delivery));
+        found
+    }
+
+    fn tag_differences(&self, delivery: &Delivery) -> Vec<String> {
+        let policies: Vec<(&Reference, types::TagPolicy)> = delivery.spec.images.iter().filter_map(policy).collect();
+        let mut found: Vec<String> = policies
+            .iter()
+            .filter(|(repository, policy)| !self.tags.iter().any(|tag| tag.answers(repository, policy)))
+            .map(|(repository, policy)| format!("the lock has no tag for `{}` by {}", repository.name(), policy.described()))
+            .collect();
+        let unused = self.tags.iter().filter(|tag| !policies.iter().any(|(repository, policy)| tag.answers(repository, policy)));
+        found.extend(unused.map(|tag| format!("the lock has {} by {}, which delivery.yaml does not have", tag.reference, tag.tag_policy.described())));
         found
     }
 }
@@ -203,6 +271,7 @@ impl LockedChart {
             repo: None,
             name: None,
             wanted: None,
+            tag_policy: None,
             version,
             digest,
             manifest: None,
@@ -216,6 +285,11 @@ impl LockedChart {
         chart
     }
 
+    /// Whether it was made for what delivery.yaml asks for.
+    pub fn fits(&self, source: &ChartSource, policy: Option<&TagPolicy>) -> bool {
+        self.asked() == described(source, policy)
+    }
+
     fn asked(&self) -> String {
         let place = match (&self.path, &self.oci, &self.repo) {
             (Some(path), ..) => format!("`{path}`"),
@@ -223,17 +297,34 @@ impl LockedChart {
             (_, _, Some(repository)) => format!("`{}` of `{repository}`", self.name.as_deref().unwrap_or_default()),
             _ => "nothing".to_owned(),
         };
-        self.wanted.as_ref().map_or(place.clone(), |wanted| format!("{place} in version `{wanted}`"))
+        match (&self.wanted, &self.tag_policy) {
+            (_, Some(policy)) => format!("{place} in {}", policy.described()),
+            (Some(wanted), None) => format!("{place} in version `{wanted}`"),
+            (None, None) => place,
+        }
     }
 }
 
-fn described(source: &ChartSource) -> String {
-    LockedChart::asking("", source, String::new(), Digest::of(b"")).asked()
+fn described(source: &ChartSource, policy: Option<&TagPolicy>) -> String {
+    let tag_policy = policy.map(types::TagPolicy::from);
+    LockedChart { tag_policy, ..LockedChart::asking("", source, String::new(), Digest::of(b"")) }.asked()
+}
+
+fn policy(entry: &ImageEntry) -> Option<(&Reference, types::TagPolicy)> {
+    match entry {
+        ImageEntry::Policy { repository, policy } => Some((repository, policy.into())),
+        ImageEntry::Ref(_) | ImageEntry::Archive(_) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn policy() -> TagPolicy {
+        let regex = crate::tag_policy::Pattern::new(r"1\.3\d\..*").unwrap();
+        TagPolicy { regex, not: None, pick: crate::tag_policy::Pick::Newest }
+    }
 
     fn lock() -> Lock {
         let source = ChartSource::Repository { repository: "https://charts.example/stable".into(), name: "postgresql".into(), version: Some("~15.2".into()) };
@@ -246,7 +337,25 @@ mod tests {
             manifest: Some(Digest::of(b"manifest")),
         }];
         let web = LockedChart::asking("a", &ChartSource::Path("charts/web".into()), "1.0.0".into(), Digest::of(b"web"));
-        Lock::new(vec![db, web], [("nginx:1".parse().unwrap(), Digest::of(b"image"))].into())
+        Lock::new(vec![db, web], [("nginx:1".parse().unwrap(), Digest::of(b"image"))].into(), Digest::of(b"evidence"))
+            .with_tags(vec![LockedTag::new("busybox:1.36.1".parse().unwrap(), &policy())])
+    }
+
+    #[test]
+    fn a_policy_that_has_changed_is_another_one() {
+        let text = |regex: &str| {
+            format!(
+                "apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: a, version: '1'}}\nspec:\n  images:\n  - {{ref: busybox, tagPolicy: {{regex: '{regex}', pick: newest}}}}\n"
+            )
+        };
+        let lock = Lock::new(Vec::new(), BTreeMap::new(), Digest::of(b"evidence")).with_tags(lock().tags);
+        let of = |regex: &str| lock.differences(&super::super::parse(Path::new("delivery.yaml"), &text(regex)).unwrap());
+        assert_eq!(of(r"1\.3\d\..*"), Vec::<String>::new());
+        let found = of("1.*");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("no tag for `docker.io/library/busybox` by the newest of `1.*`"), "{found:?}");
+        assert!(found[1].contains("busybox:1.36.1 by the newest of `1\\.3\\d\\..*`"), "{found:?}");
+        assert_eq!(lock.tag(&"busybox".parse().unwrap(), &policy()).unwrap().tag(), Some("1.36.1"));
     }
 
     #[test]

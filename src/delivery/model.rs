@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::oci::{Platform, Reference};
+use super::Guesses;
+use crate::{
+    oci::{Platform, Reference},
+    tag_policy::TagPolicy,
+};
 
 /// A checked delivery.yaml.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub struct Spec {
     pub registry: Option<String>,
     /// How to reach registries, by host.
     pub sources: BTreeMap<String, SourceOptions>,
+    /// The clusters that it is for.
+    pub install: Install,
     /// Apps as written; [`Delivery::install_order`] sorts them.
     pub apps: Vec<App>,
     /// Images that no app names.
@@ -50,6 +56,15 @@ pub struct SourceOptions {
     pub plain_http: bool,
 }
 
+/// The clusters that a delivery is for; empty where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Install {
+    /// Versions of Kubernetes.
+    pub kubernetes_versions: Vec<String>,
+    /// API versions besides Kubernetes' own.
+    pub api_versions: Vec<String>,
+}
+
 /// One app.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -61,6 +76,8 @@ pub struct App {
     pub depends_on: Vec<String>,
     /// What is installed.
     pub source: AppSource,
+    /// Chooses the chart's version, where it has no other.
+    pub tag_policy: Option<TagPolicy>,
     /// Keys one of which must have signed the packaged chart.
     pub keyring: Option<PathBuf>,
     /// Values files, later ones win.
@@ -75,6 +92,8 @@ pub struct App {
     pub images_include: Vec<Reference>,
     /// Patterns of images left out.
     pub images_exclude: Vec<String>,
+    /// What to do with what may be an image; none if nobody has decided.
+    pub guesses: Option<Guesses>,
 }
 
 /// Where an app comes from.
@@ -125,6 +144,13 @@ pub struct Profile {
 pub enum ImageEntry {
     /// In a registry.
     Ref(Reference),
+    /// In a registry, under one of its tags.
+    Policy {
+        /// The repository.
+        repository: Reference,
+        /// Chooses the tag.
+        policy: TagPolicy,
+    },
     /// In a file: `docker save` or OCI layout.
     Archive(PathBuf),
 }

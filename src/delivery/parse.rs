@@ -177,8 +177,8 @@ fn schema_error(schema: &Value, text: &str, node: &Node, error: &jsonschema::Val
             let help = (wanted == "a string" && (found.is_number() || found.is_boolean())).then(|| "put it in quotes".to_owned());
             vec![Diagnostic::at(text, here(), format!("`{field}` is {}; wanted {wanted}", described(found)), help)]
         }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> = options.as_array().into_iter().flatten().map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned)).collect();
+        ValidationErrorKind::Enum { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
+            let options = options(error.kind());
             let help = error.instance().as_str().and_then(|word| nearest(word, options.iter().map(String::as_str)));
             vec![Diagnostic::at(text, here(), format!("`{field}` is {}; wanted {}", error.instance(), options.join(" or ")), help)]
         }
@@ -190,6 +190,22 @@ fn schema_error(schema: &Value, text: &str, node: &Node, error: &jsonschema::Val
         }
         ValidationErrorKind::MinItems { .. } => vec![Diagnostic::at(text, here(), format!("`{field}` is empty; leave it out instead"), None)],
         _ => vec![Diagnostic::at(text, here(), format!("`{field}`: {error}"), None)],
+    }
+}
+
+/// The words that may stand there; an enum of which each word has a description is a choice of constants.
+fn options(kind: &ValidationErrorKind) -> Vec<String> {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match kind {
+        ValidationErrorKind::Enum { options } => options.as_array().into_iter().flatten().map(word).collect(),
+        ValidationErrorKind::OneOfNotValid { context } => {
+            let constants = context.iter().flatten().filter_map(|error| match error.kind() {
+                ValidationErrorKind::Constant { expected_value } => Some(word(expected_value)),
+                _ => None,
+            });
+            constants.collect()
+        }
+        _ => Vec::new(),
     }
 }
 

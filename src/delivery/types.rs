@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A delivery: apps, and all that they need, for a cluster that cannot reach the internet.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -63,6 +63,9 @@ pub(crate) struct Spec {
     /// How to reach registries while exporting, by host. Never travels.
     #[serde(default)]
     pub(crate) sources: BTreeMap<String, SourceOptions>,
+    /// The clusters that this is for. Left out: those that Helm assumes.
+    #[serde(default)]
+    pub(crate) install: Install,
     /// Apps; each becomes a Helm release.
     #[serde(default)]
     pub(crate) apps: Vec<App>,
@@ -135,7 +138,7 @@ pub(crate) struct App {
 
 /// Where a chart comes from: `path`, or `oci`, or `repo` with `name`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ChartSource {
     /// Folder or .tgz, relative to this file.
     #[serde(default)]
@@ -157,6 +160,10 @@ pub(crate) struct ChartSource {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) version: Option<String>,
+    /// Chooses the version among those of the repository or registry, in place of `version`.
+    #[serde(default)]
+    #[schemars(with = "TagPolicy")]
+    pub(crate) tag_policy: Option<TagPolicy>,
     /// File with public keys, as `gpg --export` writes it: one of them must have signed the packaged chart, which has a provenance file (.prov)
     /// then. Never travels.
     #[serde(default)]
@@ -188,6 +195,35 @@ pub(crate) struct ImageSelection {
     /// Patterns to leave out, `*` for anything.
     #[serde(default)]
     pub(crate) exclude: Vec<String>,
+    /// What to do with what may be an image and is one in its registry. Left out: whoever runs the command is asked, and where nobody is
+    /// there it fails.
+    #[serde(default)]
+    #[schemars(with = "Guesses")]
+    pub(crate) guesses: Option<Guesses>,
+}
+
+/// What to do with what may be an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Guesses {
+    /// It travels.
+    Take,
+    /// It stays behind.
+    Leave,
+    /// Nothing is done until somebody has decided.
+    Fail,
+}
+
+/// The clusters that a delivery is for.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Install {
+    /// Versions of Kubernetes, as in `1.29`. Charts are rendered for each, and the images of all travel.
+    #[serde(default)]
+    pub(crate) kubernetes_versions: Vec<String>,
+    /// API versions that the clusters have besides Kubernetes' own, as in `monitoring.coreos.com/v1`. Charts are rendered with and without.
+    #[serde(default)]
+    pub(crate) api_versions: Vec<String>,
 }
 
 /// An image that no app names: `ref` or `archive`.
@@ -202,33 +238,48 @@ pub(crate) struct ImageEntry {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) archive: Option<String>,
-    /// Chooses the tag.
+    /// Chooses the tag among those of the repository that `ref` names; `ref` has no tag then.
     #[serde(default)]
     #[schemars(with = "TagPolicy")]
     pub(crate) tag_policy: Option<TagPolicy>,
 }
 
-/// Chooses a tag among those of a repository.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+/// Chooses a tag among those of a repository, or a version among those of a chart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TagPolicy {
-    /// What the whole tag must match.
-    #[expect(dead_code, reason = "a delivery with tagPolicy is refused until tag policies exist")]
-    pub(crate) regex: String,
+pub struct TagPolicy {
+    /// Regular expression that the whole tag must match, as in `v5.*`.
+    pub regex: String,
     /// Which of those that match.
     #[serde(default)]
-    #[expect(dead_code, reason = "a delivery with tagPolicy is refused until tag policies exist")]
-    pub(crate) pick: Pick,
+    pub pick: Pick,
+    /// Regular expression that the whole tag must not match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub not: Option<String>,
+}
+
+impl TagPolicy {
+    /// In words, for messages.
+    pub(crate) fn described(&self) -> String {
+        let pick = match self.pick {
+            Pick::Semver => "semver",
+            Pick::Newest => "newest",
+            Pick::Lexical => "lexical",
+        };
+        let not = self.not.as_ref().map_or_else(String::new, |not| format!(" without `{not}`"));
+        format!("the {pick} of `{}`{not}", self.regex)
+    }
 }
 
 /// Which tag of several.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Pick {
-    /// The highest by semantic versioning.
+pub enum Pick {
+    /// The highest by semantic versioning; prereleases only where the expression has a `-` of its own.
     #[default]
     Semver,
-    /// The one that was pushed last.
+    /// The one that was made last, as its configuration says.
     Newest,
     /// The last in the order of characters.
     Lexical,

@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    model::{App, AppSource, ChartSource, ImageEntry, Profile, SourceOptions, Spec},
+    model::{App, AppSource, ChartSource, ImageEntry, Install, Profile, SourceOptions, Spec},
     types,
 };
 use crate::{
     oci::{Platform, Reference},
     semver::Constraint,
+    tag_policy::{Pattern, Pick, TagPolicy},
 };
 
 /// Something wrong at a JSON pointer of the document.
@@ -34,11 +35,6 @@ impl Checker {
         self.findings.push(Finding { pointer: pointer.into(), message: message.into(), help: None });
     }
 
-    fn later(&mut self, pointer: String, field: &str, help: &str) {
-        let message = format!("`{field}` is refused: the machinery for it comes with a later version of this program");
-        self.findings.push(Finding { pointer, message, help: Some(help.to_owned()) });
-    }
-
     pub(super) fn spec(&mut self, spec: types::Spec) -> Spec {
         let platforms = self.platforms(spec.platforms);
         if let Some(registry) = &spec.registry
@@ -49,12 +45,13 @@ impl Checker {
             self.say("/spec/registry", format!("`{registry}` is no registry: wanted a host, with a path if any, as in registry.example/mirror"));
         }
         let sources = spec.sources.into_iter().map(|(host, options)| self.source(host, options)).collect();
+        let install = self.install(spec.install);
         let apps: Vec<App> = spec.apps.into_iter().enumerate().map(|(i, app)| self.app(i, app)).collect();
         self.names(&apps);
         self.dependencies(&apps);
         let images = spec.images.into_iter().enumerate().filter_map(|(i, image)| self.image(i, image)).collect();
         let files = spec.files.into_iter().enumerate().filter_map(|(i, file)| self.path(&format!("/spec/files/{i}/path"), &file.path)).collect();
-        Spec { platforms, registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()), sources, apps, images, files }
+        Spec { platforms, registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()), sources, install, apps, images, files }
     }
 
     fn platforms(&mut self, written: Option<Vec<String>>) -> Vec<Platform> {
@@ -70,6 +67,24 @@ impl Checker {
             }
         }
         platforms
+    }
+
+    /// Versions have the shape that `helm template --kube-version` takes: two or three numbers.
+    fn install(&mut self, written: types::Install) -> Install {
+        for (i, version) in written.kubernetes_versions.iter().enumerate() {
+            let numbers: Vec<&str> = version.strip_prefix('v').unwrap_or(version).split('.').collect();
+            let number = |part: &&str| !part.is_empty() && part.len() < 6 && part.bytes().all(|b| b.is_ascii_digit());
+            if !(2..=3).contains(&numbers.len()) || !numbers.iter().all(number) {
+                self.say(format!("/spec/install/kubernetesVersions/{i}"), format!("`{version}` is no version of Kubernetes: wanted one as in `1.29`"));
+            }
+        }
+        for (i, version) in written.api_versions.iter().enumerate() {
+            if version.is_empty() || version.contains(char::is_whitespace) || version.matches('/').count() > 2 {
+                let wanted = "wanted one as in `monitoring.coreos.com/v1` or `monitoring.coreos.com/v1/ServiceMonitor`";
+                self.say(format!("/spec/install/apiVersions/{i}"), format!("`{version}` is no API version: {wanted}"));
+            }
+        }
+        Install { kubernetes_versions: written.kubernetes_versions, api_versions: written.api_versions }
     }
 
     fn source(&mut self, host: String, options: types::SourceOptions) -> (String, SourceOptions) {
@@ -112,6 +127,8 @@ impl Checker {
         if keyring.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             self.say(format!("{at}/chart/keyring"), "the path is empty");
         }
+        let policy = app.chart.as_ref().and_then(|chart| chart.tag_policy.as_ref());
+        let tag_policy = policy.and_then(|policy| self.tag_policy(&format!("{at}/chart/tagPolicy"), policy));
         let mut seen = BTreeSet::new();
         for (k, profile) in app.profiles.iter().enumerate() {
             if !seen.insert(profile.name.clone()) {
@@ -131,12 +148,14 @@ impl Checker {
             namespace: app.namespace.unwrap_or_else(|| "default".to_owned()),
             depends_on: app.depends_on,
             source,
+            tag_policy,
             keyring,
             set: app.set,
             profiles,
             registry_keys: app.registry_keys,
             images_include,
             images_exclude: app.images.exclude,
+            guesses: app.images.guesses,
         }
     }
 
@@ -167,6 +186,12 @@ impl Checker {
         if chart.version.is_some() && given == ["path"] {
             self.say(format!("{at}/version"), "`version` has no meaning for a chart at a path: what lies there is taken");
         }
+        if chart.tag_policy.is_some() && given == ["path"] {
+            self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for a chart at a path: what lies there is taken");
+        }
+        if chart.tag_policy.is_some() && chart.version.is_some() {
+            self.say(format!("{at}/tagPolicy"), "`chart` has both `version` and `tagPolicy`; it can be one of them");
+        }
         let version = chart.version.clone().filter(|version| !version.trim().is_empty());
         if let Some(version) = version.as_deref().filter(|version| Constraint::parse(version).is_none()) {
             let wanted = "wanted one as in `15.2.7`, `~15.2`, `^15` or `>=15.1 <16`";
@@ -175,7 +200,7 @@ impl Checker {
         let source = if let Some(path) = &chart.path {
             ChartSource::Path(self.path(&format!("{at}/path"), path).unwrap_or_default())
         } else if let Some(oci) = &chart.oci {
-            self.registry_chart(at, oci, version.is_some());
+            self.registry_chart(at, oci, if chart.tag_policy.is_some() { Some("tagPolicy") } else { version.as_ref().map(|_| "version") });
             ChartSource::Registry { chart: format!("oci://{}", oci.strip_prefix("oci://").unwrap_or(oci)), version }
         } else if let Some(repository) = &chart.repo {
             self.repository(&format!("{at}/repo"), repository);
@@ -190,7 +215,8 @@ impl Checker {
         AppSource::Chart(source)
     }
 
-    fn registry_chart(&mut self, at: &str, oci: &str, version: bool) {
+    /// `choice` is the field that would choose a version, where one is there.
+    fn registry_chart(&mut self, at: &str, oci: &str, choice: Option<&str>) {
         let pointer = format!("{at}/oci");
         let written = oci.strip_prefix("oci://").unwrap_or(oci);
         match written.parse::<Reference>() {
@@ -199,9 +225,8 @@ impl Checker {
                 self.say(pointer, format!("`{oci}` names no registry: wanted its host first, as in oci://registry.example/charts/web"));
             }
             Ok(reference) => {
-                let tagged = written.rsplit('/').next().is_some_and(|last| last.contains(':'));
-                if version && (tagged || reference.digest().is_some()) {
-                    self.say(format!("{at}/version"), format!("`{oci}` names a tag or a digest already, so `version` has no meaning"));
+                if let Some(field) = choice.filter(|_| names_one(written, &reference)) {
+                    self.say(format!("{at}/{field}"), format!("`{oci}` names a tag or a digest already, so `{field}` has no meaning"));
                 }
             }
         }
@@ -257,11 +282,20 @@ impl Checker {
 
     fn image(&mut self, i: usize, image: types::ImageEntry) -> Option<ImageEntry> {
         let at = format!("/spec/images/{i}");
-        if image.tag_policy.is_some() {
-            self.later(format!("{at}/tagPolicy"), "tagPolicy", "name the tag that is wanted in `ref`");
+        if image.tag_policy.is_some() && image.archive.is_some() {
+            self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for an image archive: what is in it is taken");
         }
+        let policy = image.tag_policy.map(|policy| self.tag_policy(&format!("{at}/tagPolicy"), &policy));
         match (image.reference, image.archive) {
-            (Some(text), None) => self.reference(&format!("{at}/ref"), &text).map(ImageEntry::Ref),
+            (Some(text), None) => {
+                let pointer = format!("{at}/ref");
+                let reference = self.reference(&pointer, &text)?;
+                let Some(policy) = policy else { return Some(ImageEntry::Ref(reference)) };
+                if names_one(&text, &reference) {
+                    self.say(pointer, format!("`{text}` names a tag or a digest already, so `tagPolicy` has nothing to choose"));
+                }
+                policy.map(|policy| ImageEntry::Policy { repository: reference, policy })
+            }
             (None, Some(path)) => self.path(&format!("{at}/archive"), &path).map(ImageEntry::Archive),
             (Some(_), Some(_)) => {
                 self.say(at, "an image has either `ref` or `archive`, not both");
@@ -272,6 +306,16 @@ impl Checker {
                 None
             }
         }
+    }
+
+    fn tag_policy(&mut self, at: &str, written: &types::TagPolicy) -> Option<TagPolicy> {
+        let mut pattern = |field: &str, text: &str| {
+            let read = Pattern::new(text);
+            read.map_err(|error| self.say(format!("{at}/{field}"), error.to_string())).ok()
+        };
+        let regex = pattern("regex", &written.regex);
+        let not = written.not.as_deref().map(|not| pattern("not", not));
+        Some(TagPolicy { regex: regex?, not: not.map_or(Some(None), |not| not.map(Some))?, pick: written.pick.into() })
     }
 
     fn reference(&mut self, pointer: &str, text: &str) -> Option<Reference> {
@@ -294,6 +338,33 @@ impl Checker {
             return None;
         }
         Some(path.to_owned())
+    }
+}
+
+/// Whether what is written names a tag or a digest, rather than a repository.
+fn names_one(text: &str, reference: &Reference) -> bool {
+    reference.digest().is_some() || text.rsplit('/').next().is_some_and(|last| last.contains(':'))
+}
+
+impl From<types::Pick> for Pick {
+    fn from(pick: types::Pick) -> Self {
+        match pick {
+            types::Pick::Semver => Self::Semver,
+            types::Pick::Newest => Self::Newest,
+            types::Pick::Lexical => Self::Lexical,
+        }
+    }
+}
+
+/// As the files write it.
+impl From<&TagPolicy> for types::TagPolicy {
+    fn from(policy: &TagPolicy) -> Self {
+        let pick = match policy.pick {
+            Pick::Semver => types::Pick::Semver,
+            Pick::Newest => types::Pick::Newest,
+            Pick::Lexical => types::Pick::Lexical,
+        };
+        Self { regex: policy.regex.as_str().to_owned(), pick, not: policy.not.as_ref().map(|not| not.as_str().to_owned()) }
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod node;
 mod number;
 mod printable;
+mod quick;
 mod quote;
 mod resolve;
 mod sort;
@@ -32,7 +33,7 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
 
 /// As [`parse`], but what a mapping has beside the entries of these names, in whatever case, may be left out.
 pub fn parse_fields(text: &str, wanted: &[&str]) -> Result<Value, YamlError> {
-    match direct::value(text, wanted) {
+    match quick::value(text, wanted).or_else(|| direct::value(text, wanted)) {
         Some(value) => Ok(value),
         None => convert::to_json(&parse_nodes(text)?),
     }

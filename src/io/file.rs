@@ -28,11 +28,21 @@ pub fn read_capped_text(path: &Path, max: u64) -> Result<String, FileError> {
 
 /// Writes a file so that its path holds either what it held or all of `bytes`.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace(path, bytes, readable)
+}
+
+/// The same for a file that only its owner may read.
+pub fn write_private_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    // Temporary files are so from the start.
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(path: &Path, bytes: &[u8], finish: fn(&File) -> std::io::Result<()>) -> Result<(), FileError> {
     let failed = |source| FileError::new("write", path, source);
     let mut file = tempfile::Builder::new().prefix(".part-").tempfile_in(parent(path)).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    readable(file.as_file()).map_err(failed)?;
+    finish(file.as_file()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     sync_parent(path)
 }

@@ -29,6 +29,7 @@ pub struct ReferenceError {
 }
 
 const NAME_MAX: usize = 255;
+const TAG_REASON: &str = "the tag may hold letters, digits, `_`, `.` and `-`, at most 128 of them";
 
 impl Reference {
     /// Host, with port where there is one: `docker.io`, `registry.dev:5000`.
@@ -66,6 +67,14 @@ impl Reference {
     #[must_use]
     pub fn without_digest(&self) -> Self {
         Self { digest: None, ..self.clone() }
+    }
+
+    /// The same repository under a tag.
+    pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
+        if !valid_tag(tag) {
+            return Err(ReferenceError { text: format!("{}:{tag}", self.name()), reason: TAG_REASON });
+        }
+        Ok(Self { digest: None, tag: Some(tag.to_owned()), ..self.clone() })
     }
 
     /// The same image under another host and path prefix: `registry.shop.internal/mirror` makes
@@ -160,7 +169,7 @@ impl FromStr for Reference {
             None => (rest, None),
         };
         if tag.is_some_and(|t| !valid_tag(t)) {
-            return Err(error("the tag may hold letters, digits, `_`, `.` and `-`, at most 128 of them"));
+            return Err(error(TAG_REASON));
         }
         let (registry, path) = match name.split_once('/') {
             Some((first, path)) if is_host(first) => (first, path.to_owned()),

@@ -10,7 +10,7 @@ use crate::{
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
     registry::HostOptions,
-    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, ResolvedChart},
+    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
 };
 
 /// What of this machine is needed to reach charts and images.
@@ -59,11 +59,13 @@ pub async fn locate(request: &ChartRequest, access: &ChartAccess) -> Result<Reso
     access.charts(hosts)?.locate(request).await.map_err(prepare::source_failure)
 }
 
-/// Gets the charts of all apps; all that fail are reported. With pins exactly those are taken.
+/// Gets the charts of all apps; all that fail are reported. With pins exactly those are taken; where that is not `strict`, a chart beside the
+/// delivery that needs others by now gets them anew.
 pub(super) async fn fetch(
     delivery: &Delivery,
     charts: &Arc<Charts>,
     pins: Option<&BTreeMap<String, ChartPin>>,
+    strict: bool,
     reporter: &SharedReporter,
 ) -> Result<ChartSet, Failure> {
     if delivery.spec.apps.iter().any(|app| matches!(&app.source, AppSource::Chart(source) if !matches!(source, ChartSource::Path(_)))) {
@@ -75,13 +77,25 @@ pub(super) async fn fetch(
         let (charts, reporter, name) = (charts.clone(), reporter.clone(), app.name.clone());
         let keyring = app.keyring.as_ref().map(|path| delivery.resolve(path));
         let (location, pin) = (location(delivery, source), pins.and_then(|pins| pins.get(&name)).cloned());
+        let policy = app.tag_policy.clone().filter(|_| pin.is_none());
         tasks.spawn(async move {
             let task = format!("chart of {name}");
             let remote = !matches!(location, ChartLocation::Path(_));
             if remote {
                 reporter.event(Event::Started { task: task.clone(), total: None });
             }
-            let found = charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await;
+            let found = async {
+                let location = match &policy {
+                    Some(policy) => charts.choose(&location, policy).await?,
+                    None => location,
+                };
+                let found = charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await;
+                if !strict && pin.is_some() && found.as_ref().is_err_and(needs_others) {
+                    return charts.resolve(&location, None, keyring.as_deref()).await;
+                }
+                found
+            };
+            let found = found.await;
             if let Ok(found) = &found {
                 tell(&reporter, task, remote, found);
             }
@@ -104,6 +118,10 @@ pub(super) async fn fetch(
     Ok(found)
 }
 
+fn needs_others(error: &SourceError) -> bool {
+    matches!(error, SourceError::Dependencies { problem, .. } if matches!(**problem, DependencyProblem::NotLocked(_)))
+}
+
 fn tell(reporter: &SharedReporter, task: String, remote: bool, found: &ResolvedChart) {
     if remote {
         let from = found.origin.as_ref().map_or_else(String::new, |origin| format!(" of {}", origin.source));
@@ -118,7 +136,7 @@ fn tell(reporter: &SharedReporter, task: String, remote: bool, found: &ResolvedC
     }
 }
 
-fn location(delivery: &Delivery, source: &ChartSource) -> ChartLocation {
+pub(super) fn location(delivery: &Delivery, source: &ChartSource) -> ChartLocation {
     match source.clone() {
         ChartSource::Path(path) => ChartLocation::Path(delivery.resolve(&path)),
         ChartSource::Repository { repository, name, version } => ChartLocation::Repository { repository, name, version },

@@ -2,6 +2,8 @@
 
 mod charts;
 pub mod export;
+mod faces;
+mod guesses;
 pub mod images;
 mod inputs;
 pub mod inspect;
@@ -9,12 +11,18 @@ pub mod install;
 pub mod keygen;
 pub mod list;
 pub mod lock;
+pub mod outdated;
+mod parallel;
 mod prepare;
+pub mod registry;
 mod several;
 pub mod sign;
 pub mod status;
+mod tags;
 pub mod template;
 pub mod verify;
+pub mod watch;
 
 pub use charts::{ChartAccess, locate};
+pub use guesses::{Ask, Guess};
 pub use inputs::{read_delivery, read_values};

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The largest config.json that is read.
-const CONFIG_MAX: u64 = 1 << 20;
+pub(super) const CONFIG_MAX: u64 = 1 << 20;
 /// The name under which docker keeps the credentials of docker.io (docker/cli, cli/registry, `IndexServer`).
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -31,6 +31,14 @@ pub enum CredentialError {
         /// Why not.
         reason: String,
     },
+    /// config.json is not to be understood, so nothing is written into it.
+    #[error("`{}` is no configuration of docker's, and was left alone: {reason}", path.display())]
+    Unreadable {
+        /// Docker's config.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A kind of credential that cannot be used.
     #[error("`{}` has an identity token for {host}, which cannot be used here; log in with a user name and a password or an access token", path.display())]
     IdentityToken {
@@ -39,6 +47,11 @@ pub enum CredentialError {
         /// For which registry.
         host: String,
     },
+}
+
+/// The name under which config.json keeps a registry.
+pub(super) fn server(host: &str) -> &str {
+    if host == "docker.io" { DOCKER_HUB } else { host }
 }
 
 /// A user with the password that is kept for a host; the first of the files that knows the host decides. May run a helper, so it blocks.
@@ -70,8 +83,7 @@ impl Credentials {
             Err(error) if error.is_not_found() => return Ok(Self::default()),
             Err(error) => return Err(CredentialError::File(error)),
         };
-        let server = if host == "docker.io" { DOCKER_HUB } else { host };
-        match docker_credential::get_credential_from_reader(text.as_slice(), server) {
+        match docker_credential::get_credential_from_reader(text.as_slice(), server(host)) {
             // Helpers say so when they do not know the host (docker-credential-helpers, credentials/error.go).
             Err(CredentialRetrievalError::HelperFailure { ref stdout, .. }) if stdout.contains("credentials not found") => Ok(Self::default()),
             Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(Self::default()),
@@ -81,6 +93,16 @@ impl Credentials {
             Ok(DockerCredential::IdentityToken(_)) => Err(CredentialError::IdentityToken { path: path.into(), host: host.to_owned() }),
             Err(error) => Err(CredentialError::Config { path: path.into(), host: host.to_owned(), reason: describe(&error) }),
         }
+    }
+
+    /// Somebody with a password.
+    pub(super) fn of(user: &str, password: Secret<String>) -> Self {
+        Self { account: Some((user.to_owned(), password)) }
+    }
+
+    /// Name and password of who asks.
+    pub(super) fn account(&self) -> Option<&(String, Secret<String>)> {
+        self.account.as_ref()
     }
 
     /// Name of who asks.

@@ -13,7 +13,7 @@ use crate::{
 
 /// Something could not be had from a registry.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {subject} from {host}: {problem}")]
+#[error("cannot {action} {subject}{}: {problem}", if subject == host { String::new() } else { format!(" from {host}") })]
 pub struct RegistryError {
     /// What was attempted, as in `resolve`.
     pub action: &'static str,
@@ -121,6 +121,33 @@ pub enum Problem {
     /// A mirror that is no host and path.
     #[error("the mirror `{0}` is no registry host with an optional path")]
     Mirror(String),
+    /// No tag is what a policy asks for.
+    #[error("{policy}: {source}")]
+    NoTag {
+        /// The policy.
+        policy: String,
+        /// Why not.
+        source: crate::tag_policy::NoTag,
+    },
+    /// The registry does not say which repositories it has.
+    #[error("{0}")]
+    NoCatalog(String),
+    /// What a registry answers to a list, or to who asks for it, is not what it should be.
+    #[error("{0}")]
+    Listing(String),
+    /// The registry lists something that is no tag.
+    #[error("the registry lists something that is no tag: {0}")]
+    BadTag(String),
+    /// Choosing by time would ask too often.
+    #[error("{policy}: {found} tags match, and each would have to be asked for its time; at most {max} are")]
+    ManyTags {
+        /// The policy.
+        policy: String,
+        /// Tags that match.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
     /// What came could not be taken.
     #[error("what came could not be stored: {0}")]
     Sink(#[source] Box<dyn Error + Send + Sync>),
@@ -205,7 +232,7 @@ impl Problem {
     /// What to do about it, where there is something that helps.
     pub fn hint(&self, host: &str) -> Option<String> {
         Some(match self {
-            Self::NoCredentials => format!("log in with `docker login {host}`, then run this again"),
+            Self::NoCredentials => format!("log in with `kubectl offline registry login {host}` or `docker login {host}`, then run this again"),
             Self::Refused { .. } => format!("check the password with `docker login {host}`, and that this user may pull the image"),
             Self::NotFound(_) => "check the name and the tag; some registries say so as well when the user has no rights".to_owned(),
             Self::ConnectionRefused(_) => format!("check that {host} is the right host and port, and that the registry runs"),
@@ -213,6 +240,9 @@ impl Problem {
             Self::UntrustedCertificate(_) => format!("name its certificate authority in delivery.yaml: spec.sources.\"{host}\".caFile"),
             Self::NotTls => format!("if it is meant to be without TLS, say so in delivery.yaml: spec.sources.\"{host}\".plainHTTP: true"),
             Self::Server { status: 429, .. } => format!("{host} limits how much is pulled; wait, or log in with `docker login {host}`"),
+            Self::NoCatalog(_) => format!("name a repository: `kubectl offline registry tags {host}/REPOSITORY`"),
+            Self::ManyTags { .. } => "let `regex` match fewer tags, rule some out by `not`, or use `pick: semver` or `pick: lexical`".to_owned(),
+            Self::NoTag { .. } => "`kubectl offline registry tags REPOSITORY --filter REGEX` shows what an expression matches".to_owned(),
             Self::Stalled(_) | Self::Broken { .. } => "check the network and run the same command again".to_owned(),
             _ => return None,
         })

@@ -9,7 +9,6 @@ use std::{
 use oci_client::{
     Client, RegistryOperation,
     client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
-    secrets::RegistryAuth,
 };
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
@@ -17,6 +16,7 @@ use super::{
     Problem,
     credentials::Credentials,
     endpoint::{Endpoint, HostOptions, is_loopback},
+    web::Web,
 };
 use crate::io::read_capped_text;
 
@@ -43,6 +43,8 @@ pub(super) struct Host {
 /// A client that can be used, and for whom.
 pub(super) struct Session {
     pub(super) client: Client,
+    /// The same host for what the client does not ask.
+    pub(super) web: Web,
     pub(super) credentials: Credentials,
 }
 
@@ -69,7 +71,7 @@ impl Host {
     ///
     /// `oci-client` drops the reason when a token is refused inside a request, so the first token is asked for explicitly.
     pub(super) async fn admitted(&self, name: &oci_client::Reference) -> Result<&Session, Problem> {
-        let session = self.session.get_or_try_init(|| self.connect(name)).await?;
+        let session = self.session().await?;
         let mut admitted = self.admitted.lock().await;
         if !admitted.contains(name.repository()) {
             let auth = session.credentials.auth();
@@ -79,21 +81,42 @@ impl Host {
         Ok(session)
     }
 
-    async fn connect(&self, name: &oci_client::Reference) -> Result<Session, Problem> {
+    /// The session, made when it is first needed.
+    pub(super) async fn session(&self) -> Result<&Session, Problem> {
+        self.session.get_or_try_init(|| self.connect()).await
+    }
+
+    /// A session of its own for somebody whose account is not kept yet.
+    pub(super) async fn session_without_account(&self) -> Result<Session, Problem> {
+        self.connect_as(Credentials::default()).await
+    }
+
+    async fn connect(&self) -> Result<Session, Problem> {
         let (configs, host) = (self.configs.clone(), self.name.clone());
         // A credential helper is a process that is waited for.
         let found = tokio::task::spawn_blocking(move || Credentials::look_up(&configs, &host)).await;
-        let credentials = found.expect("looking up credentials does not panic").map_err(Problem::Credentials)?;
-        let client = client(&self.options, self.options.plain_http)?;
-        if self.options.plain_http || self.options.ca_file.is_some() || !is_loopback(&self.name) {
-            return Ok(Session { client, credentials });
-        }
-        // On this machine registries without TLS are common; TLS is tried first, as docker does.
-        let tried = client.auth(name, &RegistryAuth::Anonymous, RegistryOperation::Pull).await;
-        let plain = tried.is_err_and(|error| matches!(Problem::of(error, None, 0), Problem::NotTls));
-        // The trial has stored an anonymous login, which a client keeps; so either way a new one.
-        Ok(Session { client: self::client(&self.options, plain)?, credentials })
+        self.connect_as(found.expect("looking up credentials does not panic").map_err(Problem::Credentials)?).await
     }
+
+    async fn connect_as(&self, credentials: Credentials) -> Result<Session, Problem> {
+        let mut plain = self.options.plain_http;
+        let mut web = Web::new(&self.name, &self.options, plain)?;
+        if !plain && self.options.ca_file.is_none() && is_loopback(&self.name) {
+            // On this machine registries without TLS are common; TLS is tried first, as docker does.
+            if web.reached().await.is_err_and(|problem| may_be_plain(&problem)) {
+                let other = Web::new(&self.name, &self.options, true)?;
+                if other.reached().await.is_ok() {
+                    (web, plain) = (other, true);
+                }
+            }
+        }
+        Ok(Session { client: client(&self.options, plain)?, web, credentials })
+    }
+}
+
+/// Some servers say that they do not speak TLS, others just hang up.
+fn may_be_plain(problem: &Problem) -> bool {
+    matches!(problem, Problem::NotTls | Problem::Protocol(_))
 }
 
 fn client(options: &HostOptions, plain: bool) -> Result<Client, Problem> {

@@ -5,16 +5,22 @@
 
 mod artifact;
 mod blob;
+mod catalog;
+mod challenge;
 mod credentials;
 mod endpoint;
 mod error;
 mod host;
 mod image;
+mod login;
 mod pool;
+mod tags;
+mod web;
 
 pub use blob::BlobSink;
 pub use credentials::{CredentialError, account};
 pub use endpoint::{HostOptions, is_loopback};
 pub use error::{Problem, RegistryError};
 pub use image::{Documents, Image, ImageError, gather};
+pub use login::{Kept, forget, keep};
 pub use pool::{Registries, RemoteImage};

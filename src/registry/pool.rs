@@ -107,11 +107,21 @@ impl Registries {
             host: image.registry().to_owned(),
             problem: Box::new(problem),
         })?;
+        let host = self.host_of(&endpoint);
+        Ok(Target { image, endpoint, host })
+    }
+
+    /// A registry itself, whatever its mirror is.
+    pub(super) fn host(&self, registry: &str) -> Arc<Host> {
+        let options = self.options.get(registry).cloned().unwrap_or_default();
+        self.host_of(&Endpoint { host: registry.to_owned(), repository: String::new(), options })
+    }
+
+    fn host_of(&self, endpoint: &Endpoint) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.
         let key = format!("{} {:?}", endpoint.host, endpoint.options);
-        let host = hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.configs.clone()))).clone();
-        Ok(Target { image, endpoint, host })
+        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(endpoint, self.configs.clone()))).clone()
     }
 
     /// The bytes of a manifest or an index. `oci-client` reads the answer whole before its size can be looked at; the time is bounded.

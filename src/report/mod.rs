@@ -1,8 +1,10 @@
 //! What people see: data on standard output, talk on standard error. The only module that writes to the terminal.
 
+pub mod evidence;
 mod failure;
 mod printer;
 mod progress;
+pub mod prompt;
 pub mod text;
 
 /// Sends what the program logs inside to standard error (`--debug`).

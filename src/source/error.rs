@@ -131,6 +131,28 @@ pub enum SourceError {
         /// The newest version of the chart.
         newest: Option<String>,
     },
+    /// No version of a chart is what a policy asks for.
+    #[error("{chart}: {policy}: {source}")]
+    NoTag {
+        /// The chart.
+        chart: String,
+        /// The policy.
+        policy: String,
+        /// Why not.
+        source: crate::tag_policy::NoTag,
+    },
+    /// Choosing by time would ask too often.
+    #[error("{chart}: {policy}: {found} versions match, and each would have to be asked for its time; at most {max} are")]
+    ManyVersions {
+        /// The chart.
+        chart: String,
+        /// The policy.
+        policy: String,
+        /// Versions that match.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
     /// An entry of an index that leads nowhere; Helm's words.
     #[error("{chart} has no downloadable URLs")]
     NoUrl {

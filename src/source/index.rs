@@ -58,6 +58,8 @@ pub(super) struct Entry {
     pub(super) urls: Vec<String>,
     /// Of the archive; Helm writes it as bare hexadecimal digits.
     pub(super) digest: Option<String>,
+    /// When it was put into the index.
+    pub(super) created: Option<String>,
 }
 
 /// The versions of one chart, the newest first; none if the index does not have the chart.
@@ -222,7 +224,10 @@ fn entry(value: &Value) -> Option<(Version, Entry)> {
     let version = text("version");
     let parsed = Version::parse(&version)?;
     let urls = list("urls").iter().filter_map(goyaml::scalar_text).collect();
-    Some((parsed, Entry { version, urls, digest: Some(text("digest")).filter(|digest| !digest.is_empty()) }))
+    Some((
+        parsed,
+        Entry { version, urls, digest: Some(text("digest")).filter(|digest| !digest.is_empty()), created: value.get("created").and_then(goyaml::scalar_text) },
+    ))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod registry_chart;
 mod remote;
 mod schemas;
 mod tar_index;
+mod versions;
 mod walk;
 
 pub use cache::Cache;
@@ -33,3 +34,4 @@ pub use manifests::manifests;
 pub use provenance::ProvenanceError;
 pub use remote::{ChartOrigin, Charts, ChartsOptions, Download, Pin};
 pub use schemas::SchemaDocuments;
+pub use versions::ChartVersion;

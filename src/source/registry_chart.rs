@@ -16,8 +16,8 @@ const LEGACY_LAYER: &str = "application/tar+gzip";
 
 /// A chart's name in a registry, taken apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Name {
-    reference: Reference,
+pub(super) struct Name {
+    pub(super) reference: Reference,
     /// A tag was written, rather than meant.
     tagged: bool,
 }
@@ -100,7 +100,7 @@ impl Charts {
 }
 
 impl Name {
-    fn parse(text: &str) -> Result<Self, SourceError> {
+    pub(super) fn parse(text: &str) -> Result<Self, SourceError> {
         let written = text.strip_prefix("oci://").unwrap_or(text);
         let bad = |reason: String| SourceError::NotAChart { chart: text.to_owned(), reason };
         let reference: Reference = written.parse().map_err(|error: crate::oci::ReferenceError| bad(error.to_string()))?;
@@ -123,7 +123,7 @@ fn choose(tags: &[String], wanted: Option<&str>) -> Option<String> {
 }
 
 /// `+` is not allowed in tags.
-fn untag(tag: &str) -> String {
+pub(super) fn untag(tag: &str) -> String {
     tag.replace('_', "+")
 }
 

@@ -212,16 +212,21 @@ impl Charts {
 
     /// The entry of a chart's version in a repository's index.
     async fn entry(&self, url: &Url, access: &Access, name: &str, version: Option<&str>) -> Result<Entry, SourceError> {
-        let index = self.index(url, access).await?;
         let repository = shown(url).trim_end_matches('/').to_owned();
-        let chart = name.to_owned();
-        let read = tokio::task::spawn_blocking(move || index::versions(&index, &chart)).await.expect("reading an index does not panic");
-        let listed = read.map_err(|source| SourceError::Index { repository: repository.clone(), source: Box::new(source) })?;
+        let listed = self.listed(url, access, name).await?;
         let found = listed.as_deref().and_then(|entries| index::choose(entries, version)).cloned();
         found.ok_or_else(|| {
             let newest = listed.into_iter().flatten().next().map(|entry| entry.version);
             SourceError::NotInRepository { chart: described(name, version), repository, newest }
         })
+    }
+
+    /// All versions of a chart in a repository's index, the newest first; none if the index does not have the chart.
+    pub(super) async fn listed(&self, url: &Url, access: &Access, name: &str) -> Result<Option<Vec<Entry>>, SourceError> {
+        let index = self.index(url, access).await?;
+        let chart = name.to_owned();
+        let read = tokio::task::spawn_blocking(move || index::versions(&index, &chart)).await.expect("reading an index does not panic");
+        read.map_err(|source| SourceError::Index { repository: shown(url).trim_end_matches('/').to_owned(), source: Box::new(source) })
     }
 
     async fn index(&self, repository: &Url, access: &Access) -> Result<Bytes, SourceError> {

@@ -201,8 +201,8 @@ impl<'r> Exec<'r> {
             self.run.step()?;
             self.next += 1;
             match op {
-                Op::Text(range) => {
-                    let text = code.text(range);
+                Op::Text(span) => {
+                    let text = code.text(*span);
                     self.run.reserve(text.len() as u64)?;
                     self.out.push_str(text);
                 }

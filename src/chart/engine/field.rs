@@ -1,5 +1,6 @@
 //! Fields, entries of maps and methods: `evalFieldChain` and `evalField` of Go's text/template/exec.go.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::exec::{Exec, Val};
@@ -14,24 +15,29 @@ impl Exec<'_> {
         self.run.step()?;
         self.at = node.site;
         let (receiver, names) = match &node.term {
-            Term::Field(names) => (self.dot.clone(), &names[..]),
+            Term::Field(names) => (self.dot.clone(), *names),
             Term::Variable(variable, names) => {
                 let value = self.variable(*variable)?.clone();
-                if names.is_empty() {
+                if names.start == names.end {
                     self.not_a_function(node, args, last.as_ref())?;
                     return Ok(value);
                 }
-                (value, &names[..])
+                (value, *names)
             }
-            Term::Chain(inner, names) => (self.value(inner)?, &names[..]),
+            Term::Chain(inner, names) => (self.value(inner)?, *names),
             _ => return self.fail("no field"),
         };
-        let Some((name, before)) = names.split_last() else { return Ok(receiver) };
+        let code = Rc::clone(&self.code);
         let mut receiver = receiver;
-        for name in before {
+        // Each name has a point before it.
+        let mut names = code.text(names).split('.').skip(1).peekable();
+        while let Some(name) = names.next() {
+            if names.peek().is_none() {
+                return self.field(name, node.site, args, last, receiver);
+            }
             receiver = self.field(name, node.site, &[], None, receiver)?;
         }
-        self.field(name, node.site, args, last, receiver)
+        Ok(receiver)
     }
 
     /// `evalField`.

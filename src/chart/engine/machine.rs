@@ -27,8 +27,9 @@ impl Machine {
         forget_stand_ins();
         let run = Run::new(program.budget, program.lookup.take());
         let scopes = objects::scopes(&mut program);
-        for source in &program.sources {
-            let parsed = gotmpl::parse(&source.name, &source.text, &funcs::exists).map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
+        for source in &mut program.sources {
+            let parsed = gotmpl::parse(source.name.clone(), std::mem::take(&mut source.text), &funcs::exists)
+                .map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
             if run.add(parsed).is_err() {
                 let (_, limit) = run.exceeded().unwrap_or_default();
                 return Err(EngineError::Budget { template: source.name.clone(), place: format!("{}:1:0", source.name), limit });

@@ -255,7 +255,8 @@ impl Run {
         }
         meter::bytes(text.len() as u64 * 3)?;
         meter::reading(text.len() as u64 * 16)?;
-        let templates = gotmpl::parse(SET, text, &funcs::exists).map_err(|e| format!("cannot parse template {}: {e}", gotmpl::quote(text)))?;
+        let templates =
+            gotmpl::parse(SET.to_owned(), text.to_owned(), &funcs::exists).map_err(|e| format!("cannot parse template {}: {e}", gotmpl::quote(text)))?;
         let all: Vec<Rc<Code>> = templates.into_iter().map(|template| lowered(template).map(Rc::new)).collect::<Result<_, _>>()?;
         let main = all.iter().find(|code| code.name() == SET).map(Rc::clone).ok_or("the text has no template of its own")?;
         let parsed = Rc::new(Text { main, all });

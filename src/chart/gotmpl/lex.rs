@@ -1,6 +1,6 @@
-//! The lexer: Go's text/template/parse/lex.go, rule for rule, so that positions and messages are Go's.
+//! The lexer: Go's text/template/parse/lex.go, rule for rule, so that positions and messages are Go's. A token's line is counted only when it is asked for.
 
-use std::borrow::Cow;
+use super::ast::index;
 
 /// The kinds of token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,47 +47,49 @@ impl Kind {
     }
 }
 
-/// One token with its byte offset and line.
-#[derive(Debug, Clone)]
-pub(super) struct Token<'a> {
+/// One token: where it is. What an error says is kept by the lexer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
     pub kind: Kind,
-    pub pos: usize,
-    pub text: Cow<'a, str>,
-    pub line: usize,
+    pub pos: u32,
+    pub end: u32,
 }
 
-impl std::fmt::Display for Token<'_> {
-    /// As Go's `item.String`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Token {
+    /// Its text.
+    pub(super) fn text(self, input: &str) -> &str {
+        &input[self.pos as usize..self.end as usize]
+    }
+
+    /// As Go's `item.String`; errors have no text here.
+    pub(super) fn shown(self, input: &str) -> String {
+        let text = self.text(input);
         match self.kind {
-            Kind::Eof => f.write_str("EOF"),
-            Kind::Error => f.write_str(&self.text),
-            kind if kind.is_keyword() => write!(f, "<{}>", self.text),
-            _ if self.text.len() > 10 => {
-                let head: String = self.text.chars().take(10).collect();
-                write!(f, "{}...", super::quote(&head))
+            Kind::Eof => "EOF".to_owned(),
+            kind if kind.is_keyword() => format!("<{text}>"),
+            _ if text.len() > 10 => {
+                let head: String = text.chars().take(10).collect();
+                format!("{}...", super::quote(&head))
             }
-            _ => f.write_str(&super::quote(&self.text)),
+            _ => super::quote(text),
         }
     }
 }
 
-pub(super) fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-pub(super) fn is_alphanumeric(c: char) -> bool {
+fn is_alphanumeric(c: char) -> bool {
     c == '_' || c.is_alphabetic() || (c.is_numeric() && (c.is_ascii_digit() || !c.is_ascii()))
 }
 
-fn has_left_trim(s: &str) -> bool {
-    let b = s.as_bytes();
-    b.len() >= 2 && b[0] == b'-' && is_space(char::from(b[1]))
+fn has_left_trim(s: &[u8]) -> bool {
+    matches!(s, [b'-', space, ..] if is_space(*space))
 }
 
-fn has_right_trim(s: &str) -> bool {
-    let b = s.as_bytes();
-    b.len() >= 2 && is_space(char::from(b[0])) && b[1] == b'-'
+fn has_right_trim(s: &[u8]) -> bool {
+    matches!(s, [space, b'-', ..] if is_space(*space))
 }
 
 #[derive(Debug)]
@@ -95,63 +97,78 @@ pub(super) struct Lexer<'a> {
     input: &'a str,
     pos: usize,
     start: usize,
-    line: usize,
-    start_line: usize,
     paren_depth: i32,
     inside: bool,
+    /// What is wrong, once something is.
+    problem: Option<String>,
 }
 
 const TRIM: &[char] = &[' ', '\t', '\r', '\n'];
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(input: &'a str) -> Self {
-        Lexer { input, pos: 0, start: 0, line: 1, start_line: 1, paren_depth: 0, inside: false }
+        Lexer { input, pos: 0, start: 0, paren_depth: 0, inside: false, problem: None }
+    }
+
+    /// What the token that is an error says.
+    pub(super) fn problem(&self) -> &str {
+        self.problem.as_deref().unwrap_or_default()
     }
 
     fn rest(&self) -> &'a str {
         &self.input[self.pos..]
     }
 
+    fn bytes(&self) -> &'a [u8] {
+        &self.input.as_bytes()[self.pos..]
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.input.as_bytes().get(self.pos).copied()
+    }
+
     fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
+        match self.byte() {
+            Some(byte) if byte.is_ascii() => Some(char::from(byte)),
+            _ => self.rest().chars().next(),
+        }
     }
 
     fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.pos += c.len_utf8();
-        if c == '\n' {
-            self.line += 1;
-        }
         Some(c)
     }
 
-    fn token(&mut self, kind: Kind) -> Token<'a> {
-        let token = Token { kind, pos: self.start, text: Cow::Borrowed(&self.input[self.start..self.pos]), line: self.start_line };
-        self.start = self.pos;
-        self.start_line = self.line;
-        token
+    fn made(&self, kind: Kind) -> Token {
+        Token { kind, pos: index(self.start), end: index(self.pos) }
     }
 
-    fn newlines(&self) -> usize {
-        self.input[self.start..self.pos].matches('\n').count()
+    fn token(&mut self, kind: Kind) -> Token {
+        let token = self.made(kind);
+        self.start = self.pos;
+        token
     }
 
     fn ignore(&mut self) {
-        self.line += self.newlines();
         self.start = self.pos;
-        self.start_line = self.line;
     }
 
-    fn error(&mut self, text: impl Into<String>) -> Token<'a> {
-        let token = Token { kind: Kind::Error, pos: self.start, text: Cow::Owned(text.into()), line: self.start_line };
-        self.input = "";
-        self.start = 0;
-        self.pos = 0;
-        token
+    /// Nothing comes after an error.
+    fn error(&mut self, text: impl Into<String>) -> Token {
+        self.problem = Some(text.into());
+        self.made(Kind::Error)
+    }
+
+    fn skip_spaces(&mut self) {
+        self.pos += self.bytes().iter().take_while(|byte| is_space(**byte)).count();
     }
 
     /// The next token; after an error or the end, `Eof` for ever.
-    pub(super) fn next_token(&mut self) -> Token<'a> {
+    pub(super) fn next_token(&mut self) -> Token {
+        if self.problem.is_some() {
+            return Token { kind: Kind::Eof, pos: index(self.start), end: index(self.start) };
+        }
         if self.inside {
             return self.inside_action();
         }
@@ -162,34 +179,42 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn text(&mut self) -> Option<Token<'a>> {
-        let Some(x) = self.rest().find("{{") else {
-            self.pos = self.input.len();
-            if self.pos > self.start {
-                self.line += self.newlines();
-                return Some(self.token(Kind::Text));
+    /// Where the next action begins, counted from here.
+    fn find_action(&self) -> Option<usize> {
+        let rest = self.rest();
+        let mut from = 0;
+        loop {
+            let at = from + rest[from..].find('{')?;
+            if rest.as_bytes().get(at + 1) == Some(&b'{') {
+                return Some(at);
             }
-            return Some(Token { kind: Kind::Eof, pos: self.pos, text: Cow::Borrowed(""), line: self.start_line });
+            from = at + 1;
+        }
+    }
+
+    fn text(&mut self) -> Option<Token> {
+        let Some(x) = self.find_action() else {
+            self.pos = self.input.len();
+            return Some(self.token(if self.pos > self.start { Kind::Text } else { Kind::Eof }));
         };
         if x > 0 {
             self.pos += x;
             let piece = &self.input[self.start..self.pos];
-            let trim = if has_left_trim(&self.input[self.pos + 2..]) { piece.len() - piece.trim_end_matches(TRIM).len() } else { 0 };
+            let trim = if has_left_trim(&self.bytes()[2..]) { piece.len() - piece.trim_end_matches(TRIM).len() } else { 0 };
             self.pos -= trim;
-            self.line += self.newlines();
             let token = self.token(Kind::Text);
             self.pos += trim;
             self.ignore();
-            if !token.text.is_empty() {
+            if token.end > token.pos {
                 return Some(token);
             }
         }
         self.left_delim()
     }
 
-    fn left_delim(&mut self) -> Option<Token<'a>> {
+    fn left_delim(&mut self) -> Option<Token> {
         self.pos += 2;
-        let after = if has_left_trim(self.rest()) { 2 } else { 0 };
+        let after = if has_left_trim(self.bytes()) { 2 } else { 0 };
         if self.input[self.pos + after..].starts_with("/*") {
             self.pos += after;
             self.ignore();
@@ -203,7 +228,7 @@ impl<'a> Lexer<'a> {
         Some(token)
     }
 
-    fn comment(&mut self) -> Option<Token<'a>> {
+    fn comment(&mut self) -> Option<Token> {
         self.pos += 2;
         let Some(x) = self.rest().find("*/") else { return Some(self.error("unclosed comment")) };
         self.pos += x + 2;
@@ -213,7 +238,7 @@ impl<'a> Lexer<'a> {
         }
         self.pos += 2;
         if trim {
-            self.pos += self.rest().len() - self.rest().trim_start_matches(TRIM).len();
+            self.skip_spaces();
         }
         self.ignore();
         None
@@ -221,14 +246,14 @@ impl<'a> Lexer<'a> {
 
     /// Whether a closing delimiter is here, and whether it trims.
     fn at_right_delim(&self) -> Option<bool> {
-        let rest = self.rest();
-        if has_right_trim(rest) && rest[2..].starts_with("}}") {
-            return Some(true);
+        match self.bytes() {
+            [b'}', b'}', ..] => Some(false),
+            [space, b'-', b'}', b'}', ..] if is_space(*space) => Some(true),
+            _ => None,
         }
-        rest.starts_with("}}").then_some(false)
     }
 
-    fn right_delim(&mut self) -> Token<'a> {
+    fn right_delim(&mut self) -> Token {
         let trim = self.at_right_delim() == Some(true);
         if trim {
             self.pos += 2;
@@ -237,20 +262,20 @@ impl<'a> Lexer<'a> {
         self.pos += 2;
         let token = self.token(Kind::RightDelim);
         if trim {
-            self.pos += self.rest().len() - self.rest().trim_start_matches(TRIM).len();
+            self.skip_spaces();
             self.ignore();
         }
         self.inside = false;
         token
     }
 
-    fn inside_action(&mut self) -> Token<'a> {
+    fn inside_action(&mut self) -> Token {
         if self.at_right_delim().is_some() {
             return if self.paren_depth == 0 { self.right_delim() } else { self.error("unclosed left paren") };
         }
         let Some(c) = self.next() else { return self.error("unclosed action") };
         match c {
-            c if is_space(c) => self.space(),
+            ' ' | '\t' | '\r' | '\n' => self.space(),
             '=' => self.token(Kind::Assign),
             ':' => {
                 if self.next() == Some('=') {
@@ -264,7 +289,7 @@ impl<'a> Lexer<'a> {
             '\'' => self.quoted('\'', Kind::CharConstant, "unterminated character constant"),
             '`' => self.raw_quoted(),
             '$' => self.field_or_variable(Kind::Variable),
-            '.' if !self.rest().starts_with(|c: char| c.is_ascii_digit()) && !self.rest().is_empty() => self.field_or_variable(Kind::Field),
+            '.' if self.byte().is_some_and(|byte| !byte.is_ascii_digit()) => self.field_or_variable(Kind::Field),
             '.' | '+' | '-' | '0'..='9' => {
                 self.pos -= 1;
                 self.number()
@@ -289,18 +314,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn space(&mut self) -> Token<'a> {
-        let mut count = 1;
-        while self.peek().is_some_and(is_space) {
-            self.next();
-            count += 1;
-        }
-        let last = &self.input[self.pos - 1..];
-        if has_right_trim(last) && last[2..].starts_with("}}") {
+    fn space(&mut self) -> Token {
+        self.skip_spaces();
+        let count = self.pos - self.start;
+        let last = &self.input.as_bytes()[self.pos - 1..];
+        if has_right_trim(last) && last[2..].starts_with(b"}}") {
             self.pos -= 1;
-            if last.starts_with('\n') {
-                self.line -= 1;
-            }
             if count == 1 {
                 return self.right_delim();
             }
@@ -308,22 +327,30 @@ impl<'a> Lexer<'a> {
         self.token(Kind::Space)
     }
 
-    fn at_terminator(&self) -> bool {
-        match self.peek() {
-            None | Some(' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | ')' | '(') => true,
-            Some(_) => self.rest().starts_with("}}"),
+    fn skip_alphanumeric(&mut self) {
+        loop {
+            self.pos += self.bytes().iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+            match self.byte() {
+                Some(byte) if !byte.is_ascii() && self.peek().is_some_and(is_alphanumeric) => self.next(),
+                _ => return,
+            };
         }
     }
 
-    fn bad_character(&mut self) -> Token<'a> {
+    fn at_terminator(&self) -> bool {
+        match self.byte() {
+            None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
+            Some(_) => self.bytes().starts_with(b"}}"),
+        }
+    }
+
+    fn bad_character(&mut self) -> Token {
         let text = format!("bad character {}", rune(self.peek()));
         self.error(text)
     }
 
-    fn identifier(&mut self) -> Token<'a> {
-        while self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-        }
+    fn identifier(&mut self) -> Token {
+        self.skip_alphanumeric();
         if !self.at_terminator() {
             return self.bad_character();
         }
@@ -345,17 +372,15 @@ impl<'a> Lexer<'a> {
         self.token(kind)
     }
 
-    fn field_or_variable(&mut self, kind: Kind) -> Token<'a> {
+    fn field_or_variable(&mut self, kind: Kind) -> Token {
         if self.at_terminator() {
             return self.token(if kind == Kind::Variable { Kind::Variable } else { Kind::Dot });
         }
-        while self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-        }
+        self.skip_alphanumeric();
         if self.at_terminator() { self.token(kind) } else { self.bad_character() }
     }
 
-    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token<'a> {
+    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token {
         loop {
             match self.next() {
                 Some('\\') => match self.next() {
@@ -369,7 +394,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn raw_quoted(&mut self) -> Token<'a> {
+    fn raw_quoted(&mut self) -> Token {
         loop {
             match self.next() {
                 None => return self.error("unterminated raw quoted string"),
@@ -379,12 +404,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn bad_number(&mut self) -> Token<'a> {
+    fn bad_number(&mut self) -> Token {
         let text = format!("bad number syntax: {}", super::quote(&self.input[self.start..self.pos]));
         self.error(text)
     }
 
-    fn number(&mut self) -> Token<'a> {
+    fn number(&mut self) -> Token {
         if !self.scan_number() {
             return self.bad_number();
         }

@@ -1,14 +1,19 @@
 //! Go's literals: quoting, unquoting and numbers (strconv and parse/node.go).
 
+use std::borrow::Cow;
+
 use super::ast::Number;
 use crate::goyaml::quote;
 
 /// Go's `strconv.Unquote` of a literal with its quotes; `None` is a syntax error.
-pub(super) fn unquote(text: &str) -> Option<String> {
+pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
     let mark = text.chars().next()?;
     let inner = text.get(1..text.len().checked_sub(1)?)?;
     if mark == '`' {
-        return Some(inner.replace('\r', ""));
+        return Some(if inner.contains('\r') { Cow::Owned(inner.replace('\r', "")) } else { Cow::Borrowed(inner) });
+    }
+    if !inner.contains(['\\', mark]) {
+        return Some(Cow::Borrowed(inner));
     }
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
@@ -23,7 +28,7 @@ pub(super) fn unquote(text: &str) -> Option<String> {
         }
         rest = escape(&rest[1..], mark, &mut out)?;
     }
-    Some(crate::chart::value::text_from(&out))
+    Some(Cow::Owned(crate::chart::value::text_from(&out)))
 }
 
 fn escape<'a>(rest: &'a str, mark: char, out: &mut Vec<u8>) -> Option<&'a str> {
@@ -64,7 +69,7 @@ fn escape<'a>(rest: &'a str, mark: char, out: &mut Vec<u8>) -> Option<&'a str> {
 }
 
 /// Go's `newNumber` for a character constant, a complex or any other number; the error is Go's text.
-pub(super) fn number(text: &str, char_constant: bool) -> Result<Number, String> {
+pub(crate) fn number(text: &str, char_constant: bool) -> Result<Number, String> {
     let bad = || format!("bad number syntax: {}", quote(text));
     if char_constant {
         return rune(text);

@@ -5,8 +5,8 @@ mod lex;
 mod literal;
 mod parse;
 
-pub(crate) use ast::{Command, Control, Node, Number, Operand, Pipe, Template, Term};
-pub(crate) use literal::{float, integer};
+pub(crate) use ast::{Command, Control, Few, Node, Number, Operand, Span, Template, Term, Tree};
+pub(crate) use literal::{float, integer, number, unquote};
 pub(crate) use parse::parse;
 
 pub(crate) use crate::goyaml::{is_printable as printable, quote, quote_ascii};

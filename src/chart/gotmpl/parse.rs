@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ast::{Command, Control, Invocation, Node, Operand, Pipe, Template, Term, Text};
+use super::ast::{Arm, Command, Control, Few, Invocation, Node, Operand, Pipe, Span, Template, Term, Tree, index};
 use super::lex::{Kind, Lexer, Token};
 use super::{literal, quote};
 
@@ -10,6 +10,8 @@ use super::{literal, quote};
 const MAX_BODIES: usize = 10_000;
 /// Nodes of one text, which take some hundred bytes each.
 const MAX_NODES: usize = 250_000;
+/// Offsets are half a word.
+const MAX_BYTES: usize = u32::MAX as usize;
 /// Nested parentheses (`maxStackDepth` in Go).
 const MAX_PARENS: usize = 10_000;
 
@@ -26,25 +28,22 @@ pub(crate) struct ParseError {
 }
 
 /// Parses a text; the file's own template is the last of the list. `is_function` knows the functions' names.
-pub(crate) fn parse(name: &str, text: &str, is_function: &dyn Fn(&str) -> bool) -> Result<Vec<Template>, ParseError> {
-    let source = Arc::new(Text { name: name.to_owned(), text: text.to_owned() });
-    let mut parser = Parser {
-        lexer: Lexer::new(text),
-        source: &source,
-        is_function,
-        tokens: [const { None }; 3],
-        peeked: 0,
-        vars: vec!["$".to_owned()],
-        set: Vec::new(),
-        action_line: 0,
-        range_depth: 0,
-        bodies: 0,
-        parens: 0,
-        nodes: 0,
-        all_nodes: 0,
-    };
-    parser.root()?;
-    Ok(parser.set)
+pub(crate) fn parse(name: String, text: String, is_function: &dyn Fn(&str) -> bool) -> Result<Vec<Template>, ParseError> {
+    if text.len() >= MAX_BYTES {
+        return Err(ParseError { name, line: 1, message: format!("a text of more than {MAX_BYTES} bytes is refused") });
+    }
+    let mut tree = Tree::new(name, String::new());
+    let made = Parser::new(&text, &mut tree, is_function).all()?;
+    tree.text = text;
+    let tree = Arc::new(tree);
+    Ok(made.into_iter().map(|Made { name, body, nodes }| Template { name, tree: Arc::clone(&tree), body, nodes }).collect())
+}
+
+/// A template of the text.
+struct Made {
+    name: String,
+    body: Few,
+    nodes: usize,
 }
 
 /// How a body ended.
@@ -60,13 +59,17 @@ enum Item {
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
-    source: &'a Arc<Text>,
+    text: &'a str,
+    tree: &'a mut Tree,
     is_function: &'a dyn Fn(&str) -> bool,
-    tokens: [Option<Token<'a>>; 3],
+    tokens: [Token; 3],
     peeked: usize,
-    vars: Vec<String>,
-    set: Vec<Template>,
-    action_line: usize,
+    vars: Vec<&'a str>,
+    set: Vec<Made>,
+    /// What belongs to a node that is not complete.
+    open: Open,
+    /// The token with which an action began.
+    action: Option<u32>,
     range_depth: usize,
     bodies: usize,
     parens: usize,
@@ -75,31 +78,65 @@ struct Parser<'a> {
     all_nodes: usize,
 }
 
+#[derive(Default)]
+struct Open {
+    nodes: Vec<Node>,
+    arms: Vec<Arm>,
+    declared: Vec<Span>,
+    commands: Vec<Command>,
+    operands: Vec<Operand>,
+}
+
 type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
-    fn next(&mut self) -> Token<'a> {
+    fn new(text: &'a str, tree: &'a mut Tree, is_function: &'a dyn Fn(&str) -> bool) -> Self {
+        Self {
+            lexer: Lexer::new(text),
+            text,
+            tree,
+            is_function,
+            tokens: [Token { kind: Kind::Eof, pos: 0, end: 0 }; 3],
+            peeked: 0,
+            vars: vec!["$"],
+            set: Vec::new(),
+            open: Open::default(),
+            action: None,
+            range_depth: 0,
+            bodies: 0,
+            parens: 0,
+            nodes: 0,
+            all_nodes: 0,
+        }
+    }
+
+    fn all(mut self) -> Parsed<Vec<Made>> {
+        self.root()?;
+        Ok(self.set)
+    }
+
+    fn next(&mut self) -> Token {
         if self.peeked > 0 {
             self.peeked -= 1;
         } else {
-            self.tokens[0] = Some(self.lexer.next_token());
+            self.tokens[0] = self.lexer.next_token();
         }
-        self.tokens[self.peeked].clone().expect("a token was read into this slot")
+        self.tokens[self.peeked]
     }
 
     fn backup(&mut self) {
         self.peeked += 1;
     }
 
-    fn peek(&mut self) -> Token<'a> {
+    fn peek(&mut self) -> Token {
         if self.peeked == 0 {
             self.peeked = 1;
-            self.tokens[0] = Some(self.lexer.next_token());
+            self.tokens[0] = self.lexer.next_token();
         }
-        self.tokens[self.peeked - 1].clone().expect("a token was read into this slot")
+        self.tokens[self.peeked - 1]
     }
 
-    fn next_non_space(&mut self) -> Token<'a> {
+    fn next_non_space(&mut self) -> Token {
         loop {
             let token = self.next();
             if token.kind != Kind::Space {
@@ -108,49 +145,62 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn peek_non_space(&mut self) -> Token<'a> {
+    fn peek_non_space(&mut self) -> Token {
         let token = self.next_non_space();
         self.backup();
         token
     }
 
+    /// The line of an offset.
+    fn line(&self, pos: u32) -> usize {
+        1 + self.text[..pos as usize].matches('\n').count()
+    }
+
     fn fail<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        let line = self.tokens[0].as_ref().map_or(1, |t| t.line);
-        Err(ParseError { name: self.source.name.clone(), line, message: message.into() })
+        Err(ParseError { name: self.tree.name.clone(), line: self.line(self.tokens[0].pos), message: message.into() })
     }
 
-    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Parsed<T> {
-        if token.kind == Kind::Error {
-            let mut extra = String::new();
-            if self.action_line != 0 && self.action_line != token.line {
-                extra = format!(" in action started at {}:{}", self.source.name, self.action_line);
-                if token.text.ends_with(" action") {
-                    extra = extra[" in action".len()..].to_owned();
-                }
-            }
-            return self.fail(format!("{token}{extra}"));
+    fn unexpected<T>(&self, token: Token, context: &str) -> Parsed<T> {
+        if token.kind != Kind::Error {
+            return self.fail(format!("unexpected {} in {context}", token.shown(self.text)));
         }
-        self.fail(format!("unexpected {token} in {context}"))
+        let problem = self.lexer.problem();
+        let mut extra = String::new();
+        if let Some(line) = self.action.map(|pos| self.line(pos)).filter(|line| *line != self.line(token.pos)) {
+            extra = format!(" in action started at {}:{line}", self.tree.name);
+            if problem.ends_with(" action") {
+                extra = extra[" in action".len()..].to_owned();
+            }
+        }
+        self.fail(format!("{problem}{extra}"))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'a>> {
+    fn span(token: Token) -> Span {
+        Span { start: token.pos, end: token.end }
+    }
+
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token> {
         let token = self.next_non_space();
-        if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
+        if token.kind == kind { Ok(token) } else { self.unexpected(token, context) }
     }
 
-    fn add(&mut self, name: String, body: Vec<Node>) -> Parsed<()> {
-        let new = Template { name, source: Arc::clone(self.source), body, nodes: std::mem::take(&mut self.nodes) };
-        match self.set.iter_mut().find(|t| t.name == new.name) {
+    fn add(&mut self, name: String, body: Few) -> Parsed<()> {
+        let new = Made { name, body, nodes: std::mem::take(&mut self.nodes) };
+        let is_blank = |made: &Made| self.is_blank(made.body);
+        match self.set.iter().position(|made| made.name == new.name) {
             None => self.set.push(new),
-            Some(old) if old.is_empty() => *old = new,
-            Some(_) if !new.is_empty() => return self.fail(format!("template: multiple definition of template {}", quote(&new.name))),
+            Some(old) if is_blank(&self.set[old]) => self.set[old] = new,
+            Some(_) if !is_blank(&new) => return self.fail(format!("template: multiple definition of template {}", quote(&new.name))),
             Some(_) => {}
         }
         Ok(())
     }
 
+    fn is_blank(&self, body: Few) -> bool {
+        self.tree.is_blank(body, self.text)
+    }
+
     fn root(&mut self) -> Parsed<()> {
-        let mut body = Vec::new();
         while self.peek().kind != Kind::Eof {
             if self.peek().kind == Kind::LeftDelim {
                 let delim = self.next();
@@ -161,30 +211,31 @@ impl<'a> Parser<'a> {
                 self.backup2(delim);
             }
             match self.text_or_action()? {
-                Item::Node(node) => body.push(node),
+                Item::Node(node) => self.open.nodes.push(node),
                 Item::Stop(stop) => return self.fail(format!("unexpected {}", stop_text(&stop))),
             }
         }
-        self.add(self.source.name.clone(), body)
+        let body = self.body(0);
+        self.add(self.tree.name.clone(), body)
     }
 
     /// Pushes `before` back in front of the current token.
-    fn backup2(&mut self, before: Token<'a>) {
-        self.tokens[1] = Some(before);
+    fn backup2(&mut self, before: Token) {
+        self.tokens[1] = before;
         self.peeked = 2;
     }
 
-    fn backup3(&mut self, second: Token<'a>, first: Token<'a>) {
-        self.tokens[1] = Some(first);
-        self.tokens[2] = Some(second);
+    fn backup3(&mut self, second: Token, first: Token) {
+        self.tokens[1] = first;
+        self.tokens[2] = second;
         self.peeked = 3;
     }
 
     /// A define or block body: own variables, own range depth.
     fn separate_body(&mut self, name: String, context: &str) -> Parsed<()> {
-        let vars = std::mem::replace(&mut self.vars, vec!["$".to_owned()]);
+        let vars = std::mem::replace(&mut self.vars, vec!["$"]);
         let ranges = std::mem::take(&mut self.range_depth);
-        let line = std::mem::take(&mut self.action_line);
+        let action = self.action.take();
         let (body, stop) = self.item_list()?;
         if let Stop::Else = stop {
             return self.fail(format!("unexpected {} in {context}", stop_text(&stop)));
@@ -192,39 +243,44 @@ impl<'a> Parser<'a> {
         self.add(name, body)?;
         self.vars = vars;
         self.range_depth = ranges;
-        self.action_line = line;
+        self.action = action;
         Ok(())
     }
 
     fn definition(&mut self) -> Parsed<()> {
         let token = self.next_non_space();
-        let name = self.template_name(&token, "define clause")?;
+        let name = self.template_name(token, "define clause")?;
         self.expect(Kind::RightDelim, "define clause")?;
         self.separate_body(name, "define clause")
     }
 
-    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Parsed<String> {
+    fn template_name(&mut self, token: Token, context: &str) -> Parsed<String> {
         if !matches!(token.kind, Kind::String | Kind::RawString) {
             return self.unexpected(token, context);
         }
-        match literal::unquote(&token.text) {
-            Some(name) => Ok(name),
+        match literal::unquote(token.text(self.text)) {
+            Some(name) => Ok(name.into_owned()),
             None => self.fail("invalid syntax"),
         }
     }
 
-    fn item_list(&mut self) -> Parsed<(Vec<Node>, Stop)> {
+    /// The body that began with so many nodes on the stack.
+    fn body(&mut self, mark: usize) -> Few {
+        Few::settle(&mut self.open.nodes, mark, &mut self.tree.nodes)
+    }
+
+    fn item_list(&mut self) -> Parsed<(Few, Stop)> {
         self.bodies += 1;
         if self.bodies > MAX_BODIES {
             return self.fail("nested too deeply");
         }
-        let mut body = Vec::new();
+        let mark = self.open.nodes.len();
         while self.peek_non_space().kind != Kind::Eof {
             match self.text_or_action()? {
-                Item::Node(node) => body.push(node),
+                Item::Node(node) => self.open.nodes.push(node),
                 Item::Stop(stop) => {
                     self.bodies -= 1;
-                    return Ok((body, stop));
+                    return Ok((self.body(mark), stop));
                 }
             }
         }
@@ -245,16 +301,16 @@ impl<'a> Parser<'a> {
         self.count()?;
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(token.pos..token.pos + token.text.len()))),
+            Kind::Text => Ok(Item::Node(Node::Text(Self::span(token)))),
             Kind::LeftDelim => {
-                self.action_line = token.line;
+                self.action = Some(token.pos);
                 let item = self.action();
                 if item.is_ok() {
-                    self.action_line = 0;
+                    self.action = None;
                 }
                 item
             }
-            _ => self.unexpected(&token, "input"),
+            _ => self.unexpected(token, "input"),
         }
     }
 
@@ -288,7 +344,7 @@ impl<'a> Parser<'a> {
         let word = if kind == Kind::Break { "{{break}}" } else { "{{continue}}" };
         let token = self.next_non_space();
         if token.kind != Kind::RightDelim {
-            return self.unexpected(&token, word);
+            return self.unexpected(token, word);
         }
         if self.range_depth == 0 {
             return self.fail(format!("{word} outside {{{{range}}}}"));
@@ -303,12 +359,12 @@ impl<'a> Parser<'a> {
             Control::With => ("with", Kind::With),
         };
         let mark = self.vars.len();
-        let mut branches = Vec::new();
-        let mut otherwise = Vec::new();
+        let arms = self.open.arms.len();
+        let mut otherwise = Few::default();
         loop {
             let pipe = self.pipeline(context, Kind::RightDelim)?;
             let (body, stop) = self.item_list()?;
-            branches.push((pipe, body));
+            self.open.arms.push(Arm { pipe, body });
             if let Stop::End = stop {
                 break;
             }
@@ -320,11 +376,11 @@ impl<'a> Parser<'a> {
             break;
         }
         self.vars.truncate(mark);
-        Ok(Node::Branch(control, branches, otherwise))
+        Ok(Node::Branch(control, Few::settle(&mut self.open.arms, arms, &mut self.tree.arms), otherwise))
     }
 
     /// What follows a last `else`.
-    fn otherwise(&mut self) -> Parsed<Vec<Node>> {
+    fn otherwise(&mut self) -> Parsed<Few> {
         let (body, stop) = self.item_list()?;
         if let Stop::Else = stop {
             return self.fail(format!("expected end; found {}", stop_text(&stop)));
@@ -338,52 +394,62 @@ impl<'a> Parser<'a> {
         self.range_depth += 1;
         let (body, stop) = self.item_list()?;
         self.range_depth -= 1;
-        let otherwise = if let Stop::Else = stop { self.otherwise()? } else { Vec::new() };
+        let otherwise = if let Stop::Else = stop { self.otherwise()? } else { Few::default() };
         self.vars.truncate(mark);
         Ok(Node::Range(pipe, body, otherwise))
     }
 
     fn block(&mut self) -> Parsed<Node> {
         let token = self.next_non_space();
-        let name = self.template_name(&token, "block clause")?;
+        let name = self.template_name(token, "block clause")?;
         let pipe = self.pipeline("block clause", Kind::RightDelim)?;
         self.separate_body(name.clone(), "block clause")?;
-        Ok(Node::Template(Invocation { pos: token.pos, name, pipe: Some(pipe) }))
+        Ok(self.call(token.pos, &name, Some(pipe)))
     }
 
     fn invocation(&mut self) -> Parsed<Node> {
         let token = self.next_non_space();
-        let name = self.template_name(&token, "template clause")?;
+        let name = self.template_name(token, "template clause")?;
         let mut pipe = None;
         if self.next_non_space().kind != Kind::RightDelim {
             self.backup();
             pipe = Some(self.pipeline("template clause", Kind::RightDelim)?);
         }
-        Ok(Node::Template(Invocation { pos: token.pos, name, pipe }))
+        Ok(self.call(token.pos, &name, pipe))
     }
 
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
+    fn call(&mut self, pos: u32, name: &str, pipe: Option<u32>) -> Node {
+        self.tree.invocations.push(Invocation { pos, name: Arc::from(name), pipe });
+        Node::Template(index(self.tree.invocations.len() - 1))
+    }
+
+    /// Declares a variable, or assigns to it.
+    fn declare(&mut self, token: Token) {
+        self.open.declared.push(Self::span(token));
+        self.vars.push(token.text(self.text));
+    }
+
+    /// Declared variables; whether they are assigned to.
+    fn declarations(&mut self, context: &str) -> Parsed<bool> {
+        let mark = self.open.declared.len();
         loop {
             let v = self.peek_non_space();
             if v.kind != Kind::Variable {
-                return Ok(());
+                return Ok(false);
             }
             self.next();
             let after = self.peek();
             let next = self.peek_non_space();
             match next.kind {
                 Kind::Assign | Kind::Declare => {
-                    pipe.assign = next.kind == Kind::Assign;
                     self.next_non_space();
-                    pipe.decl.push(v.text.to_string());
-                    self.vars.push(v.text.into_owned());
-                    return Ok(());
+                    self.declare(v);
+                    return Ok(next.kind == Kind::Assign);
                 }
-                Kind::Char if next.text == "," => {
+                Kind::Char if next.text(self.text) == "," => {
                     self.next_non_space();
-                    pipe.decl.push(v.text.to_string());
-                    self.vars.push(v.text.into_owned());
-                    if context != "range" || pipe.decl.len() >= 2 {
+                    self.declare(v);
+                    if context != "range" || self.open.declared.len() - mark >= 2 {
                         return self.fail(format!("too many declarations in {context}"));
                     }
                     if !matches!(self.peek_non_space().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
@@ -392,20 +458,20 @@ impl<'a> Parser<'a> {
                 }
                 _ if after.kind == Kind::Space => {
                     self.backup3(v, after);
-                    return Ok(());
+                    return Ok(false);
                 }
                 _ => {
                     self.backup2(v);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
     }
 
-    fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
+    fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<u32> {
         let pos = self.peek_non_space().pos;
-        let mut pipe = Pipe { pos, assign: false, decl: Vec::new(), cmds: Vec::new() };
-        self.declarations(&mut pipe, context)?;
+        let (declared, commands) = (self.open.declared.len(), self.open.commands.len());
+        let assign = self.declarations(context)?;
         loop {
             let token = self.next_non_space();
             match token.kind {
@@ -423,42 +489,49 @@ impl<'a> Parser<'a> {
                 | Kind::Variable
                 | Kind::LeftParen => {
                     self.backup();
-                    pipe.cmds.push(self.command()?);
+                    let command = self.command()?;
+                    self.open.commands.push(command);
                 }
-                _ => return self.unexpected(&token, context),
+                _ => return self.unexpected(token, context),
             }
         }
-        if pipe.cmds.is_empty() {
+        let declared = Few::settle(&mut self.open.declared, declared, &mut self.tree.declared);
+        let commands = Few::settle(&mut self.open.commands, commands, &mut self.tree.commands);
+        if commands.len() == 0 {
             return self.fail(format!("missing value for {context}"));
         }
-        for (i, cmd) in pipe.cmds.iter().enumerate().skip(1) {
-            if matches!(cmd.args[0].term, Term::Bool(_) | Term::Dot | Term::Nil | Term::Number(..) | Term::Str(..)) {
+        for (i, command) in commands.of(&self.tree.commands).iter().enumerate().skip(1) {
+            let first = command.args.of(&self.tree.operands)[0].term;
+            if matches!(first, Term::Bool(_) | Term::Dot | Term::Nil | Term::Number(_) | Term::Char(_) | Term::Str(_)) {
                 return self.fail(format!("non executable command in pipeline stage {}", i + 1));
             }
         }
-        Ok(pipe)
+        self.tree.pipes.push(Pipe { pos, assign, declared, commands });
+        Ok(index(self.tree.pipes.len() - 1))
     }
 
     fn command(&mut self) -> Parsed<Command> {
-        let mut cmd = Command { pos: self.peek_non_space().pos, args: Vec::new() };
+        let pos = self.peek_non_space().pos;
+        let mark = self.open.operands.len();
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                cmd.args.push(operand);
+                self.open.operands.push(operand);
             }
             let token = self.next();
             match token.kind {
                 Kind::Space => continue,
                 Kind::RightDelim | Kind::RightParen => self.backup(),
                 Kind::Pipe => {}
-                _ => return self.unexpected(&token, "operand"),
+                _ => return self.unexpected(token, "operand"),
             }
             break;
         }
-        if cmd.args.is_empty() {
+        let args = Few::settle(&mut self.open.operands, mark, &mut self.tree.operands);
+        if args.len() == 0 {
             return self.fail("empty command");
         }
-        Ok(cmd)
+        Ok(Command { pos, args })
     }
 
     fn operand(&mut self) -> Parsed<Option<Operand>> {
@@ -468,50 +541,50 @@ impl<'a> Parser<'a> {
         if first.kind != Kind::Field {
             return Ok(Some(node));
         }
-        let mut fields = Vec::new();
+        // Fields follow each other without anything between them.
+        let mut fields = Self::span(first);
         while self.peek().kind == Kind::Field {
             self.count()?;
-            fields.push(self.next().text[1..].to_owned());
+            fields.end = self.next().end;
         }
         let term = match node.term {
-            Term::Field(mut names) => {
-                names.extend(fields);
-                Term::Field(names)
+            Term::Field(names) => Term::Field(Span { end: fields.end, ..names }),
+            Term::Variable(names) => Term::Variable(Span { end: fields.end, ..names }),
+            Term::Bool(_) | Term::Str(_) | Term::Number(_) | Term::Char(_) | Term::Nil | Term::Dot => {
+                let text = token_text(self.text, node);
+                return self.fail(format!("unexpected . after term {}", quote(text)));
             }
-            Term::Variable(mut names) => {
-                names.extend(fields);
-                Term::Variable(names)
+            Term::Identifier(_) | Term::Chain(..) | Term::Pipe(_) => {
+                self.tree.operands.push(node);
+                Term::Chain(index(self.tree.operands.len() - 1), fields)
             }
-            Term::Bool(_) | Term::Str(..) | Term::Number(..) | Term::Nil | Term::Dot => {
-                return self.fail(format!("unexpected . after term {}", quote(&node.to_string())));
-            }
-            Term::Identifier(_) | Term::Chain(..) | Term::Pipe(_) => Term::Chain(Box::new(node), fields),
         };
         Ok(Some(Operand { pos: first.pos, term }))
     }
 
     fn term(&mut self) -> Parsed<Option<Operand>> {
         let token = self.next_non_space();
-        let pos = token.pos;
+        let (pos, span, text) = (token.pos, Self::span(token), token.text(self.text));
         let term = match token.kind {
             Kind::Identifier => {
-                if !(self.is_function)(&token.text) {
-                    return self.fail(format!("function {} not defined", quote(&token.text)));
+                if !(self.is_function)(text) {
+                    return self.fail(format!("function {} not defined", quote(text)));
                 }
-                Term::Identifier(token.text.into_owned())
+                Term::Identifier(span)
             }
             Kind::Dot => Term::Dot,
             Kind::Nil => Term::Nil,
             Kind::Variable => {
-                if !self.vars.iter().any(|known| *known == token.text) {
-                    return self.fail(format!("undefined variable {}", quote(&token.text)));
+                if !self.vars.contains(&text) {
+                    return self.fail(format!("undefined variable {}", quote(text)));
                 }
-                Term::Variable(vec![token.text.into_owned()])
+                Term::Variable(span)
             }
-            Kind::Field => Term::Field(vec![token.text[1..].to_owned()]),
-            Kind::Bool => Term::Bool(token.text == "true"),
-            Kind::CharConstant | Kind::Complex | Kind::Number => match literal::number(&token.text, token.kind == Kind::CharConstant) {
-                Ok(number) => Term::Number(number, token.text.into_owned()),
+            Kind::Field => Term::Field(span),
+            Kind::Bool => Term::Bool(text == "true"),
+            Kind::CharConstant | Kind::Complex | Kind::Number => match literal::number(text, token.kind == Kind::CharConstant) {
+                Ok(_) if token.kind == Kind::CharConstant => Term::Char(span),
+                Ok(_) => Term::Number(span),
                 Err(message) => return self.fail(message),
             },
             Kind::LeftParen => {
@@ -521,10 +594,10 @@ impl<'a> Parser<'a> {
                 self.parens += 1;
                 let pipe = self.pipeline("parenthesized pipeline", Kind::RightParen)?;
                 self.parens -= 1;
-                Term::Pipe(Box::new(pipe))
+                Term::Pipe(pipe)
             }
-            Kind::String | Kind::RawString => match literal::unquote(&token.text) {
-                Some(text) => Term::Str(text, token.text.into_owned()),
+            Kind::String | Kind::RawString => match literal::unquote(text) {
+                Some(_) => Term::Str(span),
                 None => return self.fail("invalid syntax"),
             },
             _ => {
@@ -533,6 +606,17 @@ impl<'a> Parser<'a> {
             }
         };
         Ok(Some(Operand { pos, term }))
+    }
+}
+
+/// How a term that takes no fields is written.
+fn token_text(text: &str, node: Operand) -> &str {
+    match node.term {
+        Term::Bool(true) => "true",
+        Term::Bool(false) => "false",
+        Term::Nil => "nil",
+        Term::Number(span) | Term::Char(span) | Term::Str(span) => span.of(text),
+        _ => ".",
     }
 }
 

@@ -1,10 +1,8 @@
 //! Pipelines, commands and operands.
 
-use std::sync::Arc;
-
 use super::{Lowering, Part, Site, Variable};
 use crate::chart::funcs::{self, Function};
-use crate::chart::gotmpl::{self, Number};
+use crate::chart::gotmpl::{self, Number, Span};
 use crate::chart::value::{Go, complex};
 
 /// A pipeline.
@@ -46,11 +44,11 @@ pub(crate) enum Term {
     /// A function's name.
     Function(Callee),
     /// `.a.b`.
-    Field(Box<[Arc<str>]>),
-    /// `$x.a.b`.
-    Variable(Variable, Box<[Arc<str>]>),
-    /// `(pipe).a.b`.
-    Chain(Box<Expr>, Box<[Arc<str>]>),
+    Field(Span),
+    /// `$x.a.b`: the variable and `.a.b`, which may be empty.
+    Variable(Variable, Span),
+    /// `(pipe).a.b`: the operand and `.a.b`.
+    Chain(Box<Expr>, Span),
     /// `.`.
     Dot,
     /// `nil`.
@@ -85,10 +83,6 @@ pub(crate) struct Literal {
     pub integer: Option<i64>,
 }
 
-fn names(fields: &[String]) -> Box<[Arc<str>]> {
-    fields.iter().map(|f| Arc::from(f.as_str())).collect()
-}
-
 /// The whole number that a float is (`newNumber`).
 fn whole(f: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "the comparison shows whether it fits")]
@@ -106,40 +100,56 @@ fn number(number: Number) -> Literal {
     }
 }
 
-impl Lowering {
-    pub(super) fn pipe(&mut self, pipe: &gotmpl::Pipe) -> Pipe {
-        let commands = pipe.cmds.iter().map(|command| self.command(command)).collect();
-        let decl = pipe.decl.iter().map(|name| self.variable(name)).collect();
+/// A constant that the parser has read before.
+fn constant(text: &str, char_constant: bool) -> Literal {
+    gotmpl::number(text, char_constant).map_or(Literal { ideal: None, integer: None }, number)
+}
+
+impl Lowering<'_> {
+    pub(super) fn pipe(&mut self, at: u32) -> Pipe {
+        let tree = self.tree;
+        let pipe = &tree.pipes[at as usize];
+        let commands = pipe.commands.of(&tree.commands).iter().map(|command| self.command(command)).collect();
+        let decl = pipe.declared.of(&tree.declared).iter().map(|name| self.variable(*name)).collect();
         Pipe { site: Site::new(pipe.pos, Part::Pipe), assign: pipe.assign, decl, commands }
     }
 
     fn command(&mut self, command: &gotmpl::Command) -> Command {
-        let mut operands = command.args.iter().map(|operand| self.operand(operand));
+        let tree = self.tree;
+        let mut operands = command.args.of(&tree.operands).iter().map(|operand| self.operand(operand));
         let first = operands.next().unwrap_or(Expr { site: Site::new(command.pos, Part::Command), term: Term::Nil });
         Command { site: Site::new(command.pos, Part::Command), first, args: operands.collect() }
     }
 
     fn operand(&mut self, operand: &gotmpl::Operand) -> Expr {
+        let tree = self.tree;
         let literal = |literal: Literal| Term::Literal(Box::new(literal));
-        let term = match &operand.term {
-            gotmpl::Term::Identifier(name) => Term::Function(callee(name)),
-            gotmpl::Term::Field(fields) => Term::Field(names(fields)),
-            gotmpl::Term::Variable(parts) => Term::Variable(self.variable(&parts[0]), names(&parts[1..])),
-            gotmpl::Term::Chain(inner, fields) => Term::Chain(Box::new(self.operand(inner)), names(fields)),
+        let term = match operand.term {
+            gotmpl::Term::Identifier(name) => Term::Function(callee(tree.written(name))),
+            gotmpl::Term::Field(fields) => Term::Field(fields),
+            gotmpl::Term::Variable(span) => {
+                let text = tree.written(span);
+                let length = u32::try_from(text.find('.').unwrap_or(text.len())).unwrap_or(u32::MAX);
+                let (name, fields) = (Span { end: span.start + length, ..span }, Span { start: span.start + length, ..span });
+                Term::Variable(self.variable(name), fields)
+            }
+            gotmpl::Term::Chain(inner, fields) => Term::Chain(Box::new(self.operand(&tree.operands[inner as usize])), fields),
             gotmpl::Term::Dot => Term::Dot,
             gotmpl::Term::Nil => Term::Nil,
-            gotmpl::Term::Bool(b) => literal(Literal { ideal: Some(Go::Bool(*b)), integer: None }),
-            gotmpl::Term::Number(n, _) => literal(number(*n)),
-            gotmpl::Term::Str(text, _) => literal(Literal { ideal: Some(text.as_str().into()), integer: None }),
-            gotmpl::Term::Pipe(pipe) => Term::Pipe(Box::new(self.pipe(pipe))),
+            gotmpl::Term::Bool(b) => literal(Literal { ideal: Some(Go::Bool(b)), integer: None }),
+            gotmpl::Term::Number(span) => literal(constant(tree.written(span), false)),
+            gotmpl::Term::Char(span) => literal(constant(tree.written(span), true)),
+            gotmpl::Term::Str(span) => {
+                let text = gotmpl::unquote(tree.written(span)).unwrap_or_default();
+                literal(Literal { ideal: Some((&*text).into()), integer: None })
+            }
+            gotmpl::Term::Pipe(pipe) => {
+                // A pipeline in parentheses is one node with what is inside: both have the position of its first token.
+                let pipe = self.pipe(pipe);
+                return Expr { site: pipe.site, term: Term::Pipe(Box::new(pipe)) };
+            }
         };
-        let part = if matches!(term, Term::Pipe(_)) { Part::Pipe } else { Part::Operand };
-        // A pipeline in parentheses is one node with what is inside: both have the position of its first token.
-        let pos = match &operand.term {
-            gotmpl::Term::Pipe(pipe) => pipe.pos,
-            _ => operand.pos,
-        };
-        Expr { site: Site::new(pos, part), term }
+        Expr { site: Site::new(operand.pos, Part::Operand), term }
     }
 }
 

@@ -7,10 +7,9 @@ mod expr;
 mod site;
 
 use std::cell::OnceCell;
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::gotmpl::{self, Control, Node, Template};
+use super::gotmpl::{self, Control, Few, Node, Span, Template, Tree};
 
 pub(crate) use expr::{Callee, Command, Expr, Literal, Pipe, Term};
 pub(crate) use site::{Part, Site};
@@ -36,7 +35,7 @@ pub(crate) struct Code {
 #[derive(Debug)]
 struct Lowered {
     /// Names of the variables, by number.
-    variables: Vec<String>,
+    variables: Vec<Span>,
     /// What to do, in order.
     ops: Vec<Op>,
 }
@@ -45,7 +44,7 @@ struct Lowered {
 #[derive(Debug)]
 pub(crate) enum Op {
     /// Writes a piece of the source.
-    Text(Range<usize>),
+    Text(Span),
     /// Evaluates and prints.
     Print(Pipe),
     /// Evaluates for the variables it sets.
@@ -104,9 +103,9 @@ impl Code {
 
     fn lowered(&self) -> &Lowered {
         self.lowered.get_or_init(|| {
-            let mut lowering = Lowering { variables: vec!["$".to_owned()], ops: Vec::new() };
-            lowering.body(&self.template.body);
-            let Lowering { variables, ops } = lowering;
+            let mut lowering = Lowering { tree: &self.template.tree, variables: Vec::new(), ops: Vec::new() };
+            lowering.body(self.template.body);
+            let Lowering { variables, ops, .. } = lowering;
             Lowered { variables, ops }
         })
     }
@@ -116,9 +115,9 @@ impl Code {
         &self.lowered().ops
     }
 
-    /// The text that [`Op::Text`] means.
-    pub(crate) fn text(&self, range: &Range<usize>) -> &str {
-        &self.template.source.text[range.clone()]
+    /// What is written there: the text of [`Op::Text`], the names of fields with their points.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        self.template.tree.written(span)
     }
 
     /// Name of the template.
@@ -133,56 +132,64 @@ impl Code {
 
     /// Go's name of a variable, with its `$`.
     pub(crate) fn variable(&self, variable: Variable) -> &str {
-        self.lowered().variables.get(variable.0 as usize).map_or("$", String::as_str)
+        let named = (variable.0 as usize).checked_sub(1).and_then(|at| self.lowered().variables.get(at));
+        named.map_or("$", |name| self.text(*name))
     }
 
     /// Go's text of an error at a node (`state.errorf`, `Template.ErrorContext`).
     pub(crate) fn error(&self, site: Site, message: &str) -> String {
-        let context = site::text(&self.template.body, site);
-        let location = self.template.source.location(site.pos as usize);
+        let context = site::text(&self.template.tree, site);
+        let location = self.template.tree.location(site.pos as usize);
         format!("template: {location}: executing {} at <{context}>: {message}", gotmpl::quote(&self.template.name))
     }
 
     /// Where a node is: `template:line:column`.
     pub(crate) fn place(&self, site: Site) -> String {
-        self.template.source.location(site.pos as usize)
+        self.template.tree.location(site.pos as usize)
     }
 
     /// The text of a node.
     pub(crate) fn written(&self, site: Site) -> String {
-        site::text(&self.template.body, site)
+        site::text(&self.template.tree, site)
     }
 }
 
-struct Lowering {
-    variables: Vec<String>,
+struct Lowering<'t> {
+    tree: &'t Tree,
+    /// All but `$`, by number.
+    variables: Vec<Span>,
     ops: Vec<Op>,
 }
 
-impl Lowering {
-    fn variable(&mut self, name: &str) -> Variable {
-        let at = self.variables.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.variables.push(name.to_owned());
+impl Lowering<'_> {
+    fn variable(&mut self, name: Span) -> Variable {
+        let text = self.tree.written(name);
+        if text == "$" {
+            return Variable::ROOT;
+        }
+        let at = self.variables.iter().position(|known| self.tree.written(*known) == text).unwrap_or_else(|| {
+            self.variables.push(name);
             self.variables.len() - 1
         });
-        Variable(u32::try_from(at).unwrap_or(u32::MAX))
+        Variable(u32::try_from(at + 1).unwrap_or(u32::MAX))
     }
 
-    fn body(&mut self, nodes: &[Node]) {
-        for node in nodes {
+    fn body(&mut self, body: Few) {
+        let tree = self.tree;
+        for node in body.of(&tree.nodes) {
             match node {
-                Node::Text(range) => self.ops.push(Op::Text(range.clone())),
+                Node::Text(span) => self.ops.push(Op::Text(*span)),
                 Node::Action(pipe) => {
-                    let prints = pipe.decl.is_empty();
-                    let pipe = self.pipe(pipe);
-                    self.ops.push(if prints { Op::Print(pipe) } else { Op::Evaluate(pipe) });
+                    let pipe = self.pipe(*pipe);
+                    self.ops.push(if pipe.decl.is_empty() { Op::Print(pipe) } else { Op::Evaluate(pipe) });
                 }
-                Node::Branch(control, branches, otherwise) => self.branch(*control, branches, otherwise),
-                Node::Range(pipe, body, otherwise) => self.range(pipe, body, otherwise),
+                Node::Branch(control, arms, otherwise) => self.branch(*control, *arms, *otherwise),
+                Node::Range(pipe, body, otherwise) => self.range(*pipe, *body, *otherwise),
                 Node::Template(call) => {
-                    let pipe = call.pipe.as_ref().map(|pipe| self.pipe(pipe));
+                    let call = &tree.invocations[*call as usize];
+                    let pipe = call.pipe.map(|pipe| self.pipe(pipe));
                     let site = Site::new(call.pos, Part::Invocation);
-                    self.ops.push(Op::Invoke(Box::new(Invocation { site, name: Arc::from(call.name.as_str()), pipe })));
+                    self.ops.push(Op::Invoke(Box::new(Invocation { site, name: Arc::clone(&call.name), pipe })));
                 }
                 Node::Break => self.ops.push(Op::Break),
                 Node::Continue => self.ops.push(Op::Continue),
@@ -190,14 +197,15 @@ impl Lowering {
         }
     }
 
-    fn branch(&mut self, control: Control, branches: &[(gotmpl::Pipe, Vec<Node>)], otherwise: &[Node]) {
+    fn branch(&mut self, control: Control, arms: Few, otherwise: Few) {
         self.ops.push(Op::Open);
-        let mut jumps = Vec::with_capacity(branches.len());
-        for (pipe, body) in branches {
-            let pipe = self.pipe(pipe);
+        let tree = self.tree;
+        let mut jumps = Vec::with_capacity(arms.len());
+        for arm in arms.of(&tree.arms) {
+            let pipe = self.pipe(arm.pipe);
             let head = self.ops.len();
             self.ops.push(Op::Jump(0));
-            self.body(body);
+            self.body(arm.body);
             if control == Control::With {
                 self.ops.push(Op::Restore);
             }
@@ -214,7 +222,7 @@ impl Lowering {
         self.ops.push(Op::Close);
     }
 
-    fn range(&mut self, pipe: &gotmpl::Pipe, body: &[Node], otherwise: &[Node]) {
+    fn range(&mut self, pipe: u32, body: Few, otherwise: Few) {
         self.ops.push(Op::Open);
         let pipe = self.pipe(pipe);
         let head = self.ops.len();

@@ -1,8 +1,6 @@
 //! Which node an error happened at, and its text.
 
-use std::ops::ControlFlow;
-
-use crate::chart::gotmpl::{Command, Node, Operand, Pipe, Term};
+use crate::chart::gotmpl::{Term, Tree};
 
 /// Which of the nodes that begin at one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,72 +27,19 @@ impl Site {
     /// The beginning of a text.
     pub(crate) const START: Site = Site { pos: 0, part: Part::Pipe };
 
-    pub(super) fn new(pos: usize, part: Part) -> Self {
-        Site { pos: u32::try_from(pos).unwrap_or(u32::MAX), part }
-    }
-
-    fn is(self, pos: usize, part: Part) -> bool {
-        self.part == part && self.pos as usize == pos
+    pub(super) fn new(pos: u32, part: Part) -> Self {
+        Site { pos, part }
     }
 }
 
 /// The node as Go prints it.
-pub(super) fn text(body: &[Node], site: Site) -> String {
-    match nodes(body, site) {
-        ControlFlow::Break(text) => text,
-        ControlFlow::Continue(()) => String::new(),
-    }
-}
-
-type Found = ControlFlow<String>;
-
-fn nodes(body: &[Node], site: Site) -> Found {
-    for node in body {
-        match node {
-            Node::Action(pipe) => pipeline(pipe, site)?,
-            Node::Branch(_, branches, otherwise) => {
-                for (pipe, body) in branches {
-                    pipeline(pipe, site)?;
-                    nodes(body, site)?;
-                }
-                nodes(otherwise, site)?;
-            }
-            Node::Range(pipe, body, otherwise) => {
-                pipeline(pipe, site)?;
-                nodes(body, site)?;
-                nodes(otherwise, site)?;
-            }
-            Node::Template(call) => {
-                if site.is(call.pos, Part::Invocation) {
-                    return Found::Break(call.to_string());
-                }
-                call.pipe.iter().try_for_each(|pipe| pipeline(pipe, site))?;
-            }
-            Node::Text(_) | Node::Break | Node::Continue => {}
-        }
-    }
-    Found::Continue(())
-}
-
-fn pipeline(pipe: &Pipe, site: Site) -> Found {
-    if site.is(pipe.pos, Part::Pipe) {
-        return Found::Break(pipe.to_string());
-    }
-    pipe.cmds.iter().try_for_each(|command| self::command(command, site))
-}
-
-fn command(command: &Command, site: Site) -> Found {
-    if site.is(command.pos, Part::Command) {
-        return Found::Break(command.to_string());
-    }
-    command.args.iter().try_for_each(|operand| self::operand(operand, site))
-}
-
-fn operand(operand: &Operand, site: Site) -> Found {
-    match &operand.term {
-        Term::Pipe(pipe) => pipeline(pipe, site),
-        _ if site.is(operand.pos, Part::Operand) => Found::Break(operand.to_string()),
-        Term::Chain(inner, _) => self::operand(inner, site),
-        _ => Found::Continue(()),
-    }
+pub(super) fn text(tree: &Tree, site: Site) -> String {
+    let Site { pos, part } = site;
+    let found = match part {
+        Part::Pipe => tree.pipes.iter().find(|pipe| pipe.pos == pos).map(|pipe| tree.show(*pipe)),
+        Part::Command => tree.commands.iter().find(|command| command.pos == pos).map(|command| tree.show(*command)),
+        Part::Operand => tree.operands.iter().find(|operand| operand.pos == pos && !matches!(operand.term, Term::Pipe(_))).map(|operand| tree.show(*operand)),
+        Part::Invocation => tree.invocations.iter().find(|call| call.pos == pos).map(|call| tree.show(call)),
+    };
+    found.unwrap_or_default()
 }

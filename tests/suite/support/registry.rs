@@ -40,6 +40,17 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn start(setup: Setup) -> Self {
+        Self::configured(setup, "")
+    }
+
+    /// One that tells a webhook what happens, with a secret.
+    pub(crate) fn notifying(url: &str, secret: &str) -> Self {
+        let headers = format!("headers: {{Authorization: ['Bearer {secret}']}}");
+        let more = format!("notifications:\n  endpoints:\n  - {{name: watch, url: '{url}', {headers}, timeout: 2s, threshold: 3, backoff: 500ms}}\n");
+        Self::configured(Setup::default(), &more)
+    }
+
+    fn configured(setup: Setup, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -55,6 +66,7 @@ impl Registry {
             fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
             writeln!(config, "auth:\n  htpasswd: {{realm: lab, path: {}}}", at("htpasswd")).unwrap();
         }
+        config.push_str(more);
         fs::write(folder.path().join("config.yml"), config).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new("docker-registry")
