@@ -1,13 +1,21 @@
-//! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network.
+//! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network, but for what schemas refer to.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{charts::ChartSet, faces, inputs::read_values, parallel};
+use super::{
+    charts::{ChartSet, hosts},
+    faces,
+    inputs::read_values,
+    parallel,
+};
 use crate::{
-    chart::{self, RenderOptions, values},
+    chart::{self, RemoteSchemas, RenderOptions, values},
     delivery::{
         App, AppSource, Delivery, ImageEntry,
         record::{ChartOrigin, DependencyRecord, Origin},
@@ -17,7 +25,7 @@ use crate::{
     objects::{self, Document},
     progress::Reporter,
     registry::RegistryError,
-    source::{self, DependencyProblem, ResolvedChart, SourceError},
+    source::{self, DependencyProblem, ResolvedChart, SchemaDocuments, SourceError},
     tree::FileTree,
 };
 
@@ -72,9 +80,10 @@ const AT_ONCE: usize = 4;
 
 /// Renders all apps with all their faces. What is wrong is collected, so that all of it is shown at once.
 pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Prepared {
+    let schemas: Arc<dyn RemoteSchemas> = Arc::new(SchemaDocuments::new(hosts(delivery)));
     let mut images = ImageSet::new();
     let (mut apps, mut failures) = (Vec::new(), Vec::new());
-    for (prepared, found, mut wrong) in parallel::map(AT_ONCE, &delivery.install_order(), |app| prepare_app(delivery, app, charts, reporter)) {
+    for (prepared, found, mut wrong) in parallel::map(AT_ONCE, &delivery.install_order(), |app| prepare_app(delivery, app, charts, &schemas, reporter)) {
         images.unite(found);
         apps.extend(prepared);
         failures.append(&mut wrong);
@@ -91,11 +100,11 @@ pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Rep
 /// An app, its images, and what is wrong with it.
 type PreparedParts = (Option<PreparedApp>, ImageSet, Vec<Failure>);
 
-fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, reporter: &dyn Reporter) -> PreparedParts {
+fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, schemas: &Arc<dyn RemoteSchemas>, reporter: &dyn Reporter) -> PreparedParts {
     let mut images = ImageSet::new();
     let mut failures = Vec::new();
     let prepared = load_app(delivery, app, charts).map(|(loaded, package, values)| {
-        failures = faces_of(delivery, app, &loaded, &values, &mut images, reporter);
+        failures = faces_of(delivery, app, &loaded, &values, schemas, &mut images, reporter);
         PreparedApp { app: app.clone(), values, package }
     });
     for (i, image) in app.images_include.iter().enumerate() {
@@ -117,7 +126,15 @@ pub(super) fn load_app<'a>(delivery: &Delivery, app: &App, charts: &'a ChartSet)
 }
 
 /// Renders every face and adds what is found; comes back with what is wrong.
-fn faces_of(delivery: &Delivery, app: &App, loaded: &Loaded<'_>, plain: &Map<String, Value>, images: &mut ImageSet, reporter: &dyn Reporter) -> Vec<Failure> {
+fn faces_of(
+    delivery: &Delivery,
+    app: &App,
+    loaded: &Loaded<'_>,
+    plain: &Map<String, Value>,
+    schemas: &Arc<dyn RemoteSchemas>,
+    images: &mut ImageSet,
+    reporter: &dyn Reporter,
+) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut candidates: Vec<images::Candidate> = Vec::new();
     let named = app.profiles.iter().map(|p| (Some(p.name.clone()), p.values.as_slice(), p.set.clone()));
@@ -127,7 +144,8 @@ fn faces_of(delivery: &Delivery, app: &App, loaded: &Loaded<'_>, plain: &Map<Str
             failures.push(about(&app.name, Some(&Face { profile, cluster: None }), failure));
             continue;
         }
-        for (cluster, options) in faces::clusters(&delivery.spec.install, &app.name, &app.namespace) {
+        for (cluster, mut options) in faces::clusters(&delivery.spec.install, &app.name, &app.namespace) {
+            options.remote_schemas = schemas.clone();
             let face = Face { profile: profile.clone(), cluster };
             match render(app, loaded, &own, &options, &face, reporter) {
                 Ok(documents) => {

@@ -461,7 +461,7 @@ impl<'a> Lexer<'a> {
 /// Go's `%#U`.
 fn rune(c: Option<char>) -> String {
     match c {
-        Some(c) if super::literal::printable(c) => format!("U+{:04X} '{c}'", u32::from(c)),
+        Some(c) if super::printable(c) => format!("U+{:04X} '{c}'", u32::from(c)),
         Some(c) => format!("U+{:04X}", u32::from(c)),
         None => "U+FFFFFFFFFFFFFFFF".to_owned(),
     }
