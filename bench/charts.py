@@ -2,7 +2,7 @@
 """Render charts with ours and with helm: compare what they say, or how long they take.
 
 usage: charts.py compare --ours BIN --helm BIN FOLDER... [--jobs 2] [--cache DIR] [--report FILE] [--only TEXT] [--helm-version 4]
-       charts.py time    --ours BIN --helm BIN FOLDER... [--charts 500] [--rounds 3] [--inside BIN]
+       charts.py time    --ours BIN --helm BIN FOLDER... [--charts 500] [--seed 1] [--rounds 3] [--inside BIN] [--alone CHART]... [--list FILE]
 
 FOLDER is searched for charts; charts inside another chart's charts/ belong to that one. Every chart gives these cases: its
 default values, each file of ci/ (ci/*.yaml, ci/*.yml), and option sets that switch on what charts commonly switch. With --more
@@ -15,12 +15,15 @@ too), differs, one (only one of the two fails), network (both fail, helm as it c
 "Error: " up to the hint about --debug. The report holds every case that is not equal with its first difference; the last lines
 count classes. --cache keeps helm's answers by arguments and the chart's files, so that only ours runs again.
 
-`time` renders each chart's default case with both, one after the other, and prints the sums of wall time and the largest memory.
---inside is the program of bench/render.rs (`cargo bench --bench render --no-run` says where it is): it renders the same charts in one
-process, in the same run.
+`time` takes charts from the folders in an order that the seed decides, until there are --charts of them that both render, and renders each
+one's default case with both in turn, --rounds times. It prints the sums of the quickest runs (wall time, and processor time of user and
+system), how many charts were left out because one failed or both did, memory, and the slowest ten. --inside is the program of bench/render.rs
+(`cargo bench --bench render --no-run` says where it is): it renders the same charts in one process, in the same run. --alone measures a
+chart by itself, with ten rounds. --list writes down which charts were taken. Memory is measured by a run of its own below GNU time, where there
+is one: what the kernel reports for a process counts the one that started it, and Python alone has some 20 MiB.
 Needs: nothing but Python. Exit code 1 if a case differs.
 """
-import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, re, subprocess, sys, tarfile, tempfile, time, zlib
+import argparse, collections, concurrent.futures, difflib, glob, hashlib, json, os, pickle, random, re, select, subprocess, sys, tarfile, tempfile, time, zlib
 
 SWITCHES = ",".join(f"{key}=true" for key in (
     "ingress.enabled", "serviceAccount.create", "rbac.create", "metrics.enabled", "metrics.serviceMonitor.enabled",
@@ -39,7 +42,7 @@ OPTIONS = {
 PACKED = "<packed>"
 STDIN = b"replicaCount: 2\nglobal: {storageClass: fast, imagePullSecrets: [{name: pull}]}\nservice: {type: NodePort, annotations: {a: '1'}}\n"
 HINT = "\n\nUse --debug flag"
-Answer = collections.namedtuple("Answer", "code out error seconds memory")
+Answer = collections.namedtuple("Answer", "code out error seconds memory cpu", defaults=[0.0])
 
 
 def charts(folders):
@@ -112,21 +115,17 @@ def run(command, limit):
             entry.seek(0)
         started = time.monotonic()
         child = subprocess.Popen(command, stdout=out, stderr=error, stdin=entry, env={**os.environ, "TZ": "UTC"})
-        late = False
-        while True:
-            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() - started > limit:
-                late = True
-                child.kill()
-                pid, status, usage = os.wait4(child.pid, 0)
-                break
-            time.sleep(0.002)
+        # Waiting without polling: a chart takes us a few milliseconds.
+        ended = os.pidfd_open(child.pid)
+        late = not select.select([ended], [], [], limit)[0]
+        if late:
+            child.kill()
+        os.close(ended)
+        _, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - started
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0), error.seek(0)
-        return Answer("late" if late else child.returncode, out.read(), error.read().decode("utf-8", "replace"), seconds, usage.ru_maxrss)
+        return Answer("late" if late else child.returncode, out.read(), error.read().decode("utf-8", "replace"), seconds, usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
 
 
 def message(error):
@@ -251,29 +250,76 @@ def compare(options):
     return 0 if good == decided else 1
 
 
+def memory(command, answers):
+    """The largest resident set of a command in KiB, of a small parent if GNU time is there."""
+    if not os.access("/usr/bin/time", os.X_OK):
+        return max(answer.memory for answer in answers)
+    with tempfile.NamedTemporaryFile() as found:
+        run(["/usr/bin/time", "-f", "%M", "-o", found.name, *command], 60)
+        return int(found.read().split()[-1])
+
+
+Row = collections.namedtuple("Row", "chart helm ours helm_cpu ours_cpu helm_memory ours_memory")
+
+
+def rounds(options, chart, count):
+    """A chart's quickest runs; a text if one of the two cannot render it."""
+    arguments = ["template", "rel", chart, "--namespace", "space"]
+    answers = {options.helm: [], options.ours: []}
+    for number in range(count):
+        # Both meet the same machine, and each is the first as often as the other.
+        for binary in list(answers)[::-1 if number % 2 else 1]:
+            answers[binary].append(run([binary, *arguments], 60))
+        helm, ours = (all(answer.code == 0 for answer in found) for found in answers.values())
+        if not helm or not ours:
+            return "both" if not helm and not ours else "ours alone" if helm else "helm alone"
+    helm, ours = answers.values()
+    least = lambda found, what: min(getattr(answer, what) for answer in found)
+    most = (memory([binary, *arguments], found) for binary, found in answers.items())
+    return Row(chart, least(helm, "seconds"), least(ours, "seconds"), least(helm, "cpu"), least(ours, "cpu"), *most)
+
+
 def measure(options):
-    rows = []
-    for chart in list(charts(options.folders)):
-        arguments = ["template", "rel", chart, "--namespace", "space"]
+    rows, failed = [], collections.Counter()
+    candidates = sorted(charts(options.folders))
+    random.Random(options.seed).shuffle(candidates)
+    for chart in candidates:
         if len(rows) == options.charts:
             break
-        # Only what both render: a failure is quick on either side. Each round runs the pair, so that both meet the same machine.
-        pairs = [(run([options.helm, *arguments], 180), run([options.ours, *arguments], 180)) for _ in range(options.rounds)]
-        if all(answer.code == 0 for pair in pairs for answer in pair):
-            rows.append((min(a.seconds for a, _ in pairs), min(b.seconds for _, b in pairs), max(a.memory for a, _ in pairs),
-                         max(b.memory for _, b in pairs), chart))
-    helm, ours = sum(row[0] for row in rows), sum(row[1] for row in rows)
-    print(f"{len(rows)} charts: helm {helm:.2f} s, ours {ours:.2f} s, one to {helm / max(ours, 1e-9):.2f}")
+        row = rounds(options, chart, options.rounds)
+        if isinstance(row, str):
+            failed[row] += 1
+            continue
+        rows.append(row)
+        if len(rows) % 50 == 0:
+            print(f"{len(rows)} charts", file=sys.stderr, flush=True)
+    if not rows:
+        print("no chart that both render")
+        return 1
+    total = Row("", *(sum(row[at] for row in rows) for at in range(1, len(Row._fields))))
+    print(f"{len(rows)} charts; left out because they fail: " + (", ".join(f"{kind} {count}" for kind, count in sorted(failed.items())) or "none"))
+    print(f"wall time: helm {total.helm:.2f} s, ours {total.ours:.2f} s, one to {total.helm / total.ours:.2f}")
+    print(f"processor time: helm {total.helm_cpu:.2f} s, ours {total.ours_cpu:.2f} s, one to {total.helm_cpu / max(total.ours_cpu, 1e-9):.2f}")
     if options.inside:
-        folders = "".join(row[4] + "\n" for row in rows)
+        folders = "".join(row.chart + "\n" for row in rows)
         answer = subprocess.run([options.inside, "--rounds", str(options.rounds)], input=folders, stdout=subprocess.PIPE, text=True, check=True).stdout
         inside = float(answer.split()[-2])
-        print(f"inside one process: {answer.strip()}, one to {helm / inside:.2f}")
-    halves = sum(row[3] * 2 <= row[2] for row in rows)
-    print(f"memory: ours is at most half of helm's for {halves} of {len(rows)}; sums helm {sum(row[2] for row in rows) >> 10} MiB, ours {sum(row[3] for row in rows) >> 10} MiB")
-    print(f"largest memory: helm {max(row[2] for row in rows) >> 10} MiB, ours {max(row[3] for row in rows) >> 10} MiB")
-    for row in sorted(rows, key=lambda row: row[1] / row[0], reverse=True)[:10]:
-        print(f"  {row[0] / row[1]:6.2f}x  helm {row[0]:.3f} s  ours {row[1]:.3f} s  {row[4]}")
+        print(f"inside one process: {answer.strip()}, one to {total.helm / inside:.2f}")
+    halves = sum(row.ours_memory * 2 <= row.helm_memory for row in rows)
+    print(f"memory: ours is at most half of helm's for {halves} of {len(rows)}; sums helm {total.helm_memory >> 10} MiB, ours {total.ours_memory >> 10} MiB")
+    print(f"largest memory: helm {max(row.helm_memory for row in rows) >> 10} MiB, ours {max(row.ours_memory for row in rows) >> 10} MiB")
+    for row in sorted(rows, key=lambda row: row.ours / row.helm, reverse=True)[:10]:
+        print(f"  {row.helm / row.ours:6.2f}x  helm {row.helm:.3f} s  ours {row.ours:.3f} s  {row.chart}")
+    for chart in options.alone:
+        row = rounds(options, chart, 10)
+        if isinstance(row, str):
+            print(f"{chart}: fails ({row})")
+            continue
+        print(f"{chart}: wall helm {row.helm:.3f} s, ours {row.ours:.3f} s, one to {row.helm / row.ours:.2f}; processor {row.helm_cpu:.3f} s, {row.ours_cpu:.3f} s, "
+              f"one to {row.helm_cpu / max(row.ours_cpu, 1e-9):.2f}; memory {row.helm_memory >> 10} MiB, {row.ours_memory >> 10} MiB")
+    if options.list:
+        with open(options.list, "w") as file:
+            file.write("".join(row.chart + "\n" for row in rows))
     return 0
 
 
@@ -297,7 +343,10 @@ def main():
         else:
             command.add_argument("--charts", type=int, default=500)
             command.add_argument("--rounds", type=int, default=3)
+            command.add_argument("--seed", type=int, default=1)
             command.add_argument("--inside")
+            command.add_argument("--alone", action="append", default=[], metavar="CHART")
+            command.add_argument("--list", metavar="FILE")
     options = parser.parse_args()
     return options.action(options)
 

@@ -26,12 +26,12 @@ pub enum Pick {
 }
 
 impl Pick {
-    /// As delivery.yaml writes it.
+    /// In words, for messages.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Semver => "semver",
+            Self::Semver => "highest version",
             Self::Newest => "newest",
-            Self::Lexical => "lexical",
+            Self::Lexical => "last",
         }
     }
 }

@@ -78,7 +78,39 @@ impl<const N: usize> Modulus<N> {
     }
 
     pub(crate) fn square(&self, a: &Number<N>) -> Number<N> {
-        self.mul(a, a)
+        if N > 16 { self.square_by_columns(a) } else { self.mul(a, a) }
+    }
+
+    /// `a·a/R`, column by column: each product of two limbs is needed once, and counts twice (the same paper's FIPS). Of 32 limbs it takes a quarter
+    /// less time than [`Modulus::mul`], of 16 a quarter more.
+    fn square_by_columns(&self, a: &Number<N>) -> Number<N> {
+        let m = &self.value;
+        let (mut factors, mut result) = ([0; N], [0; N]);
+        let mut sum = Column::default();
+        for at in 0..2 * N - 1 {
+            let from = at.saturating_sub(N - 1);
+            let mut mixed = Column::default();
+            for low in from..at.div_ceil(2) {
+                mixed.add(a[low], a[at - low]);
+            }
+            sum.add_twice(&mixed);
+            if at.is_multiple_of(2) {
+                sum.add(a[at / 2], a[at / 2]);
+            }
+            for low in from..at.min(N) {
+                sum.add(factors[low], m[at - low]);
+            }
+            if at < N {
+                // So many times the modulus make the column zero.
+                factors[at] = sum.lowest().wrapping_mul(self.inverse);
+                sum.add(factors[at], m[0]);
+                sum.shift();
+            } else {
+                result[at - N] = sum.shift();
+            }
+        }
+        result[N - 1] = sum.shift();
+        self.settle(result, sum.lowest() != 0)
     }
 
     /// A small number, as numbers are held here.
@@ -117,6 +149,43 @@ impl<const N: usize> Modulus<N> {
             let square = self.square(&result);
             if bit(exponent, at) { self.double(&square) } else { square }
         })
+    }
+}
+
+/// The sum of a column's products: three words.
+#[derive(Default)]
+struct Column {
+    low: u128,
+    high: u64,
+}
+
+impl Column {
+    #[inline]
+    fn add(&mut self, a: u64, b: u64) {
+        let (low, carry) = self.low.overflowing_add(u128::from(a) * u128::from(b));
+        self.low = low;
+        self.high += u64::from(carry);
+    }
+
+    #[inline]
+    fn add_twice(&mut self, other: &Self) {
+        let (low, carry) = self.low.overflowing_add(other.low << 1);
+        self.low = low;
+        self.high += (other.high << 1) + u64::from(other.low >> 127 == 1) + u64::from(carry);
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a double word is taken apart")]
+    fn lowest(&self) -> u64 {
+        self.low as u64
+    }
+
+    /// Takes the lowest word away.
+    #[inline]
+    fn shift(&mut self) -> u64 {
+        let lowest = self.lowest();
+        *self = Self { low: self.low >> 64 | u128::from(self.high) << 64, high: 0 };
+        lowest
     }
 }
 
@@ -164,6 +233,19 @@ mod tests {
         let two = ring.double(&ring.one);
         for exponent in [0, 1, 2, 3, 1000, 1_000_002, u64::MAX] {
             assert_eq!(ring.power_of_two(&small(exponent)), ring.power(&two, &exponent.to_be_bytes()), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn squares_are_products() {
+        fn check<const N: usize>(modulus: &[u8], base: &[u8]) -> bool {
+            let ring = Modulus::<N>::new(&from_bytes(modulus).unwrap()).unwrap();
+            let base = ring.add(&from_bytes(base).unwrap(), &[0; N]);
+            [base, ring.minus_one(), ring.one, [0; N]].iter().all(|number| ring.square_by_columns(number) == ring.mul(number, number))
+        }
+        for line in POWERS.lines() {
+            let numbers: Vec<Vec<u8>> = line.split(' ').map(bytes).collect();
+            assert_eq!(for_bits!(bits(&numbers[2]), check(&numbers[2], &numbers[3])), Some(true), "{line}");
         }
     }
 

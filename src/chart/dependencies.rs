@@ -334,7 +334,13 @@ impl<'a> Graph<'a> {
             self.import(child)?;
         }
         let Some(needs) = self.needs(index) else { return Ok(()) };
-        let values = Table::of(&self.coalesce(index, &Map::new(), true)?);
+        let values = self.coalesce(index, &Map::new(), true)?;
+        if needs.iter().all(|need| self.requirements[*need].import_values.is_empty()) {
+            self.imported.extend(needs);
+            self.charts[index].values = values;
+            return Ok(());
+        }
+        let values = Table::of(&values);
         let imported = Table::default();
         for need in needs {
             self.import_from(need, &values, &imported);

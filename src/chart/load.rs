@@ -1,6 +1,6 @@
 //! Charts from files: Helm's pkg/chart/loader.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -67,7 +67,7 @@ pub(super) fn from_files(files: Vec<ChartFile>, depth: usize, loading: &mut Load
     let mut found = false;
     if let Some(file) = files.iter().find(|file| file.name == "Chart.yaml") {
         loading.bytes(file.data.len() as u64 * METADATA)?;
-        chart.metadata = Metadata::parse(&text(file))?;
+        chart.metadata = Metadata::parse(&file.text())?;
         found = true;
     }
     let mut subcharts: BTreeMap<String, Vec<ChartFile>> = BTreeMap::new();
@@ -132,7 +132,7 @@ fn sort_in(
                     "Warning: Dependencies are handled in Chart.yaml since apiVersion \"v2\". We recommend migrating dependencies to Chart.yaml.".to_owned(),
                 );
             }
-            chart.metadata.read(&file.name, &text(file))?;
+            chart.metadata.read(&file.name, &file.text())?;
             if v1 {
                 chart.files.push(file.clone());
             }
@@ -157,18 +157,14 @@ fn sort_in(
     Ok(false)
 }
 
-fn text(file: &ChartFile) -> Cow<'_, str> {
-    String::from_utf8_lossy(&file.data)
-}
-
 fn yaml(file: &ChartFile, loading: &mut Loading) -> Result<Value, ChartError> {
-    let value = goyaml::parse(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })?;
+    let value = goyaml::parse(&file.text()).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })?;
     loading.value(&value, 1)?;
     Ok(value)
 }
 
 fn values(file: &ChartFile, charts: usize, loading: &mut Loading) -> Result<Map<String, Value>, ChartError> {
-    let value = goyaml::parse_values(&text(file)).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })?;
+    let value = goyaml::parse_values(&file.text()).map_err(|source| ChartError::Yaml { file: file.name.clone(), source })?;
     loading.value(&value, charts)?;
     match value {
         Value::Object(map) => Ok(map),

@@ -45,3 +45,4 @@ pub use prepare::PrepareError;
 pub use release_name::{is_release_name, name_from_template};
 pub use render::{RenderError, RenderOptions, kube_version, kube_version_for, render, render_logged};
 pub use rendered::{Processed, Rendered, TemplateText, section};
+pub use values::RemoteSchemas;

@@ -17,6 +17,18 @@ pub struct ChartFile {
     pub data: Bytes,
 }
 
+impl ChartFile {
+    /// What is in it as text; what is none becomes U+FFFD.
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        text(&self.data)
+    }
+}
+
+/// As `String::from_utf8_lossy`, which looks at every byte by itself.
+fn text(data: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(data).map_or_else(|_| String::from_utf8_lossy(data), Cow::Borrowed)
+}
+
 /// A chart with its subcharts, or a folder of plain manifests that is treated as one.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
@@ -47,7 +59,7 @@ pub struct CrdFile {
 impl CrdFile {
     /// What is in it, as text.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.data)
+        text(&self.data)
     }
 }
 

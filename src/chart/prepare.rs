@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, CrdFile, DependencyError, dependencies::Graph, loading::weight_of, log::Log, meter, model::own_crds, rendered::Processed, values,
+    Chart, CrdFile, DependencyError, RemoteSchemas, dependencies::Graph, loading::weight_of, log::Log, meter, model::own_crds, rendered::Processed, values,
     values::coalesce::TypeMismatch,
 };
 
@@ -54,8 +54,8 @@ pub enum PrepareError {
     Schema(String),
 }
 
-/// Processes dependencies, coalesces values, checks schemas, and lays templates out.
-pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: bool, log: &mut Log) -> Result<Prepared, PrepareError> {
+/// Processes dependencies, coalesces values, checks schemas (if there is somebody to ask for what they refer to), and lays templates out.
+pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, schemas: Option<&dyn RemoteSchemas>, log: &mut Log) -> Result<Prepared, PrepareError> {
     let mut graph = Graph::process(chart, user, log)?;
     let coalesced = graph.coalesce(0, user, false).map_err(|error| match error {
         DependencyError::Mismatch(mismatch) => PrepareError::Mismatch(mismatch),
@@ -63,9 +63,9 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
     })?;
     // As values of templates they are there once more.
     take(weight_of(&coalesced) * 2)?;
-    if check_schemas {
+    if let Some(remote) = schemas {
         let mut report = String::new();
-        schemas(&mut graph, 0, &coalesced, &mut report);
+        check_schemas(&mut graph, 0, &coalesced, remote, &mut report);
         if meter::used_up().is_some() {
             return Err(DependencyError::Budget.into());
         }
@@ -85,15 +85,15 @@ pub(super) fn prepare(chart: &Chart, user: &Map<String, Value>, check_schemas: b
 }
 
 /// `ValidateAgainstSchema`: a chart and those below it, each with its own values.
-fn schemas(graph: &mut Graph<'_>, index: usize, own: &Map<String, Value>, report: &mut String) {
+fn check_schemas(graph: &mut Graph<'_>, index: usize, own: &Map<String, Value>, remote: &dyn RemoteSchemas, report: &mut String) {
     let source = graph.charts[index].source;
     if let Some(schema) = &source.schema {
         let name = graph.name(index).to_owned();
-        values::check_schema(report, &name, schema, &Value::Object(own.clone()), graph.log);
+        values::check_schema(report, &name, schema, &Value::Object(own.clone()), remote, graph.log);
     }
     for child in graph.charts[index].children.clone() {
         if let Some(Value::Object(own)) = own.get(graph.name(child)) {
-            schemas(graph, child, own, report);
+            check_schemas(graph, child, own, remote, report);
         }
     }
 }
@@ -149,7 +149,7 @@ impl Layout<'_, '_> {
             }
             let name = format!("{path}/{}", file.name);
             take((file.data.len() + name.len() * 2) as u64)?;
-            let source = PreparedSource { name: name.clone(), text: String::from_utf8_lossy(&file.data).into_owned(), scope, execute: !hidden };
+            let source = PreparedSource { name: name.clone(), text: file.text().into_owned(), scope, execute: !hidden };
             self.templates.insert(name, source);
         }
         Ok(scope)
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn nulls_and_globals_as_helm() {
-        let prepared = prepare(&fixture("p02-nil-coalesce"), &Map::new(), true, &mut Log::default()).unwrap();
+        let prepared = prepare(&fixture("p02-nil-coalesce"), &Map::new(), Some(&values::NoRemoteSchemas), &mut Log::default()).unwrap();
         let helm = include_str!("../../tests/fixtures/conformance/expected/p02-nil-coalesce.out");
         let helm = helm.split_once("v: |\n").unwrap().1.lines().flat_map(|line| [&line[2..], "\n"]).collect::<String>();
         assert_eq!(goyaml::emit(&Value::Object(prepared.scopes[0].values.clone())).unwrap(), helm);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn aliases_share_what_helms_pointers_share() {
-        let prepared = prepare(&fixture("p03-alias-grandchild"), &Map::new(), true, &mut Log::default()).unwrap();
+        let prepared = prepare(&fixture("p03-alias-grandchild"), &Map::new(), Some(&values::NoRemoteSchemas), &mut Log::default()).unwrap();
         let names: Vec<&str> = prepared.sources.iter().map(|source| source.name.as_str()).collect();
         let root = "p03-alias-grandchild";
         let want = ["charts/b2/charts/u/", "charts/b2/charts/c/", "charts/b1/charts/cc/", "charts/b2/", "charts/b1/", ""];

@@ -12,6 +12,7 @@ use super::{
     manifests, meter,
     prepare::{Prepared, PreparedScope, PreparedSource, prepare},
     semver, trace,
+    values::{NoRemoteSchemas, RemoteSchemas},
 };
 
 /// How to render.
@@ -27,6 +28,8 @@ pub struct RenderOptions {
     pub lookup: Option<Arc<dyn Lookup>>,
     /// What a chart may use up.
     pub budget: Budget,
+    /// Where schemas of other addresses are had.
+    pub remote_schemas: Arc<dyn RemoteSchemas>,
     /// Not to hold values against schemas (`--skip-schema-validation`).
     pub skip_schemas: bool,
 }
@@ -40,7 +43,15 @@ impl RenderOptions {
             api_versions: DEFAULT_API_VERSIONS.iter().map(|version| (*version).to_owned()).collect(),
             helm_version: HELM_VERSION.to_owned(),
         };
-        Self { release, capabilities, dialect: Dialect::default(), lookup: None, budget: Budget::default(), skip_schemas: false }
+        Self {
+            release,
+            capabilities,
+            dialect: Dialect::default(),
+            lookup: None,
+            budget: Budget::default(),
+            remote_schemas: Arc::new(NoRemoteSchemas),
+            skip_schemas: false,
+        }
     }
 }
 
@@ -135,7 +146,8 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     if metadata.is_library() {
         return Err(RenderError::Library);
     }
-    let prepared = prepare(chart, user_values, !options.skip_schemas, log).inspect_err(|error| tell(error, log))?;
+    let schemas = (!options.skip_schemas).then_some(&*options.remote_schemas);
+    let prepared = prepare(chart, user_values, schemas, log).inspect_err(|error| tell(error, log))?;
     let found = &options.capabilities.kube_version.version;
     // Helm 4 compares the numbers alone; Helm 3 has nothing else.
     let numbers = kube_version(found).ok().filter(|_| options.dialect == Dialect::Helm4).map(|parsed| parsed.version);

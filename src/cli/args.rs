@@ -1,14 +1,14 @@
 //! Groups of flags that several commands share.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     cluster::{Cluster, ConnectOptions},
     context::Context,
     failure::Failure,
-    ops::{ChartAccess, install, verify::TrustOptions},
+    ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
-    report::Format,
+    report::{Format, Printer},
 };
 
 /// How data is printed.
@@ -98,6 +98,21 @@ impl ClusterArgs {
 /// Connects to the cluster, with its failures as this program tells them.
 pub(super) async fn connect(options: &ConnectOptions) -> Result<Cluster, Failure> {
     Cluster::connect(options).await.map_err(install::cluster_failure)
+}
+
+/// Who is asked about guesses: whoever sits at the terminal, nobody where there is none.
+pub(super) fn ask(printer: &Printer) -> Option<Ask> {
+    let printer = printer.clone();
+    printer.is_interactive().then(|| -> Ask {
+        Arc::new(move |guesses| {
+            let mut question = String::from("These may be needed, and their registries have them:\n");
+            for guess in guesses {
+                question.extend(["  ", &guess.reference.to_string(), "  (", &guess.reason, ")\n"]);
+            }
+            question.push_str("Take them along? [y/N] ");
+            printer.ask(&question)
+        })
+    })
 }
 
 /// The password for a private key, where the environment has one.

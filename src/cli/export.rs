@@ -32,6 +32,9 @@ pub(super) struct ExportArgs {
     /// Resolve everything and tell what would be written, but write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take exactly what delivery.lock says, and fail where it does not fit the delivery
+    #[arg(long)]
+    locked: bool,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -56,6 +59,8 @@ impl ExportArgs {
             access: self.cache.access(context),
             agents: crate::cluster::nodes::embedded(),
             dry_run: self.dry_run,
+            locked: self.locked,
+            ask: args::ask(printer),
         };
         let outcome = super::block_on(export::run(options, printer.reporter()))?;
         printer.outcome(self.format.format, &outcome, |o| {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::args::{CacheArgs, FormatArgs};
+use super::args::{self, CacheArgs, FormatArgs};
 use crate::{
     context::Context,
     failure::Failure,
@@ -27,11 +27,18 @@ pub(super) struct LockArgs {
 
 impl LockArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = lock::LockOptions { delivery: read_delivery(&self.file)?, access: self.cache.access(context), check: self.check };
+        let options =
+            lock::LockOptions { delivery: read_delivery(&self.file)?, access: self.cache.access(context), check: self.check, ask: args::ask(printer) };
         let outcome = super::block_on(lock::run(options, printer.reporter()))?;
         printer.outcome(self.format.format, &outcome, |o| {
             let state = if o.changed { "written" } else { "unchanged" };
             let mut out = format!("{}: {state}, {} charts, {} images\n", o.path.display(), o.charts, o.images);
+            for guess in &o.left {
+                let _ = writeln!(out, "  left: {} ({})", guess.reference, guess.reason);
+            }
+            for guess in &o.dropped {
+                let _ = writeln!(out, "  dropped: {} ({})", guess.reference, guess.reason);
+            }
             for change in o.changes.iter().filter(|_| o.changed) {
                 let _ = writeln!(out, "  {change}");
             }

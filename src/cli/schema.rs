@@ -1,10 +1,15 @@
-//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock and of what `outdated` prints.
+//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock, and of what `images` and `outdated` print.
 
 use clap::ValueEnum;
 
-use crate::{delivery, failure::Failure, ops::outdated, report::Printer};
+use crate::{
+    delivery,
+    failure::Failure,
+    ops::{images, outdated},
+    report::Printer,
+};
 
-/// Print the JSON schema of delivery.yaml, of delivery.lock, or of what `outdated` prints
+/// Print the JSON schema of delivery.yaml, of delivery.lock, or of what images or outdated prints
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
     /// Of what
@@ -16,6 +21,7 @@ pub(super) struct SchemaArgs {
 enum Which {
     Delivery,
     Lock,
+    Images,
     Outdated,
 }
 
@@ -24,6 +30,7 @@ impl SchemaArgs {
         let text = match self.which {
             Which::Delivery => delivery::schema_json(),
             Which::Lock => delivery::lock_schema_json(),
+            Which::Images => images::schema_json(),
             Which::Outdated => outdated::schema_json(),
         };
         printer.data(text.as_bytes())

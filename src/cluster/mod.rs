@@ -18,6 +18,7 @@ mod proxy;
 mod readiness;
 pub mod release;
 mod rights;
+mod running;
 mod wait;
 
 pub use connect::{Cluster, ConnectOptions, kubeconfig_namespace};
@@ -29,4 +30,5 @@ pub use lookup::LiveLookup;
 pub use object::flatten;
 pub use object::{Object, ObjectKey};
 pub use rights::{Right, missing_rights};
+pub use running::{RunningImage, running_images};
 pub use wait::{WaitOptions, placements, wait_ready};

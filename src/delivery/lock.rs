@@ -1,4 +1,4 @@
-//! delivery.lock: what a delivery's charts and images were resolved to, for version control. `lock` writes it, `export` takes exactly that.
+//! delivery.lock: what a delivery's charts and images were resolved to, for version control. `lock` writes it, `export` keeps to it.
 //!
 //! Text and order depend on nothing but what was resolved, and nothing secret is in it.
 
@@ -32,6 +32,10 @@ pub struct Lock {
     api_version: LockVersion,
     /// Kind of this document.
     kind: LockKind,
+    /// Digest of the evidence: which images were found, and who named each. It changes when any of that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub evidence: Option<Digest>,
     /// Charts by app, sorted by app.
     #[serde(default)]
     pub charts: Vec<LockedChart>,
@@ -154,11 +158,11 @@ impl LockedTag {
 }
 
 impl Lock {
-    /// A lock of charts and images; it sorts them.
-    pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>) -> Self {
+    /// A lock of charts and images, which it sorts, and of what spoke for the images.
+    pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>, evidence: Digest) -> Self {
         charts.sort_by(|a, b| a.app.cmp(&b.app));
         let images = images.into_iter().map(|(reference, digest)| LockedImage { reference, digest }).collect();
-        Self { api_version: LockVersion::V1, kind: LockKind::Lock, charts, images, tags: Vec::new() }
+        Self { api_version: LockVersion::V1, kind: LockKind::Lock, evidence: Some(evidence), charts, images, tags: Vec::new() }
     }
 
     /// The same with what tag policies have picked; it sorts that.
@@ -281,6 +285,11 @@ impl LockedChart {
         chart
     }
 
+    /// Whether it was made for what delivery.yaml asks for.
+    pub fn fits(&self, source: &ChartSource, policy: Option<&TagPolicy>) -> bool {
+        self.asked() == described(source, policy)
+    }
+
     fn asked(&self) -> String {
         let place = match (&self.path, &self.oci, &self.repo) {
             (Some(path), ..) => format!("`{path}`"),
@@ -328,7 +337,7 @@ mod tests {
             manifest: Some(Digest::of(b"manifest")),
         }];
         let web = LockedChart::asking("a", &ChartSource::Path("charts/web".into()), "1.0.0".into(), Digest::of(b"web"));
-        Lock::new(vec![db, web], [("nginx:1".parse().unwrap(), Digest::of(b"image"))].into())
+        Lock::new(vec![db, web], [("nginx:1".parse().unwrap(), Digest::of(b"image"))].into(), Digest::of(b"evidence"))
             .with_tags(vec![LockedTag::new("busybox:1.36.1".parse().unwrap(), &policy())])
     }
 
@@ -339,7 +348,7 @@ mod tests {
                 "apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: a, version: '1'}}\nspec:\n  images:\n  - {{ref: busybox, tagPolicy: {{regex: '{regex}', pick: newest}}}}\n"
             )
         };
-        let lock = Lock::new(Vec::new(), BTreeMap::new()).with_tags(lock().tags);
+        let lock = Lock::new(Vec::new(), BTreeMap::new(), Digest::of(b"evidence")).with_tags(lock().tags);
         let of = |regex: &str| lock.differences(&super::super::parse(Path::new("delivery.yaml"), &text(regex)).unwrap());
         assert_eq!(of(r"1\.3\d\..*"), Vec::<String>::new());
         let found = of("1.*");

@@ -11,7 +11,7 @@ mod validate;
 
 pub use diagnostic::{DeliveryError, Diagnostic};
 pub use lock::{LOCK_MAX, Lock, LockedChart, LockedDependency, LockedImage, LockedTag};
-pub use model::{App, AppSource, ChartSource, Delivery, ImageEntry, Profile, SourceOptions, Spec};
+pub use model::{App, AppSource, ChartSource, Delivery, ImageEntry, Install, Profile, SourceOptions, Spec};
 pub use parse::{TEXT_MAX, parse};
 pub use schema::{lock_schema_json, schema_json};
-pub use types::{Pick as WrittenPick, TagPolicy as WrittenPolicy};
+pub use types::{Guesses, Pick as WrittenPick, TagPolicy as WrittenPolicy};

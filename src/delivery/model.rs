@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Guesses;
 use crate::{
     oci::{Platform, Reference},
     tag_policy::TagPolicy,
@@ -34,6 +35,8 @@ pub struct Spec {
     pub registry: Option<String>,
     /// How to reach registries, by host.
     pub sources: BTreeMap<String, SourceOptions>,
+    /// The clusters that it is for.
+    pub install: Install,
     /// Apps as written; [`Delivery::install_order`] sorts them.
     pub apps: Vec<App>,
     /// Images that no app names.
@@ -51,6 +54,15 @@ pub struct SourceOptions {
     pub ca_file: Option<PathBuf>,
     /// No TLS.
     pub plain_http: bool,
+}
+
+/// The clusters that a delivery is for; empty where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Install {
+    /// Versions of Kubernetes.
+    pub kubernetes_versions: Vec<String>,
+    /// API versions besides Kubernetes' own.
+    pub api_versions: Vec<String>,
 }
 
 /// One app.
@@ -80,6 +92,8 @@ pub struct App {
     pub images_include: Vec<Reference>,
     /// Patterns of images left out.
     pub images_exclude: Vec<String>,
+    /// What to do with what may be an image; none if nobody has decided.
+    pub guesses: Option<Guesses>,
 }
 
 /// Where an app comes from.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::oci::{Digest, Platform, Reference};
@@ -129,23 +130,52 @@ pub struct ImageRecord {
     pub origins: Vec<Origin>,
 }
 
+/// How an image became known, in order of trust.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// delivery.yaml, or an image archive that it names.
+    #[default]
+    Delivery,
+    /// A pod template.
+    Pod,
+    /// A field of a custom resource that is an image by its name and shape.
+    Field,
+    /// A field that a well-known operator reads.
+    Operator,
+    /// An annotation of Chart.yaml.
+    Annotation,
+    /// The chart's values.
+    Values,
+    /// A text: an argument, a variable, a setting.
+    Text,
+    /// A template's own text, in a branch that nothing rendered.
+    Template,
+}
+
 /// A place that names an image. Fields that do not apply are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
+    /// How it became known.
+    #[serde(default)]
+    pub source: Source,
     /// App in delivery.yaml; none for an entry under `spec.images`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// Profile in which it was rendered; none for the plain values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Template, as in Helm's `# Source:` line, or the manifest file.
+    /// Cluster for which it was rendered, as in `Kubernetes 1.29`; none if any cluster will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Template, as in Helm's `# Source:` line, or the manifest file, or the chart's file that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// Object, as in `Deployment/shop/web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// JSON pointer in the object, or the place in delivery.yaml, as in `spec.images[0]`.
+    /// JSON pointer in the object or in the template's file, or the place in delivery.yaml, as in `spec.images[0]`.
     pub path: String,
 }
 

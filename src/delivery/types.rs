@@ -63,6 +63,9 @@ pub(crate) struct Spec {
     /// How to reach registries while exporting, by host. Never travels.
     #[serde(default)]
     pub(crate) sources: BTreeMap<String, SourceOptions>,
+    /// The clusters that this is for. Left out: those that Helm assumes.
+    #[serde(default)]
+    pub(crate) install: Install,
     /// Apps; each becomes a Helm release.
     #[serde(default)]
     pub(crate) apps: Vec<App>,
@@ -192,6 +195,35 @@ pub(crate) struct ImageSelection {
     /// Patterns to leave out, `*` for anything.
     #[serde(default)]
     pub(crate) exclude: Vec<String>,
+    /// What to do with what may be an image and is one in its registry. Left out: whoever runs the command is asked, and where nobody is
+    /// there it fails.
+    #[serde(default)]
+    #[schemars(with = "Guesses")]
+    pub(crate) guesses: Option<Guesses>,
+}
+
+/// What to do with what may be an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Guesses {
+    /// It travels.
+    Take,
+    /// It stays behind.
+    Leave,
+    /// Nothing is done until somebody has decided.
+    Fail,
+}
+
+/// The clusters that a delivery is for.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Install {
+    /// Versions of Kubernetes, as in `1.29`. Charts are rendered for each, and the images of all travel.
+    #[serde(default)]
+    pub(crate) kubernetes_versions: Vec<String>,
+    /// API versions that the clusters have besides Kubernetes' own, as in `monitoring.coreos.com/v1`. Charts are rendered with and without.
+    #[serde(default)]
+    pub(crate) api_versions: Vec<String>,
 }
 
 /// An image that no app names: `ref` or `archive`.
@@ -231,9 +263,9 @@ impl TagPolicy {
     /// In words, for messages.
     pub(crate) fn described(&self) -> String {
         let pick = match self.pick {
-            Pick::Semver => "semver",
+            Pick::Semver => "highest version",
             Pick::Newest => "newest",
-            Pick::Lexical => "lexical",
+            Pick::Lexical => "last",
         };
         let not = self.not.as_ref().map_or_else(String::new, |not| format!(" without `{not}`"));
         format!("the {pick} of `{}`{not}", self.regex)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    model::{App, AppSource, ChartSource, ImageEntry, Profile, SourceOptions, Spec},
+    model::{App, AppSource, ChartSource, ImageEntry, Install, Profile, SourceOptions, Spec},
     types,
 };
 use crate::{
@@ -45,12 +45,13 @@ impl Checker {
             self.say("/spec/registry", format!("`{registry}` is no registry: wanted a host, with a path if any, as in registry.example/mirror"));
         }
         let sources = spec.sources.into_iter().map(|(host, options)| self.source(host, options)).collect();
+        let install = self.install(spec.install);
         let apps: Vec<App> = spec.apps.into_iter().enumerate().map(|(i, app)| self.app(i, app)).collect();
         self.names(&apps);
         self.dependencies(&apps);
         let images = spec.images.into_iter().enumerate().filter_map(|(i, image)| self.image(i, image)).collect();
         let files = spec.files.into_iter().enumerate().filter_map(|(i, file)| self.path(&format!("/spec/files/{i}/path"), &file.path)).collect();
-        Spec { platforms, registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()), sources, apps, images, files }
+        Spec { platforms, registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()), sources, install, apps, images, files }
     }
 
     fn platforms(&mut self, written: Option<Vec<String>>) -> Vec<Platform> {
@@ -66,6 +67,24 @@ impl Checker {
             }
         }
         platforms
+    }
+
+    /// Versions have the shape that `helm template --kube-version` takes: two or three numbers.
+    fn install(&mut self, written: types::Install) -> Install {
+        for (i, version) in written.kubernetes_versions.iter().enumerate() {
+            let numbers: Vec<&str> = version.strip_prefix('v').unwrap_or(version).split('.').collect();
+            let number = |part: &&str| !part.is_empty() && part.len() < 6 && part.bytes().all(|b| b.is_ascii_digit());
+            if !(2..=3).contains(&numbers.len()) || !numbers.iter().all(number) {
+                self.say(format!("/spec/install/kubernetesVersions/{i}"), format!("`{version}` is no version of Kubernetes: wanted one as in `1.29`"));
+            }
+        }
+        for (i, version) in written.api_versions.iter().enumerate() {
+            if version.is_empty() || version.contains(char::is_whitespace) || version.matches('/').count() > 2 {
+                let wanted = "wanted one as in `monitoring.coreos.com/v1` or `monitoring.coreos.com/v1/ServiceMonitor`";
+                self.say(format!("/spec/install/apiVersions/{i}"), format!("`{version}` is no API version: {wanted}"));
+            }
+        }
+        Install { kubernetes_versions: written.kubernetes_versions, api_versions: written.api_versions }
     }
 
     fn source(&mut self, host: String, options: types::SourceOptions) -> (String, SourceOptions) {
@@ -136,6 +155,7 @@ impl Checker {
             registry_keys: app.registry_keys,
             images_include,
             images_exclude: app.images.exclude,
+            guesses: app.images.guesses,
         }
     }
 

@@ -11,7 +11,9 @@ mod emit;
 mod error;
 mod node;
 mod number;
+mod printable;
 mod quick;
+mod quote;
 mod resolve;
 mod sort;
 mod syntax;
@@ -21,6 +23,8 @@ use serde_json::Value;
 pub use error::YamlError;
 pub use node::{Entries, Node, NodeKind, ScalarStyle, Span};
 pub use number::{float_general, float_json, scalar_text};
+pub use printable::is_printable;
+pub use quote::{quote, quote_ascii};
 
 /// The first document of a text as JSON; integers stay integers. An empty text is null.
 pub fn parse(text: &str) -> Result<Value, YamlError> {

@@ -2,12 +2,13 @@
 //!
 //! It is in the errors about keys: text with `{{ }}` in it that was meant as a template is such a key.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use super::{
     Node, NodeKind, YamlError,
     convert::{Typed, scalar},
     number::float_general,
+    quote::quote,
     resolve::Resolved,
 };
 
@@ -66,33 +67,4 @@ fn scalar_syntax(node: &Node) -> Result<String, YamlError> {
         Typed::Other(Resolved::Float(number)) => float_general(number),
         Typed::Other(_) => NIL.to_owned(),
     })
-}
-
-/// `strconv.Quote`.
-fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{b}' => out.push_str("\\v"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if u32::from(c) < 0x20 || c == '\u{7f}' => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            // strconv.IsPrint leaves only the plain space of all white space.
-            c if c.is_control() || (c.is_whitespace() && c != ' ') || c == '\u{feff}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

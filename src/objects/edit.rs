@@ -36,7 +36,11 @@ fn in_place(text: &str, edits: &BTreeMap<String, String>) -> Result<Option<Strin
     let mut spots = Vec::new();
     for (pointer, new) in edits {
         let Some((node, flow)) = find(&root, pointer) else { return Ok(None) };
-        let Some(written) = write(node, flow, new)? else { return Ok(None) };
+        let written = match &node.kind {
+            NodeKind::Scalar { style: ScalarStyle::Literal, text: old } => block(&text[node.span.start..node.span.end], old, new),
+            _ => write(node, flow, new)?,
+        };
+        let Some(written) = written else { return Ok(None) };
         spots.push((node.span.start, node.span.end, written));
     }
     spots.sort_by_key(|spot| std::cmp::Reverse(spot.0));
@@ -91,6 +95,27 @@ fn write(node: &Node, flow: bool, new: &str) -> Result<Option<String>, EditError
     })
 }
 
+/// A block with other words in some of its lines; none if it has other lines.
+fn block(raw: &str, old: &str, new: &str) -> Option<String> {
+    if old.split('\n').count() != new.split('\n').count() {
+        return None;
+    }
+    let mut lines = raw.split_inclusive('\n');
+    let mut written = lines.next()?.to_owned();
+    let mut words = old.split('\n').zip(new.split('\n'));
+    for line in lines {
+        let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
+        match words.next() {
+            Some((old, new)) if old != new => {
+                let indent = body.trim_end_matches('\r').strip_suffix(old)?;
+                written.extend([indent, new, end]);
+            }
+            _ => written.push_str(line),
+        }
+    }
+    words.all(|(old, new)| old == new).then_some(written)
+}
+
 /// JSON's quotes are YAML's.
 fn double(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
@@ -110,6 +135,12 @@ mod tests {
         let want = "a:   # why\n  - {image: \"r.io/x:1\", b: 'it''s'}  # here\n  - image: \"r.io/z\"\n# end\n";
         assert_eq!(edit(text, &[("/a/0/image", "r.io/x:1"), ("/a/0/b", "it's"), ("/a/1/image", "r.io/z")]), want);
         assert_eq!(edit("a: é x\nb: 1 # n\n", &[("/a", "yes"), ("/b", "r.io/q@sha256:00")]), "a: \"yes\"\nb: r.io/q@sha256:00 # n\n");
+    }
+
+    #[test]
+    fn lines_of_blocks_are_edited_where_they_stand() {
+        let text = "a: |  # kept\n\n    one x:1\n      two\nb: 1 # kept\n";
+        assert_eq!(edit(text, &[("/a", "\none r.io/x:1\n  two\n")]), text.replace("x:1", "r.io/x:1"));
     }
 
     #[test]

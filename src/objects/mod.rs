@@ -4,11 +4,17 @@
 
 mod document;
 pub mod edit;
+mod edits;
+mod embedded;
+mod mention;
+mod operators;
 mod order;
 mod split;
 mod walk;
 
 pub use document::{Document, Gvk, ObjectError, ObjectId, documents};
+pub use edits::Edits;
+pub use mention::{Care, Mention, mentions, names_image, shape};
 pub use order::{install_rank, sort_for_install, sort_for_install_helm4, sort_for_uninstall};
 pub use split::{split, split_helm4};
-pub use walk::{ImageSlot, PolicySlot, SlotKind, image_slots, pull_policies};
+pub use walk::{ImageSlot, PolicySlot, SlotKind, SlotSource, image_slots, pull_policies};

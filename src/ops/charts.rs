@@ -10,7 +10,7 @@ use crate::{
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
     registry::HostOptions,
-    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, ResolvedChart},
+    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
 };
 
 /// What of this machine is needed to reach charts and images.
@@ -59,11 +59,13 @@ pub async fn locate(request: &ChartRequest, access: &ChartAccess) -> Result<Reso
     access.charts(hosts)?.locate(request).await.map_err(prepare::source_failure)
 }
 
-/// Gets the charts of all apps; all that fail are reported. With pins exactly those are taken.
+/// Gets the charts of all apps; all that fail are reported. With pins exactly those are taken; where that is not `strict`, a chart beside the
+/// delivery that needs others by now gets them anew.
 pub(super) async fn fetch(
     delivery: &Delivery,
     charts: &Arc<Charts>,
     pins: Option<&BTreeMap<String, ChartPin>>,
+    strict: bool,
     reporter: &SharedReporter,
 ) -> Result<ChartSet, Failure> {
     if delivery.spec.apps.iter().any(|app| matches!(&app.source, AppSource::Chart(source) if !matches!(source, ChartSource::Path(_)))) {
@@ -87,7 +89,11 @@ pub(super) async fn fetch(
                     Some(policy) => charts.choose(&location, policy).await?,
                     None => location,
                 };
-                charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await
+                let found = charts.resolve(&location, pin.as_ref(), keyring.as_deref()).await;
+                if !strict && pin.is_some() && found.as_ref().is_err_and(needs_others) {
+                    return charts.resolve(&location, None, keyring.as_deref()).await;
+                }
+                found
             };
             let found = found.await;
             if let Ok(found) = &found {
@@ -110,6 +116,10 @@ pub(super) async fn fetch(
     failures.sort_by_cached_key(ToString::to_string);
     several::all("charts cannot be had", failures)?;
     Ok(found)
+}
+
+fn needs_others(error: &SourceError) -> bool {
+    matches!(error, SourceError::Dependencies { problem, .. } if matches!(**problem, DependencyProblem::NotLocked(_)))
 }
 
 fn tell(reporter: &SharedReporter, task: String, remote: bool, found: &ResolvedChart) {

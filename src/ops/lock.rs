@@ -1,18 +1,24 @@
 //! `lock`: writes what a delivery resolves to beside it; and how an export holds itself to that.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess, ChartSet},
-    export::resolve::{self, Resolved},
+    export::resolve::{GuessMode, Resolved, Resolver},
+    guesses::{Ask, Guess},
     images::open_archives,
     prepare, tags,
 };
 use crate::{
-    delivery::{AppSource, ChartSource, Delivery, LOCK_MAX, Lock, LockedChart, LockedDependency},
+    delivery::{App, AppSource, ChartSource, Delivery, LOCK_MAX, Lock, LockedChart, LockedDependency},
     failure::{Failure, Kind},
+    images::ImageSet,
     io::{self, read_capped_text},
     oci::{Digest, Reference},
     progress::SharedReporter,
@@ -23,7 +29,6 @@ use crate::{
 const HINT: &str = "`kubectl offline lock` resolves the delivery anew and writes what it finds into the lock";
 
 /// What to lock.
-#[derive(Debug)]
 pub struct LockOptions {
     /// The delivery.
     pub delivery: Delivery,
@@ -31,6 +36,14 @@ pub struct LockOptions {
     pub access: ChartAccess,
     /// Write nothing; fail where the lock would change.
     pub check: bool,
+    /// Who is asked about guesses; nobody if left out.
+    pub ask: Option<Ask>,
+}
+
+impl std::fmt::Debug for LockOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LockOptions").field("delivery", &self.delivery.path).field("check", &self.check).finish_non_exhaustive()
+    }
 }
 
 /// What was locked.
@@ -47,6 +60,12 @@ pub struct LockOutcome {
     pub charts: usize,
     /// Images in it.
     pub images: usize,
+    /// Guesses that no registry has for us.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Guess>,
+    /// Guesses that stay behind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Guess>,
 }
 
 /// A lock that does not belong to the delivery, or no longer.
@@ -66,16 +85,19 @@ struct Outdated {
     changes: Vec<String>,
 }
 
+/// `--locked`, and there is no lock.
+#[derive(Debug, thiserror::Error)]
+#[error("--locked was said, and there is no `{}`", .0.display())]
+struct NoLock(PathBuf);
+
 fn lines(lines: &[String]) -> String {
     lines.iter().flat_map(|line| ["\n  - ", line]).collect()
 }
 
 /// Resolves everything anew and writes the lock.
 pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockOutcome, Failure> {
-    let LockOptions { delivery, access, check } = options;
+    let LockOptions { delivery, access, check, ask } = options;
     let path = delivery.lock_path();
-    let lock = anew(delivery, access, &reporter).await?;
-    let text = lock.text();
     let before = match read_capped_text(&path, LOCK_MAX as u64) {
         Ok(text) => Some(text),
         Err(error) if error.is_not_found() => None,
@@ -83,6 +105,11 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     };
     // One that cannot be read any more is simply written anew.
     let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
+    let digests = old.as_ref().map(Lock::image_digests).filter(|_| check);
+    let guesses = digests.as_ref().map_or(GuessMode::Decide(ask.as_ref()), GuessMode::AsBefore);
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let (lock, resolved) = anew(delivery, &access, &registries, guesses, &reporter).await?;
+    let text = lock.text();
     let changes = changes(old.as_ref(), &lock);
     let differs = before.as_deref() != Some(text.as_str());
     if check && differs {
@@ -93,22 +120,30 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     if differs {
         io::write_atomic(&path, text.as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
     }
-    Ok(LockOutcome { path, changed: differs, changes, charts: lock.charts.len(), images: lock.images.len() })
+    let Resolved { dropped, left, .. } = resolved;
+    Ok(LockOutcome { path, changed: differs, changes, charts: lock.charts.len(), images: lock.images.len(), dropped, left })
 }
 
 /// What a delivery resolves to now, whatever its lock says.
-pub(super) async fn anew(mut delivery: Delivery, access: ChartAccess, reporter: &SharedReporter) -> Result<Lock, Failure> {
+pub(super) async fn anew(
+    mut delivery: Delivery,
+    access: &ChartAccess,
+    registries: &Arc<Registries>,
+    guesses: GuessMode<'_>,
+    reporter: &SharedReporter,
+) -> Result<(Lock, Resolved), Failure> {
     let sources = access.charts(charts::hosts(&delivery))?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config));
-    let tags = tags::settle(&mut delivery, None, &registries, reporter).await?;
-    let found = charts::fetch(&delivery, &sources, None, reporter).await?;
-    let prepared = prepare::prepare(&delivery, &found, &**reporter)?;
+    let tags = tags::settle(&mut delivery, None, registries, reporter).await?;
+    let found = charts::fetch(&delivery, &sources, None, true, reporter).await?;
+    let prepared = prepare::prepare(&delivery, &found, &**reporter);
     let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
-    let resolved = resolve::resolve(prepared.images, archives, &delivery.spec.platforms, None, &registries, reporter).await?;
-    Ok(of(&delivery, &found, &resolved).with_tags(tags))
+    let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries, guesses };
+    let evidence = prepared.images.digest();
+    let resolved = asked.resolve(prepared.images, archives, prepared.failures, reporter).await?;
+    Ok((of(&delivery, &found, &resolved, evidence).with_tags(tags), resolved))
 }
 
-/// The delivery's lock, where it has one; one that was made for other charts is an error.
+/// The delivery's lock, where it has one.
 pub(super) fn read(delivery: &Delivery) -> Result<Option<Lock>, Failure> {
     let path = delivery.lock_path();
     let text = match read_capped_text(&path, LOCK_MAX as u64) {
@@ -116,18 +151,42 @@ pub(super) fn read(delivery: &Delivery) -> Result<Option<Lock>, Failure> {
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(Failure::new(Kind::Usage, error)),
     };
-    let lock = Lock::parse(&path, &text).map_err(|error| Failure::new(Kind::Usage, error).hint(HINT))?;
-    agree(delivery, lock.differences(delivery))?;
-    Ok(Some(lock))
+    Lock::parse(&path, &text).map(Some).map_err(|error| Failure::new(Kind::Usage, error).hint(HINT))
 }
 
-/// What charts must be.
-pub(super) fn pins(lock: &Lock) -> BTreeMap<String, ChartPin> {
+/// The lock is there and was made for the charts that the delivery asks for.
+pub(super) fn must_fit(delivery: &Delivery, lock: Option<&Lock>) -> Result<(), Failure> {
+    match lock {
+        Some(lock) => agree(delivery, lock.differences(delivery)),
+        None => Err(Failure::new(Kind::Usage, NoLock(delivery.lock_path())).hint(HINT)),
+    }
+}
+
+/// Writes a lock that export had to bring up to date; tells what changed.
+pub(super) fn keep_current(delivery: &Delivery, old: &Lock, new: &Lock, reporter: &SharedReporter) -> Result<(), Failure> {
+    if old == new {
+        return Ok(());
+    }
+    let path = delivery.lock_path();
+    io::write_atomic(&path, new.text().as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
+    reporter.note(format!("{} was brought up to date:{}", path.display(), lines(&changes(Some(old), new))));
+    Ok(())
+}
+
+/// What charts must be: those that the delivery still asks for as it did.
+pub(super) fn pins(delivery: &Delivery, lock: &Lock) -> BTreeMap<String, ChartPin> {
     let pin = |chart: &LockedChart| ChartPin {
         chart: Pin { version: chart.version.clone(), digest: chart.digest.clone(), manifest: chart.manifest.clone() },
         dependencies: chart.dependencies.iter().map(pinned).collect(),
     };
-    lock.charts.iter().map(|chart| (chart.app.clone(), pin(chart))).collect()
+    let fits = |chart: &&LockedChart| {
+        let asks = |app: &App| match &app.source {
+            AppSource::Chart(source) => chart.fits(source, app.tag_policy.as_ref()),
+            AppSource::Manifests(_) => false,
+        };
+        delivery.spec.apps.iter().any(|app| app.name == chart.app && asks(app))
+    };
+    lock.charts.iter().filter(fits).map(|chart| (chart.app.clone(), pin(chart))).collect()
 }
 
 /// Charts that were downloaded are the locked ones; those that lie beside the delivery may have changed since.
@@ -144,12 +203,20 @@ pub(super) fn agree_on_charts(delivery: &Delivery, lock: &Lock, found: &ChartSet
     agree(delivery, differences)
 }
 
-/// Exactly the locked images are named.
-pub(super) fn agree_on_images<'a>(delivery: &Delivery, lock: &Lock, named: impl Iterator<Item = &'a Reference>) -> Result<(), Failure> {
+/// Exactly the locked images are named, and by whom they were then. `local` are the names in image archives.
+pub(super) fn agree_on_images(delivery: &Delivery, lock: &Lock, named: &ImageSet, local: &BTreeSet<Reference>) -> Result<(), Failure> {
     let mut unused = lock.image_digests();
-    let mut differences: Vec<String> =
-        named.filter(|image| unused.remove(*image).is_none()).map(|image| format!("the image {image} is not in the lock")).collect();
+    let mut differences = Vec::new();
+    let guessed = |image: &Reference| named.get(image).is_some_and(|evidence| evidence.guess().is_some()) && !local.contains(image);
+    for image in named.iter().map(|(image, _)| image).chain(local) {
+        if unused.remove(image).is_none() && !lock.images.iter().any(|locked| locked.reference == *image) && !guessed(image) {
+            differences.push(format!("the image {image} is not in the lock"));
+        }
+    }
     differences.extend(unused.keys().map(|image| format!("nothing names the image {image} any more")));
+    if differences.is_empty() && lock.evidence.as_ref() != Some(&named.digest()) {
+        differences.push("the same images are named by other objects, charts or values than when it was made".to_owned());
+    }
     agree(delivery, differences)
 }
 
@@ -160,7 +227,8 @@ fn agree(delivery: &Delivery, differences: Vec<String>) -> Result<(), Failure> {
     Err(Failure::new(Kind::Usage, Disagreement { lock: delivery.lock_path(), delivery: delivery.path.clone(), differences }).hint(HINT))
 }
 
-fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved) -> Lock {
+/// The lock of what was resolved.
+pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evidence: Digest) -> Lock {
     let mut locked = Vec::new();
     for app in &delivery.spec.apps {
         let (AppSource::Chart(source), Some(chart)) = (&app.source, found.get(&app.name)) else { continue };
@@ -175,7 +243,7 @@ fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved) -> Lock {
         locked.push(entry);
     }
     let images = resolved.images.iter().map(|(reference, (image, _))| (reference.clone(), image.root.digest.clone())).collect();
-    Lock::new(locked, images)
+    Lock::new(locked, images, evidence)
 }
 
 fn locked_dependency(d: &ResolvedDependency) -> LockedDependency {
@@ -218,6 +286,10 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
             Some(old) => found.push(format!("image {image}: {} → {}", old.short(), digest.short())),
         }
     }
+    if old.evidence != new.evidence {
+        found.push("evidence: who names the images is not what it was".to_owned());
+    }
     found.extend(before.keys().filter(|image| !now.contains_key(*image)).map(|image| format!("image {image}: gone")));
+    found.extend(new.tags.iter().filter(|tag| !old.tags.contains(tag)).map(|tag| format!("{}: {}", tag.reference, tag.tag_policy.described())));
     found
 }

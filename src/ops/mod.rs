@@ -2,6 +2,8 @@
 
 mod charts;
 pub mod export;
+mod faces;
+mod guesses;
 pub mod images;
 mod inputs;
 pub mod inspect;
@@ -10,6 +12,7 @@ pub mod keygen;
 pub mod list;
 pub mod lock;
 pub mod outdated;
+mod parallel;
 mod prepare;
 pub mod registry;
 mod several;
@@ -21,4 +24,5 @@ pub mod verify;
 pub mod watch;
 
 pub use charts::{ChartAccess, locate};
+pub use guesses::{Ask, Guess};
 pub use inputs::{read_delivery, read_values};

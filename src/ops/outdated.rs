@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess},
+    export::resolve::GuessMode,
     lock,
     prepare::registry_failure,
     several,
@@ -105,7 +106,11 @@ pub fn schema_json() -> String {
 /// Resolves everything anew and tells what is different. Writes nothing.
 pub async fn run(delivery: Delivery, access: ChartAccess, reporter: SharedReporter) -> Result<OutdatedOutcome, Failure> {
     let before = lock::read(&delivery)?;
-    let now = lock::anew(delivery.clone(), access.clone(), &reporter).await?;
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    // Whether a guess travels is decided when a lock is made.
+    let decided = before.as_ref().map(Lock::image_digests);
+    let guesses = decided.as_ref().map_or(GuessMode::Show, GuessMode::AsBefore);
+    let (now, _) = lock::anew(delivery.clone(), &access, &registries, guesses, &reporter).await?;
     let newest = newest(&delivery, &access, &reporter).await?;
     let mut entries = match &before {
         Some(before) => chart_entries(before, &now, &newest),
@@ -260,7 +265,7 @@ mod tests {
         let chart = LockedChart::asking("web", &source, chart.into(), Digest::of(content.as_bytes()));
         let images = images.iter().map(|(image, content)| (image.parse().unwrap(), Digest::of(content.as_bytes()))).collect();
         let policy = TagPolicy { regex: Pattern::new(".*").unwrap(), not: None, pick: Pick::Semver };
-        Lock::new(vec![chart], images).with_tags(vec![LockedTag::new(format!("busybox:{tag}").parse().unwrap(), &policy)])
+        Lock::new(vec![chart], images, Digest::of(b"evidence")).with_tags(vec![LockedTag::new(format!("busybox:{tag}").parse().unwrap(), &policy)])
     }
 
     #[test]

@@ -1,23 +1,31 @@
-//! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network.
+//! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network, but for what schemas refer to.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{charts::ChartSet, inputs::read_values, several};
+use super::{
+    charts::{ChartSet, hosts},
+    faces,
+    inputs::read_values,
+    parallel,
+};
 use crate::{
-    chart::{self, RenderOptions, values},
+    chart::{self, RemoteSchemas, RenderOptions, values},
     delivery::{
         App, AppSource, Delivery, ImageEntry,
         record::{ChartOrigin, DependencyRecord, Origin},
     },
     failure::{Failure, Kind},
-    images::{ImageSet, Rendering, discover},
+    images::{self, Face, ImageSet, Rendering, discover},
     objects::{self, Document},
     progress::Reporter,
     registry::RegistryError,
-    source::{self, DependencyProblem, ResolvedChart, SourceError},
+    source::{self, DependencyProblem, ResolvedChart, SchemaDocuments, SourceError},
     tree::FileTree,
 };
 
@@ -28,6 +36,8 @@ pub(super) struct Prepared {
     pub(super) apps: Vec<PreparedApp>,
     /// Images that apps and `spec.images` name; those of image archives are not among them yet.
     pub(super) images: ImageSet,
+    /// What is wrong with apps. It is told with what else goes wrong, and nothing is made of the rest.
+    pub(super) failures: Vec<Failure>,
 }
 
 /// One app with what travels of it.
@@ -48,70 +58,120 @@ pub(super) enum Package {
 }
 
 /// What an app is rendered from.
-enum Loaded<'a> {
+pub(super) enum Loaded<'a> {
+    /// A chart.
     Chart(&'a ResolvedChart),
+    /// Plain manifests.
     Manifests(FileTree),
 }
 
 /// Something about one app.
 #[derive(Debug, thiserror::Error)]
-#[error("app {app}{}: {source}", profile.as_ref().map(|p| format!(", profile {p}")).unwrap_or_default())]
+#[error("app {app}{face}: {source}")]
 struct AppError {
     app: String,
-    profile: Option<String>,
+    face: Face,
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Renders all apps and profiles. What is wrong is collected, so that all of it is shown at once.
-pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Result<Prepared, Failure> {
+/// Apps that are rendered at the same time; every one has a chart in memory.
+const AT_ONCE: usize = 4;
+
+/// Renders all apps with all their faces. What is wrong is collected, so that all of it is shown at once.
+pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Prepared {
+    let schemas: Arc<dyn RemoteSchemas> = Arc::new(SchemaDocuments::new(hosts(delivery)));
     let mut images = ImageSet::new();
     let (mut apps, mut failures) = (Vec::new(), Vec::new());
-    for app in delivery.install_order() {
-        match prepare_app(delivery, app, charts, &mut images, reporter) {
-            Ok(prepared) => apps.push(prepared),
-            Err(mut found) => failures.append(&mut found),
-        }
+    for (prepared, found, mut wrong) in parallel::map(AT_ONCE, &delivery.install_order(), |app| prepare_app(delivery, app, charts, &schemas, reporter)) {
+        images.unite(found);
+        apps.extend(prepared);
+        failures.append(&mut wrong);
     }
-    several::all("things are wrong with the apps of this delivery", failures)?;
     for (i, entry) in delivery.spec.images.iter().enumerate() {
-        if let ImageEntry::Ref(image) = entry {
+        // A policy that nobody has asked the registry about yet stands for its repository.
+        if let ImageEntry::Ref(image) | ImageEntry::Policy { repository: image, .. } = entry {
             images.add(image.clone(), Origin { path: format!("spec.images[{i}]"), ..Origin::default() });
         }
     }
-    Ok(Prepared { apps, images })
+    Prepared { apps, images, failures }
 }
 
-fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, images: &mut ImageSet, reporter: &dyn Reporter) -> Result<PreparedApp, Vec<Failure>> {
-    let wrong = |profile: Option<&str>, failure| about(&app.name, profile, failure);
-    let alone = |failure| vec![wrong(None, failure)];
-    let loaded = load(delivery, app, charts).map_err(alone)?;
-    let package = package(&loaded).map_err(alone)?;
-    let mut values = Map::new();
-    layer(delivery, &mut values, &app.values, &app.set).map_err(alone)?;
+/// An app, its images, and what is wrong with it.
+type PreparedParts = (Option<PreparedApp>, ImageSet, Vec<Failure>);
+
+fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, schemas: &Arc<dyn RemoteSchemas>, reporter: &dyn Reporter) -> PreparedParts {
+    let mut images = ImageSet::new();
     let mut failures = Vec::new();
-    let plain = std::iter::once((None, [].as_slice(), Map::new()));
-    let profiles = app.profiles.iter().map(|p| (Some(p.name.as_str()), p.values.as_slice(), p.set.clone()));
-    for (profile, files, set) in plain.chain(profiles) {
-        let mut own = values.clone();
-        let rendered = layer(delivery, &mut own, files, &set).and_then(|()| render(app, &loaded, &own, profile, reporter));
-        match rendered {
-            Ok(documents) => {
-                let rendering = Rendering { app: &app.name, profile, documents: &documents, exclude: &app.images_exclude };
-                failures.extend(discover(rendering, images).into_iter().map(|bad| Failure::new(Kind::Usage, bad)));
-            }
-            Err(failure) => failures.push(wrong(profile, failure)),
-        }
-    }
+    let prepared = load_app(delivery, app, charts).map(|(loaded, package, values)| {
+        failures = faces_of(delivery, app, &loaded, &values, schemas, &mut images, reporter);
+        PreparedApp { app: app.clone(), values, package }
+    });
     for (i, image) in app.images_include.iter().enumerate() {
         images.add(image.clone(), Origin { app: Some(app.name.clone()), path: format!("images.include[{i}]"), ..Origin::default() });
     }
-    if failures.is_empty() { Ok(PreparedApp { app: app.clone(), values, package }) } else { Err(failures) }
+    match prepared {
+        Ok(prepared) => (Some(prepared), images, failures),
+        Err(failure) => (None, images, vec![about(&app.name, None, failure)]),
+    }
+}
+
+/// What an app is rendered from, what travels of it, and its plain values.
+pub(super) fn load_app<'a>(delivery: &Delivery, app: &App, charts: &'a ChartSet) -> Result<(Loaded<'a>, Package, Map<String, Value>), Failure> {
+    let loaded = load(delivery, app, charts)?;
+    let package = package(&loaded)?;
+    let mut values = Map::new();
+    layer(delivery, &mut values, &app.values, &app.set)?;
+    Ok((loaded, package, values))
+}
+
+/// Renders every face and adds what is found; comes back with what is wrong.
+fn faces_of(
+    delivery: &Delivery,
+    app: &App,
+    loaded: &Loaded<'_>,
+    plain: &Map<String, Value>,
+    schemas: &Arc<dyn RemoteSchemas>,
+    images: &mut ImageSet,
+    reporter: &dyn Reporter,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let mut candidates: Vec<images::Candidate> = Vec::new();
+    let named = app.profiles.iter().map(|p| (Some(p.name.clone()), p.values.as_slice(), p.set.clone()));
+    for (profile, files, set) in std::iter::once((None, [].as_slice(), Map::new())).chain(named) {
+        let mut own = plain.clone();
+        if let Err(failure) = layer(delivery, &mut own, files, &set) {
+            failures.push(about(&app.name, Some(&Face { profile, cluster: None }), failure));
+            continue;
+        }
+        for (cluster, mut options) in faces::clusters(&delivery.spec.install, &app.name, &app.namespace) {
+            options.remote_schemas = schemas.clone();
+            let face = Face { profile: profile.clone(), cluster };
+            match render(app, loaded, &own, &options, &face, reporter) {
+                Ok(documents) => {
+                    let rendering = Rendering { app: &app.name, face: &face, documents: &documents, exclude: &app.images_exclude };
+                    failures.extend(discover(rendering, images).into_iter().map(|bad| Failure::new(Kind::Usage, bad)));
+                }
+                Err(failure) => failures.push(about(&app.name, Some(&face), failure)),
+            }
+        }
+        if let Loaded::Chart(found) = loaded {
+            let of_profile = images::of_values(&app.name, &found.chart, &own).into_iter();
+            let new: Vec<_> = of_profile.filter(|one| !candidates.contains(one)).collect();
+            candidates.extend(new);
+        }
+    }
+    if let Loaded::Chart(found) = loaded {
+        images::annotated(&app.name, &found.chart, &app.images_exclude, images);
+        candidates.extend(images::of_templates(&app.name, &found.chart));
+        images::settle(candidates, &app.images_exclude, images);
+    }
+    failures
 }
 
 /// The failure, saying which app it is about.
-pub(super) fn about(app: &str, profile: Option<&str>, failure: Failure) -> Failure {
-    let source = AppError { app: app.to_owned(), profile: profile.map(ToOwned::to_owned), source: failure.source };
+pub(super) fn about(app: &str, face: Option<&Face>, failure: Failure) -> Failure {
+    let source = AppError { app: app.to_owned(), face: face.cloned().unwrap_or_default(), source: failure.source };
     Failure { hints: failure.hints, ..Failure::new(failure.kind, source) }
 }
 
@@ -193,7 +253,7 @@ fn origin(found: &ResolvedChart) -> Option<ChartOrigin> {
 }
 
 /// Puts files, then single values, on top of what is there.
-fn layer(delivery: &Delivery, below: &mut Map<String, Value>, files: &[PathBuf], set: &Map<String, Value>) -> Result<(), Failure> {
+pub(super) fn layer(delivery: &Delivery, below: &mut Map<String, Value>, files: &[PathBuf], set: &Map<String, Value>) -> Result<(), Failure> {
     for file in files {
         values::merge(below, read_values(&delivery.resolve(file))?);
     }
@@ -204,29 +264,48 @@ fn layer(delivery: &Delivery, below: &mut Map<String, Value>, files: &[PathBuf],
 }
 
 /// Objects and hooks; definitions under crds/ name no images that run.
-fn render(app: &App, loaded: &Loaded, own: &Map<String, Value>, profile: Option<&str>, reporter: &dyn Reporter) -> Result<Vec<Document>, Failure> {
-    let wrong = |error| Failure::new(Kind::Usage, error);
+pub(super) fn render(
+    app: &App,
+    loaded: &Loaded<'_>,
+    own: &Map<String, Value>,
+    options: &RenderOptions,
+    face: &Face,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Document>, Failure> {
     let mut documents = Vec::new();
     match loaded {
         Loaded::Manifests(tree) => {
             for (path, content) in tree.iter() {
                 let text = String::from_utf8_lossy(content);
-                documents.extend(objects::documents(path.as_str(), &text).map_err(wrong)?);
+                documents.extend(objects::documents(path.as_str(), &text).map_err(|error| Failure::new(Kind::Usage, error))?);
             }
         }
         Loaded::Chart(found) => {
-            let rendered =
-                chart::render(&found.chart, own, &RenderOptions::new(&app.name, &app.namespace)).map_err(|error| Failure::new(Kind::Usage, error))?;
-            if profile.is_none() {
-                rendered.warnings.iter().for_each(|line| reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name))));
+            let (found, warnings) = render_chart(&found.chart, own, options).map_err(|error| Failure::new(Kind::Usage, error))?;
+            if *face == Face::default() {
+                for line in warnings {
+                    reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name)));
+                }
             }
-            let objects = rendered.manifests.iter().map(|m| (&m.path, &m.content)).chain(rendered.hooks.iter().map(|h| (&h.path, &h.manifest)));
-            for (path, text) in objects {
-                documents.extend(objects::documents(path, text).map_err(wrong)?);
-            }
+            documents = found;
         }
     }
     Ok(documents)
+}
+
+/// The objects and hooks of a chart, and what Helm would have warned of.
+pub(super) fn render_chart(
+    chart: &chart::Chart,
+    own: &Map<String, Value>,
+    options: &RenderOptions,
+) -> Result<(Vec<Document>, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
+    let rendered = chart::render(chart, own, options)?;
+    let objects = rendered.manifests.iter().map(|m| (&m.path, &m.content)).chain(rendered.hooks.iter().map(|h| (&h.path, &h.manifest)));
+    let mut documents = Vec::new();
+    for (path, text) in objects {
+        documents.extend(objects::documents(path, text)?);
+    }
+    Ok((documents, rendered.warnings))
 }
 
 /// The folder that a file is or will be in.

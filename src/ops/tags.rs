@@ -13,6 +13,18 @@ use crate::{
     registry::Registries,
 };
 
+/// Puts the reference of the lock in the place of every policy that the lock has answered; tells what it was.
+pub(super) fn from_lock(delivery: &mut Delivery, locked: Option<&Lock>) -> Vec<LockedTag> {
+    let mut picked = Vec::new();
+    for entry in &mut delivery.spec.images {
+        let ImageEntry::Policy { repository, policy } = &*entry else { continue };
+        let Some(tag) = locked.and_then(|lock| lock.tag(repository, policy)) else { continue };
+        picked.push(LockedTag::new(tag.clone(), policy));
+        *entry = ImageEntry::Ref(tag.clone());
+    }
+    picked
+}
+
 /// Puts a reference with its tag in the place of every policy; and tells what was picked, for the lock. All that fail are reported.
 pub(super) async fn settle(
     delivery: &mut Delivery,
@@ -21,27 +33,21 @@ pub(super) async fn settle(
     reporter: &SharedReporter,
 ) -> Result<Vec<LockedTag>, Failure> {
     let platform = delivery.spec.platforms.first().cloned().unwrap_or_else(Platform::linux_amd64);
+    let mut picked = from_lock(delivery, locked);
     let mut tasks = JoinSet::new();
     for (at, entry) in delivery.spec.images.iter().enumerate() {
         let ImageEntry::Policy { repository, policy } = entry else { continue };
-        if let Some(tag) = locked.and_then(|lock| lock.tag(repository, policy)) {
-            let (tag, policy) = (tag.clone(), policy.clone());
-            tasks.spawn(async move { (at, Ok(tag), policy) });
-            continue;
-        }
         let (registries, repository, policy, platform) = (registries.clone(), repository.clone(), policy.clone(), platform.clone());
         tasks.spawn(async move { (at, registries.pick(&repository, &policy, &platform).await, policy) });
     }
-    if !tasks.is_empty() && locked.is_none() {
+    if !tasks.is_empty() {
         reporter.step(format!("choosing {} tags", tasks.len()));
     }
-    let (mut picked, mut failures) = (Vec::new(), Vec::new());
+    let mut failures = Vec::new();
     while let Some(done) = tasks.join_next().await {
         match done {
             Ok((at, Ok(reference), policy)) => {
-                if locked.is_none() {
-                    reporter.event(Event::Note(format!("{reference}: {policy}")));
-                }
+                reporter.event(Event::Note(format!("{reference}: {policy}")));
                 picked.push(LockedTag::new(reference.clone(), &policy));
                 if let Some(entry) = delivery.spec.images.get_mut(at) {
                     *entry = ImageEntry::Ref(reference);

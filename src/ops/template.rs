@@ -11,6 +11,8 @@ mod show_only;
 pub use error::{PrintedFailure, TemplateError, invalid_argument, refused};
 use error::{chart_failure, render_failure};
 
+use std::sync::Arc;
+
 use crate::{
     chart::{
         self, Chart, HookEvent, RenderError, RenderOptions, Rendered, TemplateText,
@@ -18,7 +20,7 @@ use crate::{
     },
     failure::{Failure, Kind},
     ops::ChartAccess,
-    source::ChartRequest,
+    source::{ChartRequest, SchemaDocuments},
 };
 
 /// Labels that Helm keeps for itself (pkg/storage/driver, util.go).
@@ -71,7 +73,7 @@ pub struct TemplateOptions {
     /// Do as Helm 4 does.
     pub helm4: bool,
     /// Asked by `lookup`; nothing is found without.
-    pub lookup: Option<std::sync::Arc<dyn Lookup>>,
+    pub lookup: Option<Arc<dyn Lookup>>,
     /// Where the chart is looked for, and with what: `--repo`, `--version`, `--username` and its siblings. Its name comes from the arguments;
     /// `--keyring` counts only with `verify`.
     pub chart: ChartRequest,
@@ -187,6 +189,7 @@ fn render_options(options: &TemplateOptions) -> Result<RenderOptions, Failure> {
     render.dialect = options.dialect();
     render.skip_schemas = options.skip_schema_validation;
     render.lookup.clone_from(&options.lookup);
+    render.remote_schemas = Arc::new(SchemaDocuments::default());
     Ok(render)
 }
 

@@ -20,7 +20,7 @@ use super::{
     Problem,
     challenge::{Challenge, challenge, next_page},
     credentials::Credentials,
-    endpoint::HostOptions,
+    endpoint::{HostOptions, is_loopback},
     host::STALL,
 };
 use crate::{io::read_capped, redact::Secret};
@@ -141,8 +141,10 @@ impl Web {
     async fn token(&self, realm: &str, service: Option<&str>, scope: Option<&str>, who: &Credentials) -> Result<String, Problem> {
         let mut url = Url::parse(realm).map_err(|_| Problem::Listing("the registry names a token server that is no URL".to_owned()))?;
         // A password must not go further in the clear than to the registry itself.
-        if url.scheme() != "https" && self.base.scheme() == "https" {
-            return Err(Problem::Listing(format!("the registry speaks TLS and its token server {} does not", url.host_str().unwrap_or_default())));
+        let host = url.host_str().unwrap_or_default();
+        let as_far = self.base.scheme() == "http" && (url.host_str() == self.base.host_str() || is_loopback(host));
+        if url.scheme() != "https" && !(url.scheme() == "http" && as_far) {
+            return Err(Problem::Listing(format!("its token server {host} does not speak TLS, so nobody's password is sent there")));
         }
         for (key, value) in [("service", service), ("scope", scope), ("account", who.user())] {
             if let Some(value) = value {

@@ -1,5 +1,6 @@
 //! What people see: data on standard output, talk on standard error. The only module that writes to the terminal.
 
+pub mod evidence;
 mod failure;
 mod printer;
 mod progress;

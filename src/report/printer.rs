@@ -63,6 +63,21 @@ impl Printer {
         }
     }
 
+    /// Whether somebody is there to answer: standard input and standard error are terminals.
+    pub fn is_interactive(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks a question on standard error; anything but yes is no.
+    pub fn ask(&self, question: &str) -> Result<bool, Failure> {
+        let failed = |error| Failure::new(crate::failure::Kind::Other, error);
+        let mut err = std::io::stderr().lock();
+        err.write_all(question.as_bytes()).and_then(|()| err.flush()).map_err(failed)?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(failed)?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Says a line on standard error as it is: one that another program would have said in these words.
     pub fn aside(&self, line: &str) {
         if !self.quiet {

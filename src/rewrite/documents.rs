@@ -1,13 +1,11 @@
 //! Rewriting the documents themselves, and proving that every image they name is in the archive.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::{Plan, RewriteError, Slot};
 use crate::{
     goyaml,
-    objects::{self, ImageSlot, SlotKind, edit},
+    objects::{self, Edits, ImageSlot, SlotKind, edit},
     oci::Reference,
 };
 
@@ -32,46 +30,49 @@ impl Place<'_> {
     }
 }
 
-/// The images that a document names, each with its place.
+/// The images that a document names for certain, each with its place.
 pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
     let value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
     let prefix = format!("{} {}", place.template, place.object());
-    Ok(objects::image_slots(&value).into_iter().map(|slot| Slot { place: format!("{prefix} {}", slot.pointer), image: slot.image }).collect())
+    let sure = objects::image_slots(&value).into_iter().filter(|slot| slot.doubt.is_none());
+    Ok(sure.map(|slot| Slot { place: format!("{prefix} {}", slot.pointer), image: slot.image }).collect())
 }
 
 /// Gives every image of a document its planned name, and every container that runs a packed image a pull policy that works without a
-/// registry. Fails on an image that did not travel. What needs no change stays byte for byte.
+/// registry. Fails on an image that did not travel; what only looks like an image is renamed if it did. What needs no change stays byte
+/// for byte.
 pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, RewriteError> {
     let mut value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
-    let mut edits = BTreeMap::new();
-    let mut missing_policy = Vec::new();
+    let mut edits = Edits::new();
     for slot in objects::image_slots(&value) {
-        let name = new_name(plan, place, &slot.pointer, &slot.image)?;
+        let Some(name) = new_name(plan, place, &slot)? else { continue };
         if slot.image.parse().ok().as_ref() != Some(&name) {
-            edits.extend(slot.edits(&name.to_string()));
+            edits.rename(&slot, &name.to_string());
         }
         let Some(policy) = policy_of(&slot) else { continue };
         match value.pointer(&policy).and_then(Value::as_str) {
-            Some("Always") => {
-                edits.insert(policy, IF_NOT_PRESENT.to_owned());
-            }
-            None | Some("") if defaults_to_always(&name) => missing_policy.push(policy),
+            Some("Always") => edits.replace(policy, IF_NOT_PRESENT.to_owned()),
+            None | Some("") if defaults_to_always(&name) => edits.add(policy, IF_NOT_PRESENT.to_owned()),
             _ => {}
         }
     }
-    if missing_policy.is_empty() {
-        return if edits.is_empty() { Ok(text.to_owned()) } else { edit::replace(text, &edits).map_err(|e| place.unusable(&e)) };
+    if edits.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let (replaced, added) = edits.resolve(&value);
+    if added.is_empty() {
+        return edit::replace(text, &replaced).map_err(|e| place.unusable(&e));
     }
     // A key that is not there cannot be replaced: the document is written anew, as `toYaml` would.
-    for (pointer, new) in edits {
+    for (pointer, new) in replaced {
         if let Some(slot) = value.pointer_mut(&pointer) {
             *slot = Value::String(new);
         }
     }
-    for pointer in missing_policy {
+    for (pointer, new) in added {
         let Some((owner, key)) = pointer.rsplit_once('/') else { continue };
         if let Some(Value::Object(owner)) = value.pointer_mut(owner) {
-            owner.insert(key.to_owned(), Value::String(IF_NOT_PRESENT.to_owned()));
+            owner.insert(key.to_owned(), Value::String(new));
         }
     }
     goyaml::emit(&value).map_err(|e| place.unusable(&e))
@@ -79,17 +80,22 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
 
 const IF_NOT_PRESENT: &str = "IfNotPresent";
 
-/// The planned name. A name of the other side stays: the chart itself moved it.
-fn new_name(plan: &Plan, place: Place<'_>, pointer: &str, image: &str) -> Result<Reference, RewriteError> {
-    let (object, template, pointer) = (place.object(), place.template.to_owned(), pointer.to_owned());
-    let reference: Reference = match image.parse() {
+/// The planned name. A name of the other side stays: the chart itself moved it. None for a guess that did not travel.
+fn new_name(plan: &Plan, place: Place<'_>, slot: &ImageSlot) -> Result<Option<Reference>, RewriteError> {
+    let (object, template, pointer) = (place.object(), place.template.to_owned(), slot.pointer.clone());
+    let reference: Reference = match slot.image.parse() {
         Ok(reference) => reference,
+        Err(_) if slot.doubt.is_some() => return Ok(None),
         Err(source) => return Err(RewriteError::BadImage { object, template, pointer, source }),
     };
     if let Some(new) = plan.new_name(&reference) {
-        return Ok(new.clone());
+        return Ok(Some(new.clone()));
     }
-    if plan.is_new_name(&reference) { Ok(reference) } else { Err(RewriteError::NotPacked { object, template, pointer, image: image.to_owned() }) }
+    match (plan.is_new_name(&reference), &slot.doubt) {
+        (true, _) => Ok(Some(reference)),
+        (false, Some(_)) => Ok(None),
+        (false, None) => Err(RewriteError::NotPacked { object, template, pointer, image: slot.image.clone() }),
+    }
 }
 
 /// Where the pull policy of a slot stands; none for slots that have none.
@@ -97,7 +103,7 @@ fn policy_of(slot: &ImageSlot) -> Option<String> {
     match slot.kind {
         SlotKind::Container => slot.pointer.strip_suffix("/image").map(|container| format!("{container}/imagePullPolicy")),
         SlotKind::Volume => slot.pointer.strip_suffix("/reference").map(|image| format!("{image}/pullPolicy")),
-        SlotKind::Field | SlotKind::Group { .. } => None,
+        SlotKind::Field | SlotKind::Group { .. } | SlotKind::Text { .. } | SlotKind::Derived => None,
     }
 }
 
@@ -155,5 +161,17 @@ mod tests {
             rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")),
             Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })
         ));
+    }
+
+    #[test]
+    fn what_was_taken_is_renamed_where_it_stands() {
+        let plan = plan(Some("r.io/m"));
+        let text = "kind: ConfigMap\napiVersion: v1\ndata:\n  # kept\n  a: \"run ghcr.io/acme/tool:latest, not quay.io/x/y:1\"\n";
+        assert_eq!(rewrite(&plan, PLACE, text).unwrap(), text.replace("ghcr.io/acme/tool:latest", "r.io/m/acme/tool:latest"));
+        let args = pod("        image: nginx:1.27\n        args:\n        - --worker-image=nginx:1.27\n        - --other=web/x:1.2\n");
+        assert_eq!(rewrite(&plan, PLACE, &args).unwrap(), args.replace("nginx:1.27", "r.io/m/library/nginx:1.27"));
+        let derived = Plan::new(&[record("docker.elastic.co/kibana/kibana:8.1.0")], Some("r.io")).unwrap();
+        let kibana = rewrite(&derived, PLACE, "apiVersion: kibana.k8s.elastic.co/v1\nkind: Kibana\nspec: {version: 8.1.0}\n").unwrap();
+        assert_eq!(kibana, "apiVersion: kibana.k8s.elastic.co/v1\nkind: Kibana\nspec:\n  image: r.io/kibana/kibana:8.1.0\n  version: 8.1.0\n");
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         registry::{PASSWORD, Registry, Setup, USER},
         site::{Page, Seen, Site},
     },
+    watch::names,
 };
 
 /// A delivery of images alone.
@@ -39,13 +40,13 @@ fn locked(folder: &Path) -> String {
 
 #[test]
 fn a_policy_picks_a_tag_and_the_lock_holds_it() {
-    let (registry, folder) = (Registry::start(Setup::default()), TempDir::new().unwrap());
+    let (registry, desk) = (Registry::start(Setup::default()), Desk::new());
     let (old, new) = (Layout::made("2024-01-01T00:00:00Z"), Layout::made("2024-06-01T00:00:00Z"));
-    let app = format!("{}/team/app", registry.host);
+    let (app, folder) = (format!("{}/team/app", registry.host), desk.path(""));
     for (layout, tag) in [(&old, "v1.9.0"), (&old, "v1.10.0"), (&new, "v1.2.0"), (&old, "v2.0.0-rc1"), (&old, "edge")] {
         registry.push(layout.path(), "app", &format!("team/app:{tag}"));
     }
-    let program = Program::new(folder.path());
+    let program = Program::new(&folder);
     for (policy, wanted) in [
         ("{regex: 'v1.*'}", "v1.10.0"),
         ("{regex: 'v.*'}", "v1.10.0"),
@@ -54,29 +55,30 @@ fn a_policy_picks_a_tag_and_the_lock_holds_it() {
         ("{regex: '.*', pick: newest}", "v1.2.0"),
         ("{regex: 'v1.*', not: '.*10.*'}", "v1.9.0"),
     ] {
-        deliver(folder.path(), &[format!("{{ref: {app}, tagPolicy: {policy}}}")]);
-        fs::remove_file(folder.path().join("delivery.lock")).ok();
+        deliver(&folder, &[format!("{{ref: {app}, tagPolicy: {policy}}}")]);
+        fs::remove_file(folder.join("delivery.lock")).ok();
         program.run(&["lock"]).ok();
-        assert!(locked(folder.path()).contains(&format!("ref: {app}:{wanted}\n")), "{policy}: {}", locked(folder.path()));
+        assert!(locked(&folder).contains(&format!("ref: {app}:{wanted}\n")), "{policy}: {}", locked(&folder));
     }
     // The lock holds, whatever is pushed; `outdated` tells; another policy is refused.
-    deliver(folder.path(), &[format!("{{ref: {app}, tagPolicy: {{regex: 'v1.*'}}}}")]);
+    deliver(&folder, &[format!("{{ref: {app}, tagPolicy: {{regex: 'v1.*'}}}}")]);
     program.run(&["lock"]).ok();
     let same = program.run(&["outdated"]).ok();
     assert_eq!(same.stdout, "nothing has moved\n");
     registry.push(new.path(), "app", "team/app:v1.11.0");
     let listed = program.run(&["images", "--format", "json"]).ok().json();
     assert_eq!(listed["images"][0]["reference"], format!("{app}:v1.10.0"));
-    program.run(&["export", "--dry-run", "--allow-unsigned"]).says("linux/amd64");
+    desk.finish(desk.access()).ok();
+    assert_eq!(names(&desk.path("a.tar")), [format!("{app}:v1.10.0")], "an export takes what is locked");
     let moved = program.run(&["outdated", "--format", "json"]).code(10).json();
     assert_eq!(moved["since"], "lock");
     assert_eq!(moved["entries"], json!([{"kind": "image", "subject": app, "change": "tag", "before": "v1.10.0", "now": "v1.11.0"}]));
     schema_accepts(&moved);
     let text = program.run(&["outdated"]).code(10).stdout;
     assert!(text.starts_with("KIND") && text.contains("v1.10.0") && text.contains("v1.11.0"), "{text}");
-    deliver(folder.path(), &[format!("{{ref: {app}, tagPolicy: {{regex: 'v2.*'}}}}")]);
+    deliver(&folder, &[format!("{{ref: {app}, tagPolicy: {{regex: 'v2.*'}}}}")]);
     program.run(&["images"]).code(2).says("the lock has no tag for");
-    fs::remove_file(folder.path().join("delivery.lock")).unwrap();
+    fs::remove_file(folder.join("delivery.lock")).unwrap();
     program.run(&["lock"]).code(4).says("are prereleases").says("registry tags");
 }
 
@@ -313,6 +315,11 @@ fn a_next_page_elsewhere_is_refused_and_a_circle_ends() {
         let site = Site::with("/nonexistent".into(), move |_| Some(Page::ok(rubbish)));
         program.run(&["registry", "tags", &format!("{}/a", site.host())]).code(4).says("its list is not one");
     }
+    let far = Site::with("/nonexistent".into(), |_| {
+        let challenge = ("WWW-Authenticate", "Bearer realm=\"http://tokens.example/token\"".to_owned());
+        Some(Page { headers: vec![challenge], ..Page::status(401) })
+    });
+    program.run(&["registry", "tags", &format!("{}/a", far.host())]).code(4).says("tokens.example does not speak TLS");
     let none = Site::with("/nonexistent".into(), |_| Some(Page::status(404)));
     program.run(&["registry", "ls", none.host()]).code(4).says("it has no catalog").says("registry tags");
     program.run(&["registry", "ls", "docker.io"]).code(4).says("Docker Hub has no catalog");

@@ -47,7 +47,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::made("2024-01-01T00:00:00Z")
     }
 
@@ -227,7 +227,8 @@ fn delivery(folder: &Path, host: &str, digest: &Digest) -> offline::delivery::De
 
 fn options(delivery: offline::delivery::Delivery, output: &Path) -> ExportOptions {
     let agent = offline::cluster::nodes::AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() };
-    ExportOptions { delivery, output: Some(output.into()), signer: None, platforms: None, access: ChartAccess::default(), agents: vec![agent], dry_run: false }
+    let (output, access, agents) = (Some(output.into()), ChartAccess::default(), vec![agent]);
+    ExportOptions { delivery, output, signer: None, platforms: None, access, agents, dry_run: false, locked: false, ask: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -349,7 +350,7 @@ async fn a_locked_image_is_taken_by_its_digest() {
     let (registry, layout, folder) = (Registry::start(Setup::default()), Layout::new(), tempfile::tempdir().unwrap());
     registry.push(layout.path(), "app", "app:1");
     let delivery = delivery(folder.path(), &registry.host, &layout.index);
-    let locked = |check: bool| lock::run(LockOptions { delivery: delivery.clone(), access: ChartAccess::default(), check }, Arc::new(Silent));
+    let locked = |check: bool| lock::run(LockOptions { delivery: delivery.clone(), access: ChartAccess::default(), check, ask: None }, Arc::new(Silent));
     let outcome = locked(false).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((outcome.images, outcome.changed), (2, true));
     let a = folder.path().join("a.tar");
@@ -360,14 +361,30 @@ async fn a_locked_image_is_taken_by_its_digest() {
     crate::support::run(std::process::Command::new(crate::support::tool("crane")).args(["tag", &format!("{}/app@{child}", registry.host), "1"]));
     let again = export::run(options(delivery.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again.digest, first.digest);
-    assert!(again.locked);
+    let strict = |delivery: offline::delivery::Delivery| ExportOptions { locked: true, ..options(delivery, &a) };
+    let again = export::run(strict(delivery.clone()), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(again.locked && again.digest == first.digest);
     let mut more = delivery.clone();
     more.spec.images.push(offline::delivery::ImageEntry::Ref(reference(&format!("{}/app:2", registry.host))));
-    let failure = export::run(options(more, &a), Arc::new(Silent)).await.unwrap_err();
+    let failure = export::run(strict(more.clone()), Arc::new(Silent)).await.unwrap_err();
     assert!(failure.kind == Kind::Usage && failure.to_string().contains("/app:2 is not in the lock"), "{failure}");
     let mut fewer = delivery.clone();
     fewer.spec.images.clear();
     fewer.spec.apps.clear();
-    let failure = export::run(options(fewer, &a), Arc::new(Silent)).await.unwrap_err();
+    let failure = export::run(strict(fewer), Arc::new(Silent)).await.unwrap_err();
     assert!(failure.to_string().contains("nothing names the image"), "{failure}");
+    let mut elsewhere = delivery.clone();
+    elsewhere.spec.images.clear();
+    let failure = export::run(strict(elsewhere), Arc::new(Silent)).await.unwrap_err();
+    assert!(failure.to_string().contains("named by other objects"), "{failure}");
+    // Without --locked what is new is resolved, and the lock follows; what was locked stays.
+    registry.push(layout.path(), "app", "app:2");
+    let lock = fs::read_to_string(delivery.lock_path()).unwrap();
+    export::run(options(more.clone(), &a), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    let now = fs::read_to_string(delivery.lock_path()).unwrap();
+    assert!(now.contains("/app:2") && now.contains(layout.index.as_str()) && !lock.contains("/app:2"), "{now}");
+    export::run(strict(more), Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    fs::remove_file(delivery.lock_path()).unwrap();
+    let failure = export::run(strict(delivery), Arc::new(Silent)).await.unwrap_err();
+    assert!(failure.kind == Kind::Usage && failure.to_string().contains("there is no `"), "{failure}");
 }

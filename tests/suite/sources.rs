@@ -94,7 +94,7 @@ impl Desk {
         }
     }
 
-    /// Exports to `a.tar`; in this process, because the program under test may have been built without agents.
+    /// Exports to `a.tar`, by the lock alone where there is one; in this process, because the program under test may have been built without agents.
     pub(crate) fn finish(&self, access: ChartAccess) -> Finished {
         let failed = |failure: &Failure| Finished {
             code: failure.kind.exit_code().into(),
@@ -109,7 +109,8 @@ impl Desk {
         };
         let agent = AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() };
         let output = Some(self.path("a.tar"));
-        let options = ExportOptions { delivery, output, signer: None, platforms: None, access, agents: vec![agent], dry_run: false };
+        let locked = self.path("delivery.lock").exists();
+        let options = ExportOptions { delivery, output, signer: None, platforms: None, access, agents: vec![agent], dry_run: false, locked, ask: None };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         match runtime.block_on(export::run(options, Arc::new(Silent))) {
             Ok(_) => Finished { code: 0, stdout: String::new(), stderr: String::new() },

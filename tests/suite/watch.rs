@@ -141,7 +141,7 @@ async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn names(archive: &Path) -> Vec<String> {
+pub(crate) fn names(archive: &Path) -> Vec<String> {
     let opened = offline::archive::open(archive).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &offline::progress::Silent).unwrap();
     opened.record().images.iter().map(|image| image.reference.to_string()).collect()
 }
@@ -203,6 +203,27 @@ async fn what_waits_is_exported_after_a_restart() {
     assert_eq!(post.event(&registry.host, "v1.0.0", "one").1, r#"{"concerning":0,"ignored":0,"replayed":1}"#, "ids are remembered as well");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(again.stop().await, WatchOutcome { exports: 1, failures: 0, waiting: Vec::new() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_changes_is_learned_anew() {
+    let (registry, layout) = (Registry::start(Setup::default()), Layout::made("2024-01-01T00:00:00Z"));
+    for tag in ["v1.0.0", "v2.0.0"] {
+        registry.push(layout.path(), "app", &format!("team/app:{tag}"));
+    }
+    let post = Post::new(&format!("{}/team/app", registry.host));
+    let running = post.start(WatchOptions { quiet: Duration::from_hours(1), ..post.options(Then::default()) }).await;
+    assert_eq!(post.event(&registry.host, "v2.0.0", "early").0, 200);
+    let file = post.path("delivery.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("v1.*", "v2.*")).unwrap();
+    // It looks twice a minute, and when something comes.
+    assert_eq!(post.event(&registry.host, "v1.0.0", "one").0, 202);
+    eventually("the new policy", || post.event(&registry.host, "v2.0.0", "two").1.contains(r#""ignored":0"#)).await;
+    fs::write(&file, "nonsense").unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(post.event(&registry.host, "v2.0.0", "three").0, 202, "what was known stays");
+    assert_eq!(running.stop().await.waiting.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

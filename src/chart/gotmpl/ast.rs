@@ -30,9 +30,10 @@ pub(crate) struct Few {
 
 impl Few {
     /// What is taken off a stack and put behind a list.
-    pub(super) fn settle<T>(stack: &mut Vec<T>, mark: usize, list: &mut Vec<T>) -> Self {
+    pub(super) fn settle<T: Copy>(stack: &mut Vec<T>, mark: usize, list: &mut Vec<T>) -> Self {
         let start = index(list.len());
-        list.extend(stack.drain(mark..));
+        list.extend_from_slice(&stack[mark..]);
+        stack.truncate(mark);
         Self { start, end: index(list.len()) }
     }
 

@@ -285,8 +285,8 @@ impl<'a> Lexer<'a> {
                 }
             }
             '|' => self.token(Kind::Pipe),
-            '"' => self.quoted('"', Kind::String, "unterminated quoted string"),
-            '\'' => self.quoted('\'', Kind::CharConstant, "unterminated character constant"),
+            '"' => self.quoted(b'"', Kind::String, "unterminated quoted string"),
+            '\'' => self.quoted(b'\'', Kind::CharConstant, "unterminated character constant"),
             '`' => self.raw_quoted(),
             '$' => self.field_or_variable(Kind::Variable),
             '.' if self.byte().is_some_and(|byte| !byte.is_ascii_digit()) => self.field_or_variable(Kind::Field),
@@ -380,28 +380,23 @@ impl<'a> Lexer<'a> {
         if self.at_terminator() { self.token(kind) } else { self.bad_character() }
     }
 
-    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token {
+    fn quoted(&mut self, end: u8, kind: Kind, unterminated: &str) -> Token {
         loop {
-            match self.next() {
-                Some('\\') => match self.next() {
-                    None | Some('\n') => return self.error(unterminated),
-                    Some(_) => {}
-                },
-                None | Some('\n') => return self.error(unterminated),
-                Some(c) if c == end => return self.token(kind),
-                Some(_) => {}
+            let rest = self.bytes();
+            let Some(at) = rest.iter().position(|byte| *byte == end || matches!(byte, b'\\' | b'\n')) else { return self.error(unterminated) };
+            self.pos += at + 1;
+            match rest[at] {
+                b'\\' if !matches!(self.next(), None | Some('\n')) => {}
+                b'\\' | b'\n' => return self.error(unterminated),
+                _ => return self.token(kind),
             }
         }
     }
 
     fn raw_quoted(&mut self) -> Token {
-        loop {
-            match self.next() {
-                None => return self.error("unterminated raw quoted string"),
-                Some('`') => return self.token(Kind::RawString),
-                Some(_) => {}
-            }
-        }
+        let Some(length) = self.rest().find('`') else { return self.error("unterminated raw quoted string") };
+        self.pos += length + 1;
+        self.token(Kind::RawString)
     }
 
     fn bad_number(&mut self) -> Token {
@@ -466,7 +461,7 @@ impl<'a> Lexer<'a> {
 /// Go's `%#U`.
 fn rune(c: Option<char>) -> String {
     match c {
-        Some(c) if super::literal::printable(c) => format!("U+{:04X} '{c}'", u32::from(c)),
+        Some(c) if super::printable(c) => format!("U+{:04X} '{c}'", u32::from(c)),
         Some(c) => format!("U+{:04X}", u32::from(c)),
         None => "U+FFFFFFFFFFFFFFFF".to_owned(),
     }

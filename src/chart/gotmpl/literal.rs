@@ -1,60 +1,9 @@
 //! Go's literals: quoting, unquoting and numbers (strconv and parse/node.go).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use super::ast::Number;
-
-/// Go's `strconv.Quote`.
-pub(crate) fn quote(text: &str) -> String {
-    quoted(text, false)
-}
-
-/// Go's `strconv.QuoteToASCII`.
-pub(crate) fn quote_ascii(text: &str) -> String {
-    quoted(text, true)
-}
-
-fn quoted(text: &str, ascii: bool) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x0b' => out.push_str("\\v"),
-            c if printable(c) && (c.is_ascii() || !ascii) => out.push(c),
-            c => {
-                let n = u32::from(c);
-                let _ = if n < 0x80 {
-                    write!(out, "\\x{n:02x}")
-                } else if n < 0x10000 {
-                    write!(out, "\\u{n:04x}")
-                } else {
-                    write!(out, "\\U{n:08x}")
-                };
-            }
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space. The standard library escapes the
-/// same characters when it debugs a string, and a mark at its start.
-pub(crate) fn printable(c: char) -> bool {
-    match c {
-        ' '..='~' => true,
-        c if c.is_control() => false,
-        c => c.escape_debug().len() == 1 || format!("{:?}", format_args!("a{c}").to_string()).len() == c.len_utf8() + 3,
-    }
-}
+use crate::goyaml::quote;
 
 /// Go's `strconv.Unquote` of a literal with its quotes; `None` is a syntax error.
 pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {

@@ -6,5 +6,7 @@ mod literal;
 mod parse;
 
 pub(crate) use ast::{Command, Control, Few, Node, Number, Operand, Span, Template, Term, Tree};
-pub(crate) use literal::{float, integer, number, printable, quote, quote_ascii, unquote};
+pub(crate) use literal::{float, integer, number, unquote};
 pub(crate) use parse::parse;
+
+pub(crate) use crate::goyaml::{is_printable as printable, quote, quote_ascii};

@@ -6,7 +6,8 @@ mod strvals;
 
 use serde_json::{Map, Value};
 
-pub(super) use schema::check as check_schema;
+pub use schema::RemoteSchemas;
+pub(super) use schema::{NoRemoteSchemas, check as check_schema};
 use strvals::parse_into;
 pub use strvals::{Kind, ReadFile, SetError, parse_files_into};
 

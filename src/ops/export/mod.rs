@@ -4,12 +4,17 @@ mod assemble;
 mod fill;
 pub(super) mod resolve;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use serde::Serialize;
 
 use super::{
-    charts::{self, ChartAccess},
+    charts::{self, ChartAccess, ChartSet},
+    guesses::{Ask, Guess},
     lock,
     prepare::{self, folder_of},
     tags,
@@ -18,16 +23,18 @@ use super::{
 use crate::{
     archive::{Layout, Writer},
     cluster::nodes::AgentBinary,
-    delivery::Delivery,
+    delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
     registry::Registries,
     signing::PrivateKey,
+    source::LocalArchive,
 };
 
+use resolve::{GuessMode, Resolver};
+
 /// What to export.
-#[derive(Debug)]
 pub struct ExportOptions {
     /// The delivery.
     pub delivery: Delivery,
@@ -43,6 +50,18 @@ pub struct ExportOptions {
     pub agents: Vec<AgentBinary>,
     /// Resolve and lay out, write nothing.
     pub dry_run: bool,
+    /// Take exactly what delivery.lock says, and fail where it does not fit.
+    pub locked: bool,
+    /// Who is asked about guesses; nobody if left out.
+    pub ask: Option<Ask>,
+}
+
+impl std::fmt::Debug for ExportOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { delivery, output, dry_run, locked, .. } = self;
+        let mut shown = f.debug_struct("ExportOptions");
+        shown.field("delivery", &delivery.path).field("output", output).field("dry_run", dry_run).field("locked", locked).finish_non_exhaustive()
+    }
 }
 
 /// What was exported.
@@ -55,7 +74,7 @@ pub struct ExportOutcome {
     pub digest: Digest,
     /// Bytes of the archive.
     pub size: u64,
-    /// Whether delivery.lock decided what is in it.
+    /// Whether delivery.lock alone decided what is in it (`--locked`).
     pub locked: bool,
     /// Bytes of layers, each once.
     pub layers_size: u64,
@@ -67,6 +86,12 @@ pub struct ExportOutcome {
     pub apps: Vec<String>,
     /// Its images.
     pub images: Vec<ExportedImage>,
+    /// Guesses that no registry has for us.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Guess>,
+    /// Guesses that stay behind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Guess>,
     /// How long it took.
     pub elapsed_seconds: f64,
 }
@@ -86,44 +111,58 @@ pub struct ExportedImage {
 /// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     let started = Instant::now();
-    let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run } = options;
+    let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run, locked: strict, ask } = options;
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let locked = lock::read(&delivery)?;
     let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    if strict {
+        lock::must_fit(&delivery, locked.as_ref())?;
+    }
     let mut delivery = delivery;
-    tags::settle(&mut delivery, locked.as_ref(), &registries, &reporter).await?;
+    let tags = tags::settle(&mut delivery, locked.as_ref(), &registries, &reporter).await?;
     let delivery = Arc::new(delivery);
 
     let charts = access.charts(charts::hosts(&delivery))?;
-    let pins = locked.as_ref().map(lock::pins);
-    let found = charts::fetch(&delivery, &charts, pins.as_ref(), &reporter).await?;
-    if let Some(locked) = &locked {
+    let pins = locked.as_ref().map(|locked| lock::pins(&delivery, locked));
+    let found = Arc::new(charts::fetch(&delivery, &charts, pins.as_ref(), strict, &reporter).await?);
+    if let Some(locked) = locked.as_ref().filter(|_| strict) {
         lock::agree_on_charts(&delivery, locked, &found)?;
     }
-    reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
-    let (prepared, archives) = blocking({
-        let (delivery, platforms, reporter, scratch) = (delivery.clone(), platforms.clone(), reporter.clone(), folder_of(&path).to_owned());
-        move || {
-            let prepared = prepare::prepare(&delivery, &found, &*reporter)?;
-            Ok((prepared, super::images::open_archives(&delivery, &platforms, &scratch)?))
-        }
-    })
-    .await?;
+    let (mut prepared, archives) = render(&delivery, &found, &platforms, &path, &reporter).await?;
 
-    let digests = locked.as_ref().map(crate::delivery::Lock::image_digests);
-    if let Some(locked) = &locked {
-        let named = resolve::names(&prepared.images, &archives);
-        lock::agree_on_images(&delivery, locked, named.iter())?;
+    let digests = locked.as_ref().map(Lock::image_digests);
+    if let Some(locked) = locked.as_ref().filter(|_| strict && prepared.failures.is_empty()) {
+        lock::agree_on_images(&delivery, locked, &prepared.images, &resolve::local_names(&archives))?;
     }
-    let resolved = resolve::resolve(prepared.images.clone(), archives, &platforms, digests.as_ref(), &registries, &reporter).await?;
+    let evidence = prepared.images.digest();
+    let guesses = match (&locked, &digests) {
+        (Some(_), _) if strict => GuessMode::Locked,
+        // Nothing is new since somebody decided.
+        (Some(locked), Some(before)) if locked.evidence.as_ref() == Some(&evidence) => GuessMode::AsBefore(before),
+        _ => GuessMode::Decide(ask.as_ref()),
+    };
+    let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses };
+    let failures = std::mem::take(&mut prepared.failures);
+    let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
+    resolved.tell_guesses(&reporter);
+    let current = match locked {
+        Some(old) if !strict => {
+            let new = lock::of(&delivery, &found, &resolved, evidence).with_tags(tags);
+            if !dry_run {
+                lock::keep_current(&delivery, &old, &new, &reporter)?;
+            }
+            Some(new)
+        }
+        locked => locked,
+    };
     let images = resolved.summary();
+    let (dropped, left) = (resolved.dropped.clone(), resolved.left.clone());
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
-    let is_locked = locked.is_some();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, locked.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -131,18 +170,39 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         path: (!dry_run).then(|| path.clone()),
         digest: Digest::of(layout.index_json()),
         size: layout.size(),
-        locked: is_locked,
+        locked: strict,
         layers_size: layout.pending().map(|(_, size)| size).sum(),
         signed: signer.is_some() && !dry_run,
         platforms: platforms.iter().map(ToString::to_string).collect(),
         apps,
         images,
+        dropped,
+        left,
         elapsed_seconds: 0.0,
     };
     if !dry_run {
         write(path, layout, signer, resolved, registries, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
+}
+
+/// Renders all apps and opens the image archives.
+async fn render(
+    delivery: &Arc<Delivery>,
+    found: &Arc<ChartSet>,
+    platforms: &[Platform],
+    path: &Path,
+    reporter: &SharedReporter,
+) -> Result<(prepare::Prepared, Vec<(LocalArchive, Origin)>), Failure> {
+    reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
+    let (delivery, found, platforms) = (delivery.clone(), found.clone(), platforms.to_vec());
+    let (reporter, scratch) = (reporter.clone(), folder_of(path).to_owned());
+    blocking(move || {
+        let prepared = prepare::prepare(&delivery, &found, &*reporter);
+        let archives = super::images::open_archives(&delivery, &platforms, &scratch)?;
+        Ok((prepared, archives))
+    })
+    .await
 }
 
 async fn write(

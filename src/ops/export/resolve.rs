@@ -9,13 +9,17 @@ use tokio::task::JoinSet;
 
 use super::ExportedImage;
 use crate::{
-    delivery::record::Origin,
+    delivery::{Delivery, record::Origin},
     failure::{Failure, Kind},
-    images::ImageSet,
+    images::{Evidence, ImageSet},
     oci::{Digest, Platform, Reference},
-    ops::{prepare::registry_failure, several},
+    ops::{
+        guesses::{self, Ask, Choice, Guess},
+        prepare::registry_failure,
+        several,
+    },
     progress::SharedReporter,
-    registry::{Image, Registries},
+    registry::{Image, Registries, RegistryError, RemoteImage},
     source::LocalArchive,
 };
 
@@ -35,9 +39,50 @@ pub(in crate::ops) struct Resolved {
     pub(in crate::ops) images: BTreeMap<Reference, (Image, Vec<Origin>)>,
     /// Where to get each layer.
     pub(in crate::ops) layers: HashMap<Digest, Origins>,
+    /// Guesses that no registry has for us.
+    pub(in crate::ops) dropped: Vec<Guess>,
+    /// Guesses that stay behind.
+    pub(in crate::ops) left: Vec<Guess>,
+}
+
+/// How to resolve.
+pub(in crate::ops) struct Resolver<'a> {
+    /// What it is for.
+    pub(in crate::ops) delivery: &'a Delivery,
+    /// Platforms that every image must have.
+    pub(in crate::ops) platforms: &'a [Platform],
+    /// Digests of the lock, where there is one.
+    pub(in crate::ops) locked: Option<&'a BTreeMap<Reference, Digest>>,
+    /// Where images are asked for.
+    pub(in crate::ops) registries: &'a Arc<Registries>,
+    /// What is to become of guesses.
+    pub(in crate::ops) guesses: GuessMode<'a>,
+}
+
+/// What is to become of guesses.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum GuessMode<'a> {
+    /// As the delivery says; who may be asked, where somebody is there.
+    Decide(Option<&'a Ask>),
+    /// Those that are locked were taken, the others left.
+    Locked,
+    /// As the delivery says; where it does not, those that are in this lock are taken again and the others left again.
+    AsBefore(&'a BTreeMap<Reference, Digest>),
+    /// All of them, to be shown.
+    Show,
 }
 
 impl Resolved {
+    /// Says which guesses do not travel.
+    pub(super) fn tell_guesses(&self, reporter: &SharedReporter) {
+        for guess in &self.dropped {
+            reporter.note(format!("{} is no image for this delivery: {}", guess.reference, guess.reason));
+        }
+        for guess in &self.left {
+            reporter.note(format!("{} stays behind: {}", guess.reference, guess.reason));
+        }
+    }
+
     pub(super) fn summary(&self) -> Vec<ExportedImage> {
         let line = |(reference, (image, _)): (&Reference, &(Image, Vec<Origin>))| ExportedImage {
             reference: reference.clone(),
@@ -57,61 +102,120 @@ enum LocalError {
     Digest { image: Reference, found: Digest },
 }
 
-/// Resolves all images; all that fail are reported. What an image archive holds is not asked for in a registry.
-/// With `locked` every image is asked for by the digest that is locked.
-pub(in crate::ops) async fn resolve(
-    mut named: ImageSet,
-    archives: Vec<(LocalArchive, Origin)>,
-    platforms: &[Platform],
-    locked: Option<&BTreeMap<Reference, Digest>>,
-    registries: &Arc<Registries>,
-    reporter: &SharedReporter,
-) -> Result<Resolved, Failure> {
-    let local = local_images(archives, &mut named)?;
-    reporter.step(format!("resolving {} images", named.len()));
-    let mut found = Resolved { images: BTreeMap::new(), layers: HashMap::new() };
-    let (mut tasks, mut failures) = (JoinSet::new(), Vec::new());
-    for (image, origins) in named.iter() {
-        let pinned = locked.and_then(|locked| locked.get(image));
-        match local.get(&image.without_digest()).or_else(|| local.get(image)) {
-            Some((content, archive)) if image.digest().or(pinned).is_none_or(|digest| *digest == content.root.digest) => {
-                for layer in &content.layers {
-                    found.layers.insert(layer.digest.clone(), Origins::Local(archive.clone()));
+/// What a registry said of an image.
+type Answer = (Result<RemoteImage, RegistryError>, Reference, Evidence);
+
+impl Resolver<'_> {
+    /// Resolves all images; all that fail are reported, with what failed before. What an image archive holds is not asked for in a registry.
+    /// What is locked is asked for by its digest. A guess that no registry has for the platforms is dropped.
+    pub(in crate::ops) async fn resolve(
+        &self,
+        mut named: ImageSet,
+        archives: Vec<(LocalArchive, Origin)>,
+        mut failures: Vec<Failure>,
+        reporter: &SharedReporter,
+    ) -> Result<Resolved, Failure> {
+        let local = local_images(archives, &mut named)?;
+        let mut found = Resolved { images: BTreeMap::new(), layers: HashMap::new(), dropped: Vec::new(), left: Vec::new() };
+        named.retain(|image, evidence| {
+            let stays = self.may_travel(image, evidence);
+            if !stays {
+                found.left.push(Guess { reference: image.clone(), reason: evidence.guess().unwrap_or_default().to_owned() });
+            }
+            stays
+        });
+        reporter.step(format!("resolving {} images", named.len()));
+        let mut tasks = JoinSet::new();
+        for (image, evidence) in named.iter() {
+            let pinned = self.locked.and_then(|locked| locked.get(image));
+            match local.get(&image.without_digest()).or_else(|| local.get(image)) {
+                Some((content, archive)) if image.digest().or(pinned).is_none_or(|digest| *digest == content.root.digest) => {
+                    for layer in &content.layers {
+                        found.layers.insert(layer.digest.clone(), Origins::Local(archive.clone()));
+                    }
+                    found.images.insert(image.clone(), (content.clone(), evidence.origins().to_vec()));
                 }
-                found.images.insert(image.clone(), (content.clone(), origins.to_vec()));
-            }
-            Some((content, _)) if image.tag().is_none() || pinned.is_some() => {
-                failures.push(Failure::new(Kind::Source, LocalError::Digest { image: image.clone(), found: content.root.digest.clone() }));
-            }
-            _ => {
-                let (registries, image, platforms, origins) = (registries.clone(), image.clone(), platforms.to_vec(), origins.to_vec());
-                let asked = pinned.map_or_else(|| image.clone(), |digest| image.by_digest(digest.clone()));
-                tasks.spawn(async move { (registries.image(&asked, &platforms).await, image, origins) });
+                Some((content, _)) if image.tag().is_none() || pinned.is_some() => {
+                    failures.push(Failure::new(Kind::Source, LocalError::Digest { image: image.clone(), found: content.root.digest.clone() }));
+                }
+                _ => {
+                    let (registries, image, platforms, evidence) = (self.registries.clone(), image.clone(), self.platforms.to_vec(), evidence.clone());
+                    let asked = pinned.map_or_else(|| image.clone(), |digest| image.by_digest(digest.clone()));
+                    tasks.spawn(async move { (registries.image(&asked, &platforms).await, image, evidence) });
+                }
             }
         }
+        let mut undecided = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            match done {
+                Ok(answer) => self.answered(answer, &mut found, &mut undecided, &mut failures),
+                Err(error) => failures.push(Failure::new(Kind::Other, error)),
+            }
+        }
+        // They came in the order of the network.
+        failures.sort_by_cached_key(ToString::to_string);
+        several::all("things are wrong with the images of this delivery", failures)?;
+        found.dropped.sort_by(|a, b| a.reference.cmp(&b.reference));
+        self.settle(undecided, &mut found)?;
+        Ok(found)
     }
-    while let Some(done) = tasks.join_next().await {
-        match done {
-            Ok((Ok(remote), image, origins)) => {
+
+    /// Whether an image is asked for at all.
+    fn may_travel(&self, image: &Reference, evidence: &Evidence) -> bool {
+        let choice = || guesses::choice(self.delivery, evidence);
+        evidence.guess().is_none()
+            || match self.guesses {
+                GuessMode::Show => true,
+                GuessMode::Locked => self.is_locked(image),
+                GuessMode::AsBefore(before) => choice() == Choice::Take || (choice() != Choice::Leave && before.contains_key(image)),
+                GuessMode::Decide(_) => choice() != Choice::Leave,
+            }
+    }
+
+    fn is_locked(&self, image: &Reference) -> bool {
+        self.locked.is_some_and(|locked| locked.contains_key(image))
+    }
+
+    fn answered(&self, (answer, image, evidence): Answer, found: &mut Resolved, undecided: &mut Vec<(Guess, bool)>, failures: &mut Vec<Failure>) {
+        let guess = evidence.guess().filter(|_| !self.is_locked(&image));
+        match answer {
+            Ok(remote) => {
                 for layer in &remote.content.layers {
                     found.layers.entry(layer.digest.clone()).or_insert_with(|| Origins::Registry(remote.reference.clone()));
                 }
-                found.images.insert(image, (remote.content, origins));
+                let choice = guesses::choice(self.delivery, &evidence);
+                if let (Some(reason), GuessMode::Decide(_), Choice::Ask | Choice::Fail) = (guess, self.guesses, choice) {
+                    undecided.push((Guess { reference: image.clone(), reason: reason.to_owned() }, choice == Choice::Fail));
+                }
+                found.images.insert(image, (remote.content, evidence.origins().to_vec()));
             }
-            Ok((Err(error), ..)) => failures.push(registry_failure(error)),
-            Err(error) => failures.push(Failure::new(Kind::Other, error)),
+            Err(error) if guess.is_some() && guesses::disproves(&error) => {
+                found.dropped.push(Guess { reference: image, reason: guesses::why_not(&error) });
+            }
+            Err(error) => failures.push(registry_failure(error)),
         }
     }
-    // They came in the order of the network.
-    failures.sort_by_cached_key(ToString::to_string);
-    several::all("images cannot be had", failures)?;
-    Ok(found)
+
+    /// What nobody has decided about.
+    fn settle(&self, mut undecided: Vec<(Guess, bool)>, found: &mut Resolved) -> Result<(), Failure> {
+        let GuessMode::Decide(ask) = self.guesses else { return Ok(()) };
+        if undecided.is_empty() {
+            return Ok(());
+        }
+        undecided.sort_by(|a, b| a.0.reference.cmp(&b.0.reference));
+        let strict = undecided.iter().any(|(_, strict)| *strict);
+        let open: Vec<Guess> = undecided.into_iter().map(|(guess, _)| guess).collect();
+        if !guesses::decide(open.clone(), strict, ask)? {
+            found.images.retain(|image, _| !open.iter().any(|guess| guess.reference == *image));
+            found.left.extend(open);
+        }
+        Ok(())
+    }
 }
 
-/// All images that are named, in apps, in `spec.images` and by image archives.
-pub(super) fn names(named: &ImageSet, archives: &[(LocalArchive, Origin)]) -> BTreeSet<Reference> {
-    let local = archives.iter().flat_map(|(archive, _)| archive.images()).flat_map(|image| image.names.iter().cloned());
-    named.iter().map(|(image, _)| image.clone()).chain(local).collect()
+/// The names in image archives.
+pub(super) fn local_names(archives: &[(LocalArchive, Origin)]) -> BTreeSet<Reference> {
+    archives.iter().flat_map(|(archive, _)| archive.images()).flat_map(|image| image.names.iter().cloned()).collect()
 }
 
 type Local = BTreeMap<Reference, (Image, Arc<LocalArchive>)>;

@@ -8,6 +8,7 @@ mod images;
 mod manifests;
 mod prepare;
 mod run;
+mod schemas;
 
 use std::{collections::BTreeSet, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -124,7 +125,11 @@ impl Renderer {
             }
             options.capabilities.api_versions.clone_from(&request.api_versions);
             options.lookup.clone_from(&request.lookup);
-            Ok(render(chart, values, &options)?)
+            let absent = Arc::new(schemas::AbsentSchemas::default());
+            options.remote_schemas = absent.clone();
+            let mut rendered = render(chart, values, &options)?;
+            rendered.warnings.extend(absent.warnings());
+            Ok(rendered)
         })
     }
 

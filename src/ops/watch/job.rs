@@ -79,12 +79,22 @@ pub(super) async fn export(file: &Path, options: &WatchOptions, reporter: &Share
     let delivery = read_delivery(file)?;
     let lock = delivery.lock_path();
     if lock.exists() {
-        let outcome = lock::run(LockOptions { delivery: delivery.clone(), access: options.access.clone(), check: false }, reporter.clone()).await?;
+        let outcome = lock::run(LockOptions { delivery: delivery.clone(), access: options.access.clone(), check: false, ask: None }, reporter.clone()).await?;
         outcome.changes.iter().filter(|_| outcome.changed).for_each(|change| reporter.note(format!("{}: {change}", lock.display())));
     }
     let signer = options.key.as_deref().map(|key| sign::private_key(key, options.password.as_ref())).transpose()?;
     let output = Some(output(options.output.as_deref(), &delivery, Timestamp::now()));
-    let export = ExportOptions { delivery, output, signer, platforms: None, access: options.access.clone(), agents: options.agents.clone(), dry_run: false };
+    let export = ExportOptions {
+        delivery,
+        output,
+        signer,
+        platforms: None,
+        access: options.access.clone(),
+        agents: options.agents.clone(),
+        dry_run: false,
+        locked: false,
+        ask: None,
+    };
     export::run(export, reporter.clone()).await
 }
 

@@ -49,29 +49,38 @@ struct Version {
     format: u32,
 }
 
-/// A journal that this process alone writes.
+/// The right to write a journal; others have it once this is dropped.
 #[derive(Debug)]
-pub(super) struct Journal {
-    path: PathBuf,
-    /// Held as long as the process lives.
-    _lock: File,
-}
+pub(super) struct Claim(#[expect(dead_code, reason = "it is held, and closed when it is dropped")] File);
 
-impl Journal {
-    /// Opens a journal, and reads what waits in it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Queue), JournalError> {
+impl Claim {
+    /// Claims a journal.
+    pub(super) fn of(path: &Path) -> Result<Self, JournalError> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         let beside = PathBuf::from(name);
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&beside);
         let lock = opened.map_err(|source| FileError::new("open", &beside, source))?;
         lock.try_lock().map_err(|_| JournalError::InUse { path: path.into() })?;
+        Ok(Self(lock))
+    }
+}
+
+/// A journal, of which somebody has the claim.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens a journal, and reads what waits in it.
+    pub(super) fn open(path: &Path) -> Result<(Self, Queue), JournalError> {
         let queue = match read_capped_text(path, JOURNAL_MAX) {
             Ok(text) => parse(path, &text)?,
             Err(error) if error.is_not_found() => Queue::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok((Self { path: path.into(), _lock: lock }, queue))
+        Ok((Self { path: path.into() }, queue))
     }
 
     /// Writes the queue.
@@ -104,14 +113,16 @@ mod tests {
         let path = folder.path().join("watch.json");
         let pauses = Pauses { quiet: 0, retry: 1 };
         {
+            let _claim = Claim::of(&path).unwrap();
+            assert!(matches!(Claim::of(&path), Err(JournalError::InUse { .. })));
             let (journal, mut queue) = Journal::open(&path).unwrap();
-            assert!(matches!(Journal::open(&path), Err(JournalError::InUse { .. })));
             queue.offer("a", "x".into(), 0, pauses);
             queue.offer("b", "y".into(), 5, pauses);
             queue.remember("id".into());
             assert_eq!(queue.next(0).unwrap().0, "a");
             journal.write(&queue).unwrap();
         }
+        Claim::of(&path).unwrap();
         let (_journal, queue) = Journal::open(&path).unwrap();
         assert_eq!(queue.waiting(), ["a", "b"]);
         assert!(queue.is_replay("id"));

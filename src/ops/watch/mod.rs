@@ -8,6 +8,7 @@ mod event;
 mod interest;
 mod job;
 mod journal;
+mod learn;
 mod queue;
 mod secret;
 mod server;
@@ -29,18 +30,26 @@ pub use job::Then;
 pub use journal::JournalError;
 pub use upload::{Upload, UploadError};
 
-use self::{desk::Desk, interest::Interest, journal::Journal, queue::Pauses, secret::SharedSecret};
-use super::{charts::ChartAccess, images::images_of_delivery, inputs::read_delivery};
+use self::{
+    desk::Desk,
+    journal::{Claim, Journal},
+    learn::Learned,
+    queue::Pauses,
+    secret::SharedSecret,
+};
+use super::charts::ChartAccess;
 use crate::{
     cluster::nodes::AgentBinary,
     failure::{Failure, Kind},
-    oci::Reference,
     progress::{Event, SharedReporter},
     redact::Secret,
 };
 
 /// What a command that is being run gets to end, once the process is asked to stop.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether a delivery has changed on the disk.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// What to watch.
 #[derive(Debug)]
@@ -107,14 +116,17 @@ pub async fn run(options: WatchOptions, reporter: SharedReporter, mut stop: Rece
         job::check_template(template, options.deliveries.len()).map_err(|text| usage(StartError::Template(text)))?;
     }
     let names: Vec<String> = options.deliveries.iter().map(|file| file.display().to_string()).collect();
-    let (journal, mut queue) = Journal::open(&options.journal).map_err(|error| Failure::new(Kind::Other, error))?;
+    let journal_failed = |error| Failure::new(Kind::Other, error);
+    // Given back when this returns, however long the last connection takes to end.
+    let _claim = Claim::of(&options.journal).map_err(journal_failed)?;
+    let (journal, mut queue) = Journal::open(&options.journal).map_err(journal_failed)?;
     for gone in queue.retain(&names) {
         reporter.warn(format!("{gone} waited in the journal and is no longer watched"));
     }
-    let mut interests = BTreeMap::new();
-    for (file, name) in options.deliveries.iter().zip(&names) {
-        interests.insert(name.clone(), interest(file, &options.access).await?);
-    }
+    let (mut learned, interests) = tokio::select! {
+        learned = Learned::all(&options.deliveries, &options.access) => learned?,
+        () = asked(&mut stop) => return Ok(WatchOutcome { waiting: queue.waiting(), ..WatchOutcome::default() }),
+    };
     let listen = |source| usage(StartError::Listen { address: options.listen, source });
     let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
@@ -125,29 +137,25 @@ pub async fn run(options: WatchOptions, reporter: SharedReporter, mut stop: Rece
     let mut outcome = WatchOutcome::default();
     tokio::select! {
         () = server::serve(listener, desk.clone()) => {}
-        () = work(&options, &desk, &reporter, stop.clone(), &mut outcome) => {}
+        () = work(&options, &desk, &mut learned, &reporter, stop, &mut outcome) => {}
     }
-    // The work ends only when it is asked to.
-    let _ = stop.borrow_and_update();
     outcome.waiting = desk.waiting();
     Ok(outcome)
 }
 
-/// What a delivery waits for, as it is now.
-async fn interest(file: &Path, access: &ChartAccess) -> Result<Interest, Failure> {
-    let delivery = read_delivery(file)?;
-    let images: Vec<Reference> = images_of_delivery(&delivery, access).await?.images.into_iter().map(|image| image.reference).collect();
-    Ok(Interest::of(&delivery, &images))
-}
-
-async fn work(options: &WatchOptions, desk: &Desk, reporter: &SharedReporter, mut stop: Receiver<bool>, outcome: &mut WatchOutcome) {
+/// Exports what is due, one delivery after the other, until it is asked to stop.
+async fn work(options: &WatchOptions, desk: &Desk, learned: &mut Learned, reporter: &SharedReporter, mut stop: Receiver<bool>, outcome: &mut WatchOutcome) {
     loop {
         let Some((name, waiting)) = desk.next() else {
-            let pause = desk.due_in().map_or(Duration::from_hours(1), |seconds| Duration::from_secs(seconds.max(1)));
+            let pause = desk.due_in().map_or(LOOK, |seconds| Duration::from_secs(seconds.max(1)).min(LOOK));
             tokio::select! {
                 () = asked(&mut stop) => return,
                 () = desk.woken.notified() => {}
                 () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                () = asked(&mut stop) => return,
+                () = learned.changed(desk, &options.access, reporter) => {}
             }
             continue;
         };
@@ -175,9 +183,9 @@ async fn work(options: &WatchOptions, desk: &Desk, reporter: &SharedReporter, mu
                 desk.done();
                 let path = exported.path.as_deref().unwrap_or(Path::new("")).display().to_string();
                 reporter.event(Event::Note(format!("{path}: {} images, {} bytes", exported.images.len(), exported.size)));
-                match interest(&file, &options.access).await {
-                    Ok(interest) => desk.learn(&name, interest),
-                    Err(failure) => reporter.warn(format!("{name}: what it waits for cannot be learned anew: {failure}")),
+                tokio::select! {
+                    () = asked(&mut stop) => return,
+                    () = learned.anew(&file, desk, &options.access, reporter) => {}
                 }
             }
             Err(failure) => {

@@ -9,6 +9,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{
+    RemoteSchemas,
     document::{Document, Draft, is_metaschema, load},
     format::Format,
     location::{decode, join, lookup, push, split},
@@ -183,9 +184,9 @@ pub(super) struct Compiled {
 }
 
 /// Compiles what stands at a URL.
-pub(super) fn compile(url: &str, value: Option<Value>) -> Result<Compiled, String> {
+pub(super) fn compile(url: &str, value: Option<Value>, remote: &dyn RemoteSchemas) -> Result<Compiled, String> {
     let mut compiler =
-        Compiler { documents: HashMap::new(), schemas: Vec::new(), places: Vec::new(), known: HashMap::new(), urns: Vec::new(), meta: value.is_none() };
+        Compiler { documents: HashMap::new(), schemas: Vec::new(), places: Vec::new(), known: HashMap::new(), urns: Vec::new(), meta: value.is_none(), remote };
     compiler.document(url, value)?;
     let root = compiler.enqueue(url, "")?;
     let mut next = 0;
@@ -196,7 +197,7 @@ pub(super) fn compile(url: &str, value: Option<Value>) -> Result<Compiled, Strin
     Ok(Compiled { schemas: compiler.schemas, root, urns: compiler.urns })
 }
 
-struct Compiler {
+struct Compiler<'r> {
     documents: HashMap<String, Document>,
     schemas: Vec<Schema>,
     /// URL of the document and pointer of each schema.
@@ -205,17 +206,18 @@ struct Compiler {
     urns: Vec<String>,
     /// Whether the schema of a draft is compiled; formats count there.
     meta: bool,
+    remote: &'r dyn RemoteSchemas,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     /// Takes a document up, once (`orLoad`, `addRoot`).
     fn document(&mut self, url: &str, value: Option<Value>) -> Result<&mut Document, String> {
         if !self.documents.contains_key(url) {
             if url.starts_with("urn:") {
                 self.urns.push(url.to_owned());
             }
-            let value = value.map_or_else(|| load(url), Ok)?;
-            let document = Document::new(url, value)?;
+            let value = value.map_or_else(|| load(url, self.remote), Ok)?;
+            let document = Document::new(url, value, self.remote)?;
             if !is_metaschema(url) {
                 check(&document, "")?;
             }
@@ -241,8 +243,9 @@ impl Compiler {
 
     fn compile(&mut self, index: usize) -> Result<(), String> {
         let (url, pointer) = self.places[index].clone();
+        let remote = self.remote;
         let document = self.document(&url, None)?;
-        if document.ensure(&pointer)? {
+        if document.ensure(&pointer, remote)? {
             check(document, &pointer)?;
         }
         let value = Arc::clone(&document.value);
@@ -288,15 +291,15 @@ fn check(document: &Document, pointer: &str) -> Result<(), String> {
 }
 
 /// The keywords of one schema.
-struct Keywords<'c, 'v> {
-    compiler: &'c mut Compiler,
+struct Keywords<'c, 'v, 'r> {
+    compiler: &'c mut Compiler<'r>,
     map: &'v Map<String, Value>,
     url: &'v str,
     pointer: &'v str,
     base: &'v str,
 }
 
-impl<'v> Keywords<'_, 'v> {
+impl<'v> Keywords<'_, 'v, '_> {
     fn read(&mut self, draft: Draft, schema: &mut Schema) -> Result<(), String> {
         schema.reference = self.reference("$ref")?;
         if draft < Draft::V2019 && schema.reference.is_some() {

@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::location::{decode, encode, join, lookup, push, split};
+use super::{
+    RemoteSchemas,
+    location::{decode, encode, join, lookup, push, split},
+};
 
 /// A version of JSON Schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,10 +134,10 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn new(url: &str, value: Value) -> Result<Self, String> {
+    pub(super) fn new(url: &str, value: Value, remote: &dyn RemoteSchemas) -> Result<Self, String> {
         let value = Arc::new(value);
         let mut document = Self { url: url.to_owned(), value: Arc::clone(&value), resources: BTreeMap::new(), done: BTreeSet::new() };
-        document.collect(&value, url, "", Draft::V2020)?;
+        document.collect(&value, url, "", Draft::V2020, remote)?;
         Ok(document)
     }
 
@@ -168,7 +171,7 @@ impl Document {
     }
 
     /// Sees to it that what stands at a pointer was looked through; true if it was not (`ensureSubschema`).
-    pub(super) fn ensure(&mut self, pointer: &str) -> Result<bool, String> {
+    pub(super) fn ensure(&mut self, pointer: &str, remote: &dyn RemoteSchemas) -> Result<bool, String> {
         if self.done.contains(pointer) {
             return Ok(false);
         }
@@ -176,11 +179,11 @@ impl Document {
         let Some(found) = lookup(&value, pointer) else { return Err(format!("json-pointer in {:?} not found", self.location(pointer))) };
         let above = self.resource(pointer);
         let (base, draft) = (above.id.clone(), above.draft);
-        self.collect(found, &base, pointer, draft)?;
+        self.collect(found, &base, pointer, draft, remote)?;
         Ok(true)
     }
 
-    fn collect(&mut self, value: &Value, base: &str, pointer: &str, fallback: Draft) -> Result<(), String> {
+    fn collect(&mut self, value: &Value, base: &str, pointer: &str, fallback: Draft, remote: &dyn RemoteSchemas) -> Result<(), String> {
         if !self.done.insert(pointer.to_owned()) {
             return Ok(());
         }
@@ -190,7 +193,7 @@ impl Document {
             }
             return Ok(());
         };
-        let mut draft = self.draft(schema, pointer, fallback)?;
+        let mut draft = self.draft(schema, pointer, fallback, &mut Vec::new(), remote)?;
         let mut id = draft.id(schema);
         if id.is_empty() && !pointer.is_empty() {
             draft = fallback;
@@ -207,7 +210,7 @@ impl Document {
         self.anchors(schema, pointer, &holder)?;
         let inherited = self.resource(&holder).draft;
         for (at, inner) in draft.subschemas(schema, pointer) {
-            self.collect(inner, &base, &at, inherited)?;
+            self.collect(inner, &base, &at, inherited, remote)?;
         }
         Ok(())
     }
@@ -226,7 +229,7 @@ impl Document {
     }
 
     /// `getDraft`; another metaschema than those of the drafts would have to be fetched.
-    fn draft(&self, schema: &Map<String, Value>, pointer: &str, fallback: Draft) -> Result<Draft, String> {
+    fn draft(&self, schema: &Map<String, Value>, pointer: &str, fallback: Draft, seen: &mut Vec<String>, remote: &dyn RemoteSchemas) -> Result<Draft, String> {
         let Some(url) = schema.get("$schema").and_then(Value::as_str) else { return Ok(fallback) };
         if let Some(draft) = Draft::of(url) {
             return Ok(draft);
@@ -235,8 +238,12 @@ impl Document {
         if pointer.is_empty() && url == self.url {
             return Err(format!("draft {url:?} is not supported"));
         }
-        match load(url)? {
-            Value::Object(meta) => self.draft(&meta, "-", fallback),
+        if seen.iter().any(|known| known == url) {
+            return Err(format!("cycle in resolving $schema in {url:?}"));
+        }
+        seen.push(url.to_owned());
+        match load(url, remote)? {
+            Value::Object(meta) => self.draft(&meta, "-", fallback, seen, remote),
             _ => Ok(fallback),
         }
     }
@@ -282,9 +289,8 @@ pub(super) fn is_metaschema(url: &str) -> bool {
     url.starts_with("http://json-schema.org/") || url.starts_with("https://json-schema.org/")
 }
 
-/// A document from elsewhere. Helm asks the network and the disk; a chart is rendered without either here, and there is nothing at
-/// the addresses on disk that a chart can name, as they start at `/`.
-pub(super) fn load(url: &str) -> Result<Value, String> {
+/// A document from elsewhere. Helm asks the disk too, but there is nothing at the addresses that a chart can name, as they start at `/`.
+pub(super) fn load(url: &str, remote: &dyn RemoteSchemas) -> Result<Value, String> {
     if let Some(path) = url.strip_prefix("http://json-schema.org/").or_else(|| url.strip_prefix("https://json-schema.org/")) {
         let path = if path == "schema" { "draft/2020-12/schema" } else { path };
         if let Some(found) = METASCHEMAS.get(path) {
@@ -295,7 +301,10 @@ pub(super) fn load(url: &str) -> Result<Value, String> {
         // What a URN stands for may be anything (chartutil/jsonschema.go, `urnLoader`).
         Some(("urn", _)) => return Ok(Value::Bool(true)),
         Some(("file", path)) => format!("open {}: no such file or directory", decode(path.trim_start_matches("//")).unwrap_or_default()),
-        Some(("http" | "https", _)) => "schemas are not fetched from the network".to_owned(),
+        Some(("http" | "https", _)) => match remote.get(url).and_then(|bytes| super::json::parse(&bytes)) {
+            Ok(found) => return Ok(found),
+            Err(reason) => reason,
+        },
         _ => format!("no URLLoader registered for {url:?}"),
     };
     Err(format!("failing loading {url:?}: {reason}"))

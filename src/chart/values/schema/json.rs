@@ -3,8 +3,13 @@
 /// Go allows ten times as much; what is deeper than a tenth of this is refused anyhow.
 const MAX_DEPTH: usize = 1000;
 
+/// A schema's text (santhosh-tekuri/jsonschema, `UnmarshalJSON`).
+pub(super) fn parse(text: &[u8]) -> Result<serde_json::Value, String> {
+    serde_json::from_slice(text).map_err(|error| fault(text).unwrap_or_else(|| error.to_string()))
+}
+
 /// The fault of a text; none if it has none that can be told.
-pub(super) fn fault(text: &[u8]) -> Option<String> {
+fn fault(text: &[u8]) -> Option<String> {
     let mut scanner = Scanner { text, at: 0, depth: 0 };
     scanner.blanks();
     if scanner.at >= text.len() {

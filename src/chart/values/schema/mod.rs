@@ -20,9 +20,24 @@ use crate::chart::{engine::Dialect, log::Log};
 /// The address that Helm gives a chart's schema.
 const URL: &str = "file:///values.schema.json";
 
+/// Where the documents are that schemas refer to by `http:` and `https:`; a chart is rendered without a network of its own.
+pub trait RemoteSchemas: Send + Sync {
+    /// What stands at a URL, or why it cannot be had.
+    fn get(&self, url: &str) -> Result<Bytes, String>;
+}
+
+/// None are to be had.
+pub(in crate::chart) struct NoRemoteSchemas;
+
+impl RemoteSchemas for NoRemoteSchemas {
+    fn get(&self, _: &str) -> Result<Bytes, String> {
+        Err("schemas are not fetched from the network".to_owned())
+    }
+}
+
 /// Checks values against a schema and adds what is wrong to a report, in Helm's words.
-pub(in crate::chart) fn check(report: &mut String, chart: &str, schema: &Bytes, values: &Value, log: &mut Log) {
-    if let Err(problem) = validate_single(schema, values, log) {
+pub(in crate::chart) fn check(report: &mut String, chart: &str, schema: &Bytes, values: &Value, remote: &dyn RemoteSchemas, log: &mut Log) {
+    if let Err(problem) = validate_single(schema, values, remote, log) {
         report.push_str(chart);
         report.push_str(":\n");
         report.push_str(&problem);
@@ -30,9 +45,8 @@ pub(in crate::chart) fn check(report: &mut String, chart: &str, schema: &Bytes, 
 }
 
 /// `ValidateAgainstSingleSchema`.
-fn validate_single(schema: &Bytes, values: &Value, log: &mut Log) -> Result<(), String> {
-    let schema: Value = serde_json::from_slice(schema).map_err(|error| json::fault(schema).unwrap_or_else(|| error.to_string()))?;
-    let compiled = compile::compile(URL, Some(schema))?;
+fn validate_single(schema: &Bytes, values: &Value, remote: &dyn RemoteSchemas, log: &mut Log) -> Result<(), String> {
+    let compiled = compile::compile(URL, Some(json::parse(schema)?), remote)?;
     for urn in &compiled.urns {
         log.urn(urn);
     }
@@ -60,6 +74,32 @@ impl Log {
 mod tests {
     use super::*;
 
+    /// Documents by URL.
+    struct Documents(Value);
+
+    impl RemoteSchemas for Documents {
+        fn get(&self, url: &str) -> Result<Bytes, String> {
+            match self.0[url].as_str() {
+                Some(text) => Ok(Bytes::from(text.to_owned())),
+                None => Err(format!("HTTP request to {url} returned status 404 (Not Found)")),
+            }
+        }
+    }
+
+    /// tests/fixtures/remote-schemas.json: documents on a web server, schemas that refer to them, and what helm 3.22 and 4.3 said.
+    #[test]
+    fn schemas_refer_to_documents_elsewhere() {
+        let fixture: Value = serde_json::from_str(include_str!("../../../../tests/fixtures/remote-schemas.json")).unwrap();
+        let remote = Documents(fixture["documents"].clone());
+        for row in fixture["rows"].as_array().unwrap() {
+            let mut report = String::new();
+            let schema = Bytes::from(row["schema"].as_str().unwrap().to_owned());
+            check(&mut report, row["chart"].as_str().unwrap(), &schema, &row["values"], &remote, &mut Log::default());
+            assert_eq!(report, row["helm"].as_str().unwrap(), "{}", row["chart"]);
+        }
+        assert!(fixture["rows"].as_array().unwrap().len() > 15);
+    }
+
     /// tests/fixtures/schemas.json: schemas, values, and what helm 3.22 said.
     #[test]
     fn problems_are_told_as_helm_tells_them() {
@@ -67,7 +107,7 @@ mod tests {
         let mut wrong = Vec::new();
         for row in &rows {
             let mut report = String::new();
-            check(&mut report, "c", &Bytes::from(row["schema"].as_str().unwrap().to_owned()), &row["values"], &mut Log::default());
+            check(&mut report, "c", &Bytes::from(row["schema"].as_str().unwrap().to_owned()), &row["values"], &NoRemoteSchemas, &mut Log::default());
             if report != row["helm"].as_str().unwrap() {
                 wrong.push(format!("{}\n  values {}\n--- ours\n{report}\n--- helm\n{}", row["schema"], row["values"], row["helm"].as_str().unwrap()));
             }

@@ -5,6 +5,7 @@ use std::{cell::Cell, collections::BTreeSet, sync::OnceLock};
 use serde_json::{Map, Value};
 
 use super::{
+    NoRemoteSchemas,
     compile::{Additional, Compiled, Items, Needs, Schema, TYPES, compile, type_bit},
     document::Draft,
     number::{Decimal, count},
@@ -31,7 +32,7 @@ pub(super) fn metaschema_problem(draft: Draft, value: &Value) -> Result<Option<S
         Draft::V2019 => 3,
         Draft::V2020 => 4,
     };
-    let compiled = COMPILED[place].get_or_init(|| compile(draft.url(), None)).as_ref().map_err(Clone::clone)?;
+    let compiled = COMPILED[place].get_or_init(|| compile(draft.url(), None, &NoRemoteSchemas)).as_ref().map_err(Clone::clone)?;
     Ok(problem(compiled, value).map(|problem| problem.report(&compiled.schemas[compiled.root].location)))
 }
 

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""How complete and how right discovery is, over charts whose authors list their images.
+
+usage: discovery.py annotated --program BIN FOLDER... [--only TEXT] [--report FILE] [--charts N] [--explore] [--misses]
+       discovery.py guesses   --program BIN FOLDER... [--charts N] [--report FILE]
+       discovery.py largest   --program BIN FOLDER... [--charts 50]
+
+FOLDER is searched for charts. `annotated` takes those with an annotation `images`, `artifacthub.io/images` or `helm.sh/images` and asks the
+program for their images. The annotation itself is left out of what speaks for an image: it counts as proven only if a rendering, a field or
+an operator's field names it, as guessed if values or texts do; with --explore also if a switch of the values brings it. What is not found is
+printed. `guesses` lists every guess of charts, for whoever judges them; those that cannot be judged by their shape need a registry
+(`images --resolve`). `largest` runs the program once over the charts with the most bytes of templates and values and tells time and memory.
+Charts that the program refuses (mostly: dependencies that are not there) are counted and left out.
+"""
+import argparse, collections, concurrent.futures, json, os, re, subprocess, sys, tempfile, time
+
+KEYS = ("images", "artifacthub.io/images", "helm.sh/images")
+
+
+def charts(folders):
+    for folder in folders:
+        for root, below, files in os.walk(folder):
+            below.sort()
+            if "Chart.yaml" in files:
+                yield root
+                below[:] = [name for name in below if name not in ("charts", "templates", "ci", "crds")]
+
+
+def text(path):
+    try:
+        return open(path, errors="replace").read()
+    except OSError:
+        return ""
+
+
+def annotated(chart):
+    """Does Chart.yaml have such an annotation?"""
+    return re.search(r"(?m)^  ['\"]?(artifacthub\.io/images|helm\.sh/images|images)['\"]?:", text(os.path.join(chart, "Chart.yaml"))) is not None
+
+
+def delivery(folder, charts):
+    path = os.path.join(folder, "delivery.yaml")
+    apps = "".join(f"  - {{name: a{i}, chart: {{path: {json.dumps(os.path.relpath(chart, folder))}}}}}\n" for i, chart in enumerate(charts))
+    with open(path, "w") as out:
+        out.write("apiVersion: offline/v1\nkind: Delivery\nmetadata: {name: d, version: '1'}\nspec:\n  apps:\n" + apps)
+    return path
+
+
+def ask(program, charts, *options):
+    """What `images` says of charts, or its error; seconds and peak memory in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        command = [program, "images", "--quiet", "-f", delivery(folder, charts), "--format", "json", *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env={**os.environ, "KUBECTL_OFFLINE_CACHE": folder + "/cache"})
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            out, err = pool.submit(process.stdout.read), pool.submit(process.stderr.read)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        took = time.monotonic() - started
+        ask.processor = usage.ru_utime + usage.ru_stime
+        if process.returncode:
+            return None, err.result().decode(errors="replace"), took, usage.ru_maxrss / 1024
+        return json.loads(out.result()), "", took, usage.ru_maxrss / 1024
+
+
+def normal(image):
+    """docker.io/library/nginx:latest for nginx."""
+    image = image.strip()
+    name, at, digest = image.partition("@")
+    last = name.rfind("/") + 1
+    path, colon, tag = (name[:last] + name[last:].split(":")[0], ":" in name[last:], name[last:].partition(":")[2])
+    first = path.split("/")[0]
+    if "/" not in path or not ("." in first or ":" in first or first == "localhost"):
+        path = "docker.io/" + (path if "/" in path else "library/" + path)
+    elif first == "docker.io" and path.count("/") == 1:
+        path = "docker.io/library/" + path.split("/")[1]
+    return path + (":" + tag if colon else "" if at else ":latest") + (at + digest)
+
+
+def one(program, chart, explore):
+    found, error, _, _ = ask(program, [chart], *(["--explore"] if explore else []))
+    if found is None:
+        return chart, None, error
+    listed, kinds = set(), {}
+    for line in found["images"]:
+        sources = {origin["source"] for origin in line["origins"]}
+        name = normal(line["reference"])
+        own = [o for o in line["origins"] if o["source"] == "annotation" and o["template"].count("/") == 1]
+        if own:
+            listed.add(name)
+        kinds[name] = "proven" if sources & {"pod", "field", "operator"} else "guessed" if sources & {"values", "text", "template"} else "missed"
+    for line in found.get("explored", []):
+        name = normal(line["reference"])
+        kinds[name] = "proven" if kinds.get(name) == "proven" else "explored"
+    return chart, {"listed": sorted(listed), "kinds": kinds, "found": found}, ""
+
+
+def run_annotated(args):
+    chosen = [chart for chart in charts(args.folders) if annotated(chart) and (args.only or "") in chart][: args.charts or None]
+    counts, refused, wrong = collections.Counter(), [], []
+    report = []
+    with concurrent.futures.ThreadPoolExecutor(1 if args.explore else 2) as pool:
+        for chart, answer, error in pool.map(lambda chart: one(args.program, chart, args.explore), chosen):
+            if answer is None:
+                refused.append((chart, error.strip().splitlines()[0] if error.strip() else "?"))
+                continue
+            report.append({"chart": chart, **{key: answer[key] for key in ("listed", "kinds")}})
+            if answer["listed"]:
+                counts["charts"] += 1
+            for name in answer["listed"]:
+                # A listed image without its digest, or with, is the same image.
+                plain = name.split("@")[0]
+                kind = next((k for k in [answer["kinds"].get(name)] + [v for n, v in answer["kinds"].items() if n != name and n.split("@")[0] == plain] if k and k != "missed"), "missed")
+                counts[kind] += 1
+                if kind == "missed":
+                    near = [n for n in answer["kinds"] if n != name and n.split(":")[0].rsplit("/", 1)[-1] == name.split(":")[0].rsplit("/", 1)[-1]]
+                    wrong.append((chart, name, near))
+    total = sum(counts[key] for key in ("proven", "explored", "guessed", "missed"))
+    for chart, name, near in wrong:
+        print(f"missed  {chart}: {name}" + (f"  (there is {', '.join(near)})" if near else ""))
+    if args.misses:
+        for chart, why in refused:
+            print(f"refused {chart}: {why}")
+    print(f"{counts['charts']} charts, {len(refused)} refused, {total} listed images")
+    for key in ("proven", "explored", "guessed", "missed"):
+        print(f"  {key:9} {counts[key]:5}  {100 * counts[key] / max(total, 1):5.1f} %")
+    if args.report:
+        json.dump(report, open(args.report, "w"), indent=1)
+
+
+def run_guesses(args):
+    chosen = list(charts(args.folders))
+    if args.charts:
+        step = max(1, len(chosen) // args.charts)
+        chosen = chosen[::step][: args.charts]
+    images, guesses, refused = 0, [], 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for chart, (found, _, _, _) in zip(chosen, pool.map(lambda chart: ask(args.program, [chart]), chosen)):
+            if found is None:
+                refused += 1
+                continue
+            images += len(found["images"])
+            guesses += [(chart, line["reference"], line["reason"]) for line in found["images"] if line.get("guess")]
+    out = open(args.report, "w") if args.report else sys.stdout
+    for chart, reference, reason in guesses:
+        print(f"{reference}\t{reason}\t{chart}", file=out)
+    print(f"{len(chosen)} charts, {refused} refused, {images} images, {len(guesses)} guesses")
+
+
+def run_largest(args):
+    def size(chart):
+        total = 0
+        for root, _, files in os.walk(chart):
+            total += sum(os.path.getsize(os.path.join(root, name)) for name in files if name.endswith((".yaml", ".tpl", ".yml", ".tgz")))
+        return total
+    ranked = sorted(charts(args.folders), key=size, reverse=True)
+    chosen = []
+    for chart in ranked:
+        if len(chosen) == (args.charts or 50):
+            break
+        if ask(args.program, [chart])[0] is not None:
+            chosen.append(chart)
+    best = min(((*ask(args.program, chosen), ask.processor) for _ in range(3)), key=lambda answer: answer[2])
+    found, error, seconds, memory, processor = best
+    if found is None:
+        sys.exit(error)
+    print(f"{len(chosen)} charts, {sum(map(size, chosen)) / 1e6:.1f} MB, {len(found['images'])} images: {seconds:.2f} s ({processor:.2f} s of processor), {memory:.0f} MB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("annotated", "guesses", "largest"))
+    parser.add_argument("folders", nargs="+")
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--only")
+    parser.add_argument("--report")
+    parser.add_argument("--charts", type=int)
+    parser.add_argument("--explore", action="store_true")
+    parser.add_argument("--misses", action="store_true")
+    args = parser.parse_args()
+    {"annotated": run_annotated, "guesses": run_guesses, "largest": run_largest}[args.what](args)
+
+
+main()

@@ -1,0 +1,99 @@
+//! What values may mean, held against what was rendered.
+
+use super::{ImageSet, matches};
+use crate::{
+    delivery::record::{Origin, Source},
+    oci::Reference,
+};
+
+/// An image that values may stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The image, as far as the values tell.
+    pub image: Reference,
+    /// Its repository as the values have it.
+    pub path: String,
+    /// Whether the tag is not the values' own.
+    pub tag_is_assumed: bool,
+    /// Where it stands.
+    pub origin: Origin,
+    /// Why it may be one.
+    pub reason: String,
+}
+
+/// Adds candidates to what is proven. One that a rendering made something of is a further origin of that; the others are guesses.
+pub fn settle(candidates: Vec<Candidate>, exclude: &[String], images: &mut ImageSet) {
+    let proven: Vec<(Reference, bool)> = images
+        .iter()
+        .filter(|(_, evidence)| evidence.guess().is_none())
+        .map(|(image, evidence)| (image.clone(), evidence.origins().iter().any(is_rendered)))
+        .collect();
+    for candidate in candidates {
+        if exclude.iter().any(|pattern| matches(pattern, &candidate.image.to_string())) {
+            continue;
+        }
+        let used: Vec<&Reference> = proven.iter().filter(|(image, rendered)| candidate.became(image, *rendered)).map(|(image, _)| image).collect();
+        if used.is_empty() {
+            images.guess(candidate.image, candidate.origin, &candidate.reason);
+        } else {
+            for image in used {
+                images.guess(image.clone(), candidate.origin.clone(), &candidate.reason);
+            }
+        }
+    }
+}
+
+fn is_rendered(origin: &Origin) -> bool {
+    matches!(origin.source, Source::Pod | Source::Field | Source::Operator)
+}
+
+impl Candidate {
+    /// Whether a rendered image is what the chart made of this: the same repository, perhaps behind another registry, and a tag to which at
+    /// most something was added.
+    fn became(&self, image: &Reference, rendered: bool) -> bool {
+        if *image == self.image {
+            return true;
+        }
+        let path = self.path.as_str();
+        let full = image.repository();
+        let same = full == path || full.strip_suffix(path).is_some_and(|before| before.ends_with('/')) || full == self.image.repository();
+        if !same {
+            return false;
+        }
+        let tags = match (self.image.tag(), image.tag()) {
+            (Some(own), Some(other)) => own == other || other.contains(own) || own.contains(other),
+            _ => self.image.digest().is_some() && self.image.digest() == image.digest(),
+        };
+        tags || (self.tag_is_assumed && rendered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_rendered_is_no_guess() {
+        let mut images = ImageSet::new();
+        for image in ["quay.io/a/web:v2.5.0-alpine", "r.io/m/a/db:15"] {
+            images.add(image.parse().unwrap(), Origin { source: Source::Pod, path: "/x".into(), ..Origin::default() });
+        }
+        let candidate = |image: &str, path: &str, assumed| Candidate {
+            image: image.parse().unwrap(),
+            path: path.to_owned(),
+            tag_is_assumed: assumed,
+            origin: Origin { source: Source::Values, path: "/image".into(), ..Origin::default() },
+            reason: "why".to_owned(),
+        };
+        let found = vec![
+            candidate("a/web:2.5.0", "a/web", true),
+            candidate("a/db:15", "a/db", false),
+            candidate("a/db:9.9", "a/db", true),
+            candidate("a/db:14", "a/db", false),
+            candidate("x/b:1", "x/b", false),
+        ];
+        settle(found, &["*/x/*".to_owned()], &mut images);
+        let left: Vec<_> = images.iter().filter(|(_, evidence)| evidence.guess().is_some()).map(|(image, _)| image.to_string()).collect();
+        assert_eq!(left, ["docker.io/a/db:14"]);
+    }
+}
