@@ -300,7 +300,9 @@ pub(super) fn render_chart(
     options: &RenderOptions,
 ) -> Result<(Vec<Document>, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
     let rendered = chart::render(chart, own, options)?;
-    let objects = rendered.manifests.iter().map(|m| (&m.path, &m.content)).chain(rendered.hooks.iter().map(|h| (&h.path, &h.manifest)));
+    // Definitions name no images, and are larger than all the rest.
+    let objects = rendered.manifests.iter().filter(|m| m.kind != "CustomResourceDefinition").map(|m| (&m.path, &m.content));
+    let objects = objects.chain(rendered.hooks.iter().map(|h| (&h.path, &h.manifest)));
     let mut documents = Vec::new();
     for (path, text) in objects {
         documents.extend(objects::documents(path, text)?);

@@ -14,6 +14,7 @@ use crate::{
     failure::{Failure, Kind},
     goyaml,
     images::{Face, ImageSet, matches},
+    io,
     objects::Document,
     oci::Reference,
     ops::{
@@ -22,6 +23,9 @@ use crate::{
     },
     progress::Silent,
 };
+
+/// The largest values file that is looked at; a rendering refused a larger one before.
+const VALUES_MAX: u64 = 5 << 20;
 
 /// Images with the lines that name them.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -85,7 +89,7 @@ pub(super) fn explain(delivery: &Delivery, charts: &ChartSet, images: &ImageSet,
     let image = |(image, evidence): (&Reference, &crate::images::Evidence)| WhyImage {
         reference: image.clone(),
         reason: evidence.guess().map(ToOwned::to_owned),
-        lines: evidence.origins().iter().map(|origin| sight.line(origin)).collect(),
+        lines: evidence.origins().iter().map(|origin| sight.line(image, origin)).collect(),
     };
     Ok(WhyOutcome { images: named.into_iter().map(image).collect() })
 }
@@ -98,11 +102,12 @@ struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    fn line(&mut self, origin: &Origin) -> WhyLine {
+    fn line(&mut self, image: &Reference, origin: &Origin) -> WhyLine {
         let mut line = WhyLine { origin: origin.clone(), ..WhyLine::default() };
         match origin.source {
             Source::Delivery => self.of_delivery(origin, &mut line),
-            Source::Values | Source::Annotation => self.of_chart_file(origin, &mut line),
+            Source::Values => self.of_values(origin, &mut line),
+            Source::Annotation => self.of_annotation(image, origin, &mut line),
             Source::Template => self.of_template(origin, &mut line),
             Source::Pod | Source::Field | Source::Operator | Source::Text => self.of_object(origin, &mut line),
         }
@@ -121,22 +126,35 @@ impl Sight<'_> {
         (line.line, line.text) = place(&self.delivery.text, &pointer);
     }
 
-    fn of_chart_file(&self, origin: &Origin, line: &mut WhyLine) {
-        let (Some(file), Some(chart)) = (&origin.template, origin.app.as_ref().and_then(|app| self.charts.get(app))) else { return };
-        line.file = Some(file.clone());
-        let text = content(&chart.chart, file);
-        let pointer = match origin.path.strip_prefix("annotations[").and_then(|rest| rest.split_once(']')) {
-            Some((key, _)) => format!("/annotations/{}", key.replace('/', "~1")),
-            None => origin.path.clone(),
-        };
-        if let Some(text) = &text {
-            (line.line, line.text) = place(text, &pointer);
+    /// The text of the chart's file that an origin names.
+    fn chart_file(&self, origin: &Origin) -> Option<Cow<'_, str>> {
+        let chart = origin.app.as_ref().and_then(|app| self.charts.get(app))?;
+        content(&chart.chart, origin.template.as_ref()?)
+    }
+
+    /// The line of the list that has the image.
+    fn of_annotation(&self, image: &Reference, origin: &Origin, line: &mut WhyLine) {
+        line.file.clone_from(&origin.template);
+        let Some(text) = self.chart_file(origin) else { return };
+        let tail = image.repository().rsplit('/').next().unwrap_or_default();
+        let has = |text: &str| text.contains(tail) && image.tag().is_none_or(|tag| tag == "latest" || text.contains(tag));
+        let found = text.lines().enumerate().find(|(_, text)| text.contains("image") && has(text));
+        (line.line, line.text) = found.map(|(number, text)| (number + 1, text.trim().to_owned())).unzip();
+    }
+
+    /// The chart's own values, or the delivery's values file that has them.
+    fn of_values(&self, origin: &Origin, line: &mut WhyLine) {
+        line.file.clone_from(&origin.template);
+        let group = ["/repository", "/image", "/name", ""].map(|key| format!("{}{key}", origin.path));
+        let find = |text: &str| group.iter().map(|pointer| place(text, pointer)).find(|(number, _)| number.is_some());
+        if let Some(found) = self.chart_file(origin).and_then(|text| find(&text)) {
+            (line.line, line.text) = found;
+            return;
         }
-        // What is not there stands in a values file of the delivery.
-        for path in self.app(origin).filter(|_| line.line.is_none()).into_iter().flat_map(|app| &app.values) {
-            let text = std::fs::read_to_string(self.delivery.resolve(path)).unwrap_or_default();
-            if let (Some(number), said) = place(&text, &origin.path) {
-                (line.file, line.line, line.text) = (Some(path.display().to_string()), Some(number), said);
+        for path in self.app(origin).into_iter().flat_map(|app| &app.values) {
+            let text = io::read_capped_text(&self.delivery.resolve(path), VALUES_MAX).unwrap_or_default();
+            if let Some((number, said)) = find(&text) {
+                (line.file, line.line, line.text) = (Some(path.display().to_string()), number, said);
             }
         }
     }
@@ -144,8 +162,7 @@ impl Sight<'_> {
     fn of_template(&self, origin: &Origin, line: &mut WhyLine) {
         line.file.clone_from(&origin.template);
         line.line = origin.path.strip_prefix("line ").and_then(|number| number.parse().ok());
-        let chart = origin.app.as_ref().and_then(|app| self.charts.get(app));
-        let text = chart.zip(origin.template.as_ref()).and_then(|(chart, file)| content(&chart.chart, file));
+        let text = self.chart_file(origin);
         line.text = line.line.and_then(|number| text?.lines().nth(number - 1).map(|line| line.trim().to_owned()));
     }
 
