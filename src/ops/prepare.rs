@@ -89,8 +89,7 @@ pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Rep
         failures.append(&mut wrong);
     }
     for (i, entry) in delivery.spec.images.iter().enumerate() {
-        // A policy that nobody has asked the registry about yet stands for its repository.
-        if let ImageEntry::Ref(image) | ImageEntry::Policy { repository: image, .. } = entry {
+        if let ImageEntry::Ref(image) = entry {
             images.add(image.clone(), Origin { path: format!("spec.images[{i}]"), ..Origin::default() });
         }
     }

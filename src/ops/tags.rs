@@ -13,8 +13,27 @@ use crate::{
     registry::Registries,
 };
 
+/// Tags that only a registry can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the lock has no tag for {}", .0.join(", "))]
+struct Unpicked(Vec<String>);
+
+/// The same without a network: a policy that the lock has not answered is an error.
+pub(super) fn settled(delivery: &mut Delivery, locked: Option<&Lock>) -> Result<(), Failure> {
+    from_lock(delivery, locked);
+    let open = delivery.spec.images.iter().filter_map(|entry| match entry {
+        ImageEntry::Policy { repository, policy } => Some(format!("`{}` by {policy}", repository.name())),
+        ImageEntry::Ref(_) | ImageEntry::Archive(_) => None,
+    });
+    let open: Vec<String> = open.collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, Unpicked(open)).hint("`kubectl offline lock` asks the registry and writes the tags down; `images --resolve` only asks"))
+}
+
 /// Puts the reference of the lock in the place of every policy that the lock has answered; tells what it was.
-pub(super) fn from_lock(delivery: &mut Delivery, locked: Option<&Lock>) -> Vec<LockedTag> {
+fn from_lock(delivery: &mut Delivery, locked: Option<&Lock>) -> Vec<LockedTag> {
     let mut picked = Vec::new();
     for entry in &mut delivery.spec.images {
         let ImageEntry::Policy { repository, policy } = &*entry else { continue };

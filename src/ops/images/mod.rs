@@ -103,7 +103,7 @@ impl Known {
             let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
             tags::settle(&mut delivery, locked.as_ref(), &registries, reporter).await?;
         } else {
-            tags::from_lock(&mut delivery, locked.as_ref());
+            tags::settled(&mut delivery, locked.as_ref())?;
         }
         let delivery = &delivery;
         let pins = locked.as_ref().map(|locked| lock::pins(delivery, locked));

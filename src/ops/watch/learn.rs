@@ -8,6 +8,7 @@ use std::{
 
 use super::{desk::Desk, interest::Interest};
 use crate::{
+    delivery::ImageEntry,
     failure::Failure,
     oci::Reference,
     ops::{charts::ChartAccess, images::images_of_delivery, inputs::read_delivery},
@@ -61,6 +62,9 @@ fn stamp(file: &Path) -> Stamp {
 /// What a delivery waits for, as it is now.
 async fn interest(file: &Path, access: &ChartAccess) -> Result<Interest, Failure> {
     let delivery = read_delivery(file)?;
-    let images: Vec<Reference> = images_of_delivery(&delivery, access).await?.images.into_iter().map(|image| image.reference).collect();
+    let mut named = delivery.clone();
+    // Policies wait for themselves, whatever tag they picked last.
+    named.spec.images.retain(|entry| !matches!(entry, ImageEntry::Policy { .. }));
+    let images: Vec<Reference> = images_of_delivery(&named, access).await?.images.into_iter().map(|image| image.reference).collect();
     Ok(Interest::of(&delivery, &images))
 }
