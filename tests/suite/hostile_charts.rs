@@ -25,10 +25,10 @@ use crate::{
     support::{Program, root},
 };
 
-/// What one chart may take here. The optimised program stays within a second; this one may not be optimised, and is not alone.
-const SECONDS: u64 = 40;
-/// Peak memory of the program.
-const MEBIBYTES: u64 = 200;
+/// What one chart may take here. The optimised program stays within a second; this one may not be optimised, and shares two cores with a cluster.
+const SECONDS: u64 = if cfg!(debug_assertions) { 240 } else { 20 };
+/// Peak memory of the program. The claim is the optimised program's (fuzz/run.sh); one that is not has larger frames.
+const MEBIBYTES: u64 = if cfg!(debug_assertions) { 300 } else { 200 };
 /// What an unoptimised build does not get.
 const SLOWER: u64 = 40;
 /// The folder of the chart that [`victim`] renders.
@@ -247,7 +247,7 @@ fn fault(attack: &Attack, end: &End) -> Option<String> {
     let wrong = match end.code {
         // What only looks dangerous.
         Some(0) if end.mebibytes <= MEBIBYTES => return None,
-        None => "did not end, or was ended by a signal".to_owned(),
+        None => format!("did not end, or was ended by a signal, after {:.1} s with {} MiB", end.took.as_secs_f64(), end.mebibytes),
         Some(1 | 2) if end.mebibytes > MEBIBYTES => format!("took {} MiB", end.mebibytes),
         Some(1 | 2) if end.error.is_empty() || end.error.contains("panicked") => "has no clear error".to_owned(),
         Some(1 | 2) => return None,
@@ -275,10 +275,13 @@ fn every_attack_ends_soon_in_little_memory_with_a_clear_error() {
             });
         }
     });
-    let mut table = table.into_inner().unwrap();
-    table.sort();
-    println!("{}", table.join("\n"));
     let mut faults = faults.into_inner().unwrap();
     faults.sort();
+    // What is wrong comes first: a log may be cut.
+    if faults.is_empty() {
+        let mut table = table.into_inner().unwrap();
+        table.sort();
+        println!("{}", table.join("\n"));
+    }
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), attacks.len(), faults.join("\n"));
 }
