@@ -69,7 +69,11 @@ case ${1:-export} in
       umount -l "$LAB/node$node/containerd" 2>/dev/null || true # here first: whoever sees this mount counts as a part of the node
       "$lab" stop-node "$node"; sleep 1
       rm -rf "$LAB/node$node" "$work/disk"; mkdir -p "$LAB/node$node/containerd"
-      truncate -s 8G "$work/disk"; mkfs.ext4 -q "$work/disk"; mount -o loop "$work/disk" "$LAB/node$node/containerd"
+      truncate -s 8G "$work/disk"; mkfs.ext4 -q "$work/disk"
+      # Direct: or else each write is copied into the page cache a second time, as on no real disk.
+      device=$(losetup --find --show --direct-io=on "$work/disk")
+      mount "$device" "$LAB/node$node/containerd"
+      losetup --detach "$device" # once nothing is mounted from it
       "$lab" node "$node"; sleep 2
       for _ in $(seq 120); do kubectl get node "node$node" | grep -q ' Ready' && break; sleep .5; done
       sync; sleep 3
