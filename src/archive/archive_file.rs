@@ -4,36 +4,33 @@ use std::{ops::Deref, path::Path};
 
 use bytes::Bytes;
 
-use super::{ArchiveError, BuildError, Contents, Fault, Flaw, Signer, names, unverified::OpenFile, writer};
-use crate::{
-    io::{self, FileError},
-    oci::Digest,
-};
+use super::{ArchiveError, BuildError, Contents, Fault, Flaw, Signer, names, unverified::Opened, writer};
+use crate::{io::FileError, oci::Digest};
 
 /// An archive whose signature and every byte have been checked. There is no other way to one than [`super::Unverified::verify`].
 ///
 /// It dereferences to its [`Contents`].
 #[derive(Debug)]
 pub struct Archive {
-    file: OpenFile,
+    opened: Opened,
     index: Bytes,
     contents: Contents,
     read_max: u64,
 }
 
 impl Archive {
-    pub(crate) fn new(file: OpenFile, index: Bytes, contents: Contents, read_max: u64) -> Self {
-        Self { file, index, contents, read_max }
+    pub(crate) fn new(opened: Opened, index: Bytes, contents: Contents, read_max: u64) -> Self {
+        Self { opened, index, contents, read_max }
     }
 
     /// Where the archive is.
     pub fn path(&self) -> &Path {
-        &self.file.path
+        &self.opened.path
     }
 
     /// A blob's offset in the file and its size.
     pub fn locate(&self, digest: &Digest) -> Option<(u64, u64)> {
-        self.file.entries.get(digest).copied()
+        self.opened.entries.get(digest).copied()
     }
 
     /// A small blob as a whole. It is hashed again: the file may have changed since it was verified.
@@ -54,7 +51,7 @@ impl Archive {
         if found == *digest {
             return Ok(bytes.into());
         }
-        Err(ArchiveError::Damaged { path: self.file.path.clone(), flaw: Flaw::new(names::blob(digest), Fault::Digest { found }) })
+        Err(ArchiveError::Damaged { path: self.opened.path.clone(), flaw: Flaw::new(names::blob(digest), Fault::Digest { found }) })
     }
 
     /// Some bytes of a blob from an offset in it; 0 at its end. Several threads may read at a time.
@@ -65,7 +62,7 @@ impl Archive {
         if n == 0 {
             return Ok(0);
         }
-        match io::read_at(&self.file.file, &mut buffer[..n], start + offset) {
+        match self.opened.medium.read_at(&mut buffer[..n], start + offset) {
             Ok(0) => Err(self.failed(std::io::ErrorKind::UnexpectedEof.into())),
             Ok(n) => Ok(n),
             Err(source) => Err(self.failed(source)),
@@ -80,16 +77,16 @@ impl Archive {
     /// Signs the archive anew, in the place of the signature that it has; nothing else is touched.
     pub fn sign(&self, signer: &dyn Signer) -> Result<(), ArchiveError> {
         let bundle = signer.sign(&self.index).map_err(BuildError::Sign)?;
-        let (offset, room) = self.file.signature;
-        writer::replace_signature(&self.file.path, offset, room, &bundle)
+        let (offset, room) = self.opened.signature;
+        writer::replace_signature(&self.opened.path, offset, room, &bundle)
     }
 
     fn failed(&self, source: std::io::Error) -> ArchiveError {
-        FileError::new("read", &self.file.path, source).into()
+        FileError::new("read", &self.opened.path, source).into()
     }
 
     fn find(&self, digest: &Digest) -> Result<(u64, u64), ArchiveError> {
-        self.locate(digest).ok_or_else(|| ArchiveError::NoSuchBlob { path: self.file.path.clone(), digest: digest.clone() })
+        self.locate(digest).ok_or_else(|| ArchiveError::NoSuchBlob { path: self.opened.path.clone(), digest: digest.clone() })
     }
 }
 

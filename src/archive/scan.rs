@@ -1,13 +1,13 @@
 //! Reads the container: which entries there are and where, without looking into any. Strict to the byte.
 
-use std::{collections::BTreeSet, fs::File};
+use std::collections::BTreeSet;
 
 use super::{
     Fault, Flaw, Limits,
     header::{self, BLOCK, BLOCK_U64},
+    medium::{self, Medium},
     names::{self, Name},
 };
-use crate::io;
 
 /// An entry; `offset` is that of its content.
 #[derive(Debug, Clone)]
@@ -18,17 +18,18 @@ pub(crate) struct Entry {
     pub(crate) size: u64,
 }
 
-/// All entries of an archive of `length` bytes, in order.
-pub(crate) fn scan(file: &File, length: u64, limits: &Limits) -> Result<Vec<Entry>, Flaw> {
+/// All entries of an archive, in order.
+pub(crate) fn scan(medium: &dyn Medium, limits: &Limits) -> Result<Vec<Entry>, Flaw> {
+    let length = medium.length();
     let mut entries = Vec::new();
     let mut seen = BTreeSet::new();
     let mut at = 0;
     loop {
         let after = entries.last().map_or("the start", |entry: &Entry| &entry.label);
         let place = || format!("at byte {at}, after {after}");
-        let head = block(file, at, length).map_err(|fault| Flaw::new(place(), fault))?;
+        let head = block(medium, at, length).map_err(|fault| Flaw::new(place(), fault))?;
         if head == [0; BLOCK] {
-            end(file, at, length).map_err(|fault| Flaw::new(format!("end of the archive {}", place()), fault))?;
+            end(medium, at, length).map_err(|fault| Flaw::new(format!("end of the archive {}", place()), fault))?;
             break;
         }
         let label = header::name(&head);
@@ -51,7 +52,7 @@ pub(crate) fn scan(file: &File, length: u64, limits: &Limits) -> Result<Vec<Entr
         if next > length {
             return Err(flaw(Fault::Truncated { missing: next - length }));
         }
-        zeros(file, offset + size, next).map_err(flaw)?;
+        zeros(medium, offset + size, next).map_err(flaw)?;
         entries.push(Entry { label, name, offset, size });
         at = next;
     }
@@ -69,18 +70,18 @@ fn maximum(name: &Name, limits: &Limits) -> u64 {
     }
 }
 
-fn block(file: &File, at: u64, length: u64) -> Result<header::Block, Fault> {
+fn block(medium: &dyn Medium, at: u64, length: u64) -> Result<header::Block, Fault> {
     if length - at < BLOCK_U64 {
         return Err(Fault::Truncated { missing: at + BLOCK_U64 - length });
     }
     let mut block = [0; BLOCK];
-    io::read_exact_at(file, &mut block, at).map_err(Fault::Read)?;
+    medium::read_exact_at(medium, &mut block, at).map_err(Fault::Read)?;
     Ok(block)
 }
 
 /// Two blocks of zeros, and then nothing.
-fn end(file: &File, at: u64, length: u64) -> Result<(), Fault> {
-    if block(file, at + BLOCK_U64, length)? != [0; BLOCK] {
+fn end(medium: &dyn Medium, at: u64, length: u64) -> Result<(), Fault> {
+    if block(medium, at + BLOCK_U64, length)? != [0; BLOCK] {
         return Err(Fault::Trailing(length - at - BLOCK_U64));
     }
     match length - at - 2 * BLOCK_U64 {
@@ -89,10 +90,10 @@ fn end(file: &File, at: u64, length: u64) -> Result<(), Fault> {
     }
 }
 
-fn zeros(file: &File, from: u64, to: u64) -> Result<(), Fault> {
+fn zeros(medium: &dyn Medium, from: u64, to: u64) -> Result<(), Fault> {
     let mut padding = [0; BLOCK];
     let padding = &mut padding[..usize::try_from(to - from).map_err(|_| Fault::Padding)?];
-    io::read_exact_at(file, padding, from).map_err(Fault::Read)?;
+    medium::read_exact_at(medium, padding, from).map_err(Fault::Read)?;
     if padding.iter().all(|&b| b == 0) { Ok(()) } else { Err(Fault::Padding) }
 }
 

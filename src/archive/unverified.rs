@@ -18,11 +18,12 @@ use super::{
     builder::{FORMAT, root_name},
     docker,
     graph::{Blobs, Graph},
+    medium::{self, Medium, WholeFile},
     names::{self, Name},
     scan::{self, Entry},
 };
 use crate::{
-    io::{self, FileError},
+    io::FileError,
     oci::{Digest, Index, annotation, media_type},
     progress::{Event, Reporter},
 };
@@ -45,12 +46,17 @@ pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError
     if !metadata.is_file() {
         return Err(failed(std::io::Error::other("it is not a regular file")).into());
     }
-    match scan::scan(&file, metadata.len(), &limits) {
+    open_medium(path, Box::new(WholeFile::new(file, metadata.len())), limits)
+}
+
+/// The same of whatever gives bytes; `name` stands for it in errors.
+pub fn open_medium(name: &Path, medium: Box<dyn Medium>, limits: Limits) -> Result<Unverified, ArchiveError> {
+    match scan::scan(&*medium, &limits) {
         Ok(entries) => {
             let signature = entries.iter().find(|entry| entry.name == Name::Signature).map_or((0, 0), |entry| (entry.offset, entry.size));
-            Ok(Unverified { file: OpenFile { file, path: path.into(), entries: by_digest(&entries), signature }, entries, limits })
+            Ok(Unverified { opened: Opened { medium, path: name.into(), entries: by_digest(&entries), signature }, entries, limits })
         }
-        Err(flaw) => Err(ArchiveError::Damaged { path: path.into(), flaw }),
+        Err(flaw) => Err(ArchiveError::Damaged { path: name.into(), flaw }),
     }
 }
 
@@ -64,8 +70,8 @@ fn by_digest(entries: &[Entry]) -> BTreeMap<Digest, (u64, u64)> {
 
 /// An open archive and where its blobs are.
 #[derive(Debug)]
-pub(crate) struct OpenFile {
-    pub(crate) file: File,
+pub(crate) struct Opened {
+    pub(crate) medium: Box<dyn Medium>,
     pub(crate) path: PathBuf,
     pub(crate) entries: BTreeMap<Digest, (u64, u64)>,
     /// Where the first signature stands.
@@ -75,7 +81,7 @@ pub(crate) struct OpenFile {
 /// An archive whose container is sound. It can be verified and nothing else.
 #[derive(Debug)]
 pub struct Unverified {
-    file: OpenFile,
+    opened: Opened,
     entries: Vec<Entry>,
     limits: Limits,
 }
@@ -83,7 +89,7 @@ pub struct Unverified {
 impl Unverified {
     /// Where the archive is.
     pub fn path(&self) -> &Path {
-        &self.file.path
+        &self.opened.path
     }
 
     /// Bytes of all entries.
@@ -100,7 +106,7 @@ impl Unverified {
     pub fn verify(self, trust: &Trust, reporter: &dyn Reporter) -> Result<Archive, ArchiveError> {
         let (index, contents) = self.contents(trust)?;
         self.hash_blobs(&contents, reporter).map_err(|flaw| self.damaged(flaw))?;
-        Ok(Archive::new(self.file, index, contents, self.limits.read))
+        Ok(Archive::new(self.opened, index, contents, self.limits.read))
     }
 
     /// The same without reading the layers: enough to tell what is in the archive, not enough to use it.
@@ -117,7 +123,7 @@ impl Unverified {
     }
 
     fn damaged(&self, flaw: Flaw) -> ArchiveError {
-        ArchiveError::Damaged { path: self.file.path.clone(), flaw }
+        ArchiveError::Damaged { path: self.opened.path.clone(), flaw }
     }
 
     fn check_signature(&self, index: &[u8], trust: &Trust) -> Result<Standing, ArchiveError> {
@@ -134,7 +140,7 @@ impl Unverified {
                 Err(source) => first = first.or(Some((entry, source))),
             }
         }
-        let path = self.file.path.clone();
+        let path = self.opened.path.clone();
         Err(match first {
             Some((entry, source)) => ArchiveError::Untrusted { path, entry, source },
             None => ArchiveError::Unsigned { path },
@@ -214,7 +220,7 @@ impl Unverified {
 
     /// An entry whose size the scan has held against a small limit, or [`Documents`] has.
     fn read(&self, entry: &Entry) -> Result<Bytes, Flaw> {
-        read_whole(&self.file.file, entry.offset, entry.size).map_err(|fault| Flaw::new(entry.label.clone(), fault))
+        read_whole(&*self.opened.medium, entry.offset, entry.size).map_err(|fault| Flaw::new(entry.label.clone(), fault))
     }
 
     /// Hashes all layers, several at a time; documents were hashed when they were read.
@@ -222,10 +228,10 @@ impl Unverified {
         let layer = |entry: &&Entry| matches!(&entry.name, Name::Blob(digest) if !contents.graph.is_document(digest));
         let layers: Vec<&Entry> = self.entries.iter().filter(layer).collect();
         let total = layers.iter().map(|entry| entry.size).sum();
-        let task = format!("verify {}", self.file.path.display());
+        let task = format!("verify {}", self.opened.path.display());
         reporter.event(Event::Started { task: task.clone(), total: Some(total) });
         let hashing = Hashing {
-            file: &self.file.file,
+            medium: &*self.opened.medium,
             layers: &layers,
             next: AtomicUsize::new(0),
             done: AtomicU64::new(0),
@@ -246,9 +252,9 @@ impl Unverified {
     }
 }
 
-fn read_whole(file: &File, offset: u64, size: u64) -> Result<Bytes, Fault> {
+fn read_whole(medium: &dyn Medium, offset: u64, size: u64) -> Result<Bytes, Fault> {
     let mut bytes = vec![0; usize::try_from(size).map_err(|_| Fault::Header)?];
-    io::read_exact_at(file, &mut bytes, offset).map_err(Fault::Read)?;
+    medium::read_exact_at(medium, &mut bytes, offset).map_err(Fault::Read)?;
     Ok(bytes.into())
 }
 
@@ -266,18 +272,18 @@ impl<'a> Documents<'a> {
 
 impl Blobs for Documents<'_> {
     fn size(&self, digest: &Digest) -> Option<u64> {
-        self.archive.file.entries.get(digest).map(|&(_, size)| size)
+        self.archive.opened.entries.get(digest).map(|&(_, size)| size)
     }
 
     fn read(&self, digest: &Digest) -> Result<Bytes, Fault> {
         let limits = &self.archive.limits;
-        let Some(&(offset, size)) = self.archive.file.entries.get(digest) else { return Err(Fault::Missing { by: names::INDEX.into() }) };
+        let Some(&(offset, size)) = self.archive.opened.entries.get(digest) else { return Err(Fault::Missing { by: names::INDEX.into() }) };
         if size > limits.document {
             return Err(Fault::TooLarge { size, max: limits.document });
         }
         let left = self.left.get().checked_sub(size).ok_or(Fault::TooLarge { size, max: self.left.get() })?;
         self.left.set(left);
-        let bytes = read_whole(&self.archive.file.file, offset, size)?;
+        let bytes = read_whole(&*self.archive.opened.medium, offset, size)?;
         let found = Digest::of(&bytes);
         if found == *digest { Ok(bytes) } else { Err(Fault::Digest { found }) }
     }
@@ -285,7 +291,7 @@ impl Blobs for Documents<'_> {
 
 /// The work of the hashing threads: each takes the next layer until there is none or one is wrong.
 struct Hashing<'a> {
-    file: &'a File,
+    medium: &'a dyn Medium,
     layers: &'a [&'a Entry],
     next: AtomicUsize,
     done: AtomicU64,
@@ -314,7 +320,7 @@ impl Hashing<'_> {
         let mut at = 0;
         while at < entry.size && !self.stop.load(Ordering::Relaxed) {
             let n = usize::try_from(entry.size - at).unwrap_or(CHUNK).min(CHUNK);
-            io::read_exact_at(self.file, &mut buffer[..n], entry.offset + at).map_err(Fault::Read)?;
+            medium::read_exact_at(self.medium, &mut buffer[..n], entry.offset + at).map_err(Fault::Read)?;
             hasher.update(&buffer[..n]);
             at += n as u64;
             progress(n as u64);
