@@ -1,5 +1,10 @@
 //! Private keys: RSA, DSA, ECDSA on P-256 and Ed25519, in the forms that sprig writes and reads.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use num_bigint_dig::{BigUint, RandBigInt as _};
 use rand_core::{OsRng, RngCore as _};
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
@@ -8,6 +13,7 @@ use rsa::signature::{SignatureEncoding as _, Signer as _};
 use sha2::Sha256;
 
 use super::{der, pem};
+use crate::chart::meter;
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -18,6 +24,7 @@ const SHA256_ECDSA: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x
 const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// A private key.
+#[derive(Clone)]
 pub(super) enum Key {
     Rsa(Box<rsa::RsaPrivateKey>),
     Ecdsa(p256::ecdsa::SigningKey),
@@ -27,8 +34,12 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// A new RSA key.
+    /// A new RSA key, or one that was made before where that will do.
     pub(super) fn rsa(bits: usize) -> Result<Self, String> {
+        old_or_new(bits, || Self::new_rsa(bits))
+    }
+
+    fn new_rsa(bits: usize) -> Result<Self, String> {
         // The two primes know nothing of each other: each may have a processor.
         let (p, q) = std::thread::scope(|scope| {
             let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2));
@@ -43,7 +54,7 @@ impl Key {
     pub(super) fn generate(kind: &str) -> Result<Option<Self>, String> {
         Ok(Some(match kind {
             "" | "rsa" => Self::rsa(4096)?,
-            "dsa" => Key::Dsa(dsa()),
+            "dsa" => old_or_new(DSA, || Ok(Key::Dsa(dsa())))?,
             "ecdsa" => Key::Ecdsa(p256::ecdsa::SigningKey::random(&mut OsRng)),
             "ed25519" => Key::Ed25519(ed25519_dalek::SigningKey::generate(&mut OsRng)),
             _ => return Ok(None),
@@ -121,6 +132,25 @@ impl Key {
             Key::Dsa(_) => return Err("x509: certificate private key does not implement crypto.Signer".to_owned()),
         })
     }
+}
+
+/// Under which [`old_or_new`] keeps a DSA key; RSA keys are kept by their bits.
+const DSA: usize = 0;
+
+/// A new key; where an old one will do ([`Budget::old_keys`](crate::chart::engine::Budget)), the first of its kind that this process has made for that.
+fn old_or_new(kind: usize, make: impl FnOnce() -> Result<Key, String>) -> Result<Key, String> {
+    static KEPT: Mutex<BTreeMap<usize, Key>> = Mutex::new(BTreeMap::new());
+    if !meter::old_keys() {
+        return make();
+    }
+    // Held while a key is made: who waits for it needs the same.
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = kept.get(&kind) {
+        return Ok(key.clone());
+    }
+    let key = make()?;
+    kept.insert(kind, key.clone());
+    Ok(key)
 }
 
 /// A prime for half a key.
@@ -203,4 +233,22 @@ fn dsa() -> Vec<u8> {
     let y = g.modpow(&x, &p);
     let parts: Vec<Vec<u8>> = [BigUint::from(0_u8), p, q, g, y, x].iter().map(|n| der::integer(&n.to_bytes_be())).collect();
     der::element(0x30, &parts.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::engine::Budget;
+
+    #[test]
+    fn keys_repeat_only_where_that_was_said() {
+        let pair = |old_keys| {
+            let _account = meter::open(&Budget { old_keys, ..Budget::default() });
+            [0, 1].map(|_| Key::rsa(1024).and_then(|key| key.pem()).unwrap())
+        };
+        let [first, second] = pair(true);
+        assert_eq!((&first, &first), (&second, &pair(true)[1]));
+        let [one, other] = pair(false);
+        assert!(one != other && one != first && other != first);
+    }
 }
