@@ -113,14 +113,11 @@ pub struct Budget {
     pub secrets: u64,
     /// Nested `include` and `tpl`; `template` has Go's own limit.
     pub max_depth: usize,
-    /// Whether a key that was made before will do, since what is rendered is looked at and thrown away: to make one takes longer than most
-    /// charts do. It is paid for as a new one is, so that the same charts fit.
-    pub old_keys: bool,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { steps: 3_000_000, max_bytes: 160 << 20, secrets: 500, max_depth: 10_000, old_keys: false }
+        Budget { steps: 3_000_000, max_bytes: 160 << 20, secrets: 500, max_depth: 10_000 }
     }
 }
 

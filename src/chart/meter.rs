@@ -37,7 +37,6 @@ thread_local! {
     static SECRETS: Cell<u64> = const { Cell::new(u64::MAX) };
     static USED_UP: Cell<Option<Limit>> = const { Cell::new(None) };
     static OPEN: Cell<bool> = const { Cell::new(false) };
-    static OLD_KEYS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// An open account: it is closed with this.
@@ -51,7 +50,6 @@ impl Drop for Account {
     fn drop(&mut self) {
         if self.own {
             OPEN.set(false);
-            OLD_KEYS.set(false);
             fill(u64::MAX, u64::MAX, u64::MAX);
         }
     }
@@ -68,15 +66,9 @@ fn fill(steps: u64, bytes: u64, secrets: u64) {
 pub(in crate::chart) fn open(budget: &Budget) -> Account {
     let own = !OPEN.replace(true);
     if own {
-        OLD_KEYS.set(budget.old_keys);
         fill(budget.steps, budget.max_bytes, budget.secrets);
     }
     Account { own }
-}
-
-/// Whether a key that was made before will do.
-pub(in crate::chart) fn old_keys() -> bool {
-    OLD_KEYS.get()
 }
 
 /// The limit that ended the run, if one did.
@@ -165,15 +157,15 @@ mod tests {
 
     #[test]
     fn what_is_used_up_stays_used_up() {
-        let budget = Budget { steps: 10, max_bytes: 100, secrets: 1, max_depth: 1, old_keys: true };
+        let budget = Budget { steps: 10, max_bytes: 100, secrets: 1, max_depth: 1 };
         let account = open(&budget);
         assert_eq!((steps(10), reading(63), bytes(100), used_up()), (Ok(()), Ok(()), Ok(()), None));
         assert!(bytes(1).is_err() && steps(1).is_err() && secrets(1).is_err());
         let inner = open(&Budget::default());
-        assert_eq!((used_up(), steps(1).is_err(), old_keys()), (Some(Limit::Bytes), true, true));
+        assert_eq!((used_up(), steps(1).is_err()), (Some(Limit::Bytes), true));
         drop(inner);
         assert_eq!(used_up(), Some(Limit::Bytes));
         drop(account);
-        assert_eq!((steps(1), bytes(1 << 40), used_up(), old_keys()), (Ok(()), Ok(()), None, false));
+        assert_eq!((steps(1), bytes(1 << 40), used_up()), (Ok(()), Ok(()), None));
     }
 }

@@ -1,7 +1,7 @@
 //! The clusters that a chart is rendered for.
 
 use crate::{
-    chart::{RenderOptions, engine::Budget, kube_version},
+    chart::{RenderOptions, kube_version},
     delivery::Install,
 };
 
@@ -37,8 +37,7 @@ pub(super) fn clusters(install: &Install, app: &str, namespace: &str) -> Vec<(Op
 
 /// Renders for what can be seen in it, images; nothing of it is applied.
 pub(super) fn looking(app: &str, namespace: &str) -> RenderOptions {
-    let options = RenderOptions::new(app, namespace);
-    RenderOptions { budget: Budget { old_keys: true, ..options.budget }, ..options }
+    RenderOptions { repeatable: true, ..RenderOptions::new(app, namespace) }
 }
 
 #[cfg(test)]

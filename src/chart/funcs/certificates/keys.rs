@@ -6,14 +6,14 @@ use std::{
 };
 
 use num_bigint_dig::{BigUint, RandBigInt as _};
-use rand_core::{OsRng, RngCore as _};
+use rand_core::RngCore as _;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use sha2::Sha256;
 
 use super::{der, pem};
-use crate::chart::meter;
+use crate::chart::chance::{self, Source};
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -41,10 +41,11 @@ impl Key {
 
     fn new_rsa(bits: usize) -> Result<Self, String> {
         // The two primes know nothing of each other: each may have a processor.
+        let (first, second) = (Source::new(1), Source::new(2));
         let (p, q) = std::thread::scope(|scope| {
-            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2));
-            let q = prime(bits - bits / 2);
-            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2)), q)
+            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2, first));
+            let q = prime(bits - bits / 2, second);
+            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2, Source::new(1))), q)
         });
         let key = rsa::RsaPrivateKey::from_p_q(p?, q?, BigUint::from(65_537_u32));
         key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
@@ -55,8 +56,8 @@ impl Key {
         Ok(Some(match kind {
             "" | "rsa" => Self::rsa(4096)?,
             "dsa" => old_or_new(DSA, || Ok(Key::Dsa(dsa())))?,
-            "ecdsa" => Key::Ecdsa(p256::ecdsa::SigningKey::random(&mut OsRng)),
-            "ed25519" => Key::Ed25519(ed25519_dalek::SigningKey::generate(&mut OsRng)),
+            "ecdsa" => Key::Ecdsa(p256::ecdsa::SigningKey::random(&mut Source::new(random_number()?))),
+            "ed25519" => Key::Ed25519(ed25519_dalek::SigningKey::generate(&mut Source::new(random_number()?))),
             _ => return Ok(None),
         }))
     }
@@ -137,10 +138,10 @@ impl Key {
 /// Under which [`old_or_new`] keeps a DSA key; RSA keys are kept by their bits.
 const DSA: usize = 0;
 
-/// A new key; where an old one will do ([`Budget::old_keys`](crate::chart::engine::Budget)), the first of its kind that this process has made for that.
+/// A new key; where what is rendered is only looked at, the first of its kind that this process has made for that.
 fn old_or_new(kind: usize, make: impl FnOnce() -> Result<Key, String>) -> Result<Key, String> {
     static KEPT: Mutex<BTreeMap<usize, Key>> = Mutex::new(BTreeMap::new());
-    if !meter::old_keys() {
+    if !chance::repeats() {
         return make();
     }
     // Held while a key is made: who waits for it needs the same.
@@ -153,15 +154,22 @@ fn old_or_new(kind: usize, make: impl FnOnce() -> Result<Key, String>) -> Result
     Ok(key)
 }
 
+/// What tells one short key from another, where they repeat.
+fn random_number() -> Result<u64, String> {
+    let mut bytes = [0; 8];
+    chance::fill(&mut bytes)?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 /// A prime for half a key.
-fn prime(bits: usize) -> Result<BigUint, String> {
-    let found = offline_primes::prime(bits, &mut |bytes| OsRng.fill_bytes(bytes));
+fn prime(bits: usize, mut random: Source) -> Result<BigUint, String> {
+    let found = offline_primes::prime(bits, &mut |bytes| random.fill_bytes(bytes));
     found.map(|bytes| BigUint::from_bytes_be(&bytes)).ok_or_else(|| format!("error generating rsa key: no primes of {bits} bits"))
 }
 
 /// Tested as often as FIPS 186-5, table B.1, asks for the parameters of DSA.
-fn is_prime(number: &BigUint) -> bool {
-    offline_primes::is_prime(&number.to_bytes_be(), 20, &mut |bytes| OsRng.fill_bytes(bytes))
+fn is_prime(number: &BigUint, random: &mut Source) -> bool {
+    offline_primes::is_prime(&number.to_bytes_be(), 20, &mut |bytes| random.fill_bytes(bytes))
 }
 
 /// encoding/asn1's words for what is no sequence.
@@ -203,19 +211,20 @@ fn pkcs8(bytes: &[u8]) -> Option<Key> {
 /// crypto/dsa's `GenerateParameters` for L2048N256 and `GenerateKey`, as sprig's `DSAKeyFormat`.
 #[expect(clippy::many_single_char_names, reason = "FIPS 186 names them so")]
 fn dsa() -> Vec<u8> {
+    let mut random = Source::new(3);
     let one = BigUint::from(1_u8);
     let top = |bits: usize| BigUint::from(1_u8) << (bits - 1);
     let (p, q) = 'found: loop {
-        let q = (OsRng.gen_biguint(256) % top(256)) + top(256);
+        let q = (random.gen_biguint(256) % top(256)) + top(256);
         let q = if (&q % 2_u8) == one { q } else { q + 1_u8 };
-        if !is_prime(&q) {
+        if !is_prime(&q, &mut random) {
             continue;
         }
         for _ in 0..4 * 2048 {
-            let candidate = (OsRng.gen_biguint(2048) % top(2048)) + top(2048);
+            let candidate = (random.gen_biguint(2048) % top(2048)) + top(2048);
             let rest = &candidate % (&q * 2_u8);
             let p = candidate + 1_u8 - rest;
-            if p.bits() == 2048 && is_prime(&p) {
+            if p.bits() == 2048 && is_prime(&p, &mut random) {
                 break 'found (p, q);
             }
         }
@@ -229,7 +238,7 @@ fn dsa() -> Vec<u8> {
         }
         h += 1_u8;
     };
-    let x = OsRng.gen_biguint_range(&one, &q);
+    let x = random.gen_biguint_range(&one, &q);
     let y = g.modpow(&x, &p);
     let parts: Vec<Vec<u8>> = [BigUint::from(0_u8), p, q, g, y, x].iter().map(|n| der::integer(&n.to_bytes_be())).collect();
     der::element(0x30, &parts.concat())
@@ -238,12 +247,11 @@ fn dsa() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::engine::Budget;
 
     #[test]
     fn keys_repeat_only_where_that_was_said() {
-        let pair = |old_keys| {
-            let _account = meter::open(&Budget { old_keys, ..Budget::default() });
+        let pair = |repeatable| {
+            let _chance = chance::repeat(repeatable);
             [0, 1].map(|_| Key::rsa(1024).and_then(|key| key.pem()).unwrap())
         };
         let [first, second] = pair(true);
