@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::redact::Secret;
+
 /// The environment, read once.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -139,6 +141,17 @@ impl Context {
     /// What senders of webhooks must know, where the environment has it.
     pub fn watch_secret(&self) -> Option<&str> {
         self.watch_secret.as_ref().map(|p| p.0.as_str())
+    }
+
+    /// Keys that are trusted by a name, where they would be (XDG base directory specification).
+    pub fn trust_folder(&self) -> Option<PathBuf> {
+        let config = self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        Some(config.join("kubectl-offline/trust"))
+    }
+
+    /// What a variable holds that a person named as the place of a key, `env://NAME`.
+    pub fn key_variable(&self, name: &str) -> Option<Secret<String>> {
+        env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::new)
     }
 
     /// The password for private keys, where the environment has one.

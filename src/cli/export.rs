@@ -1,6 +1,6 @@
 //! `export`: makes the archive.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use super::args::{self, CacheArgs, FormatArgs};
 use crate::{
@@ -20,9 +20,9 @@ pub(super) struct ExportArgs {
     /// The archive; left out: NAME-VERSION.offline.tar
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Private key to sign with; its password is read from `COSIGN_PASSWORD`
+    /// Private key to sign with: a file, `env://NAME`, or `exec:PROGRAM` that prints it. Its password is read from `COSIGN_PASSWORD`; may be given more than once
     #[arg(long, value_name = "KEY")]
-    key: Option<PathBuf>,
+    key: Vec<OsString>,
     /// Write an archive that nobody signed
     #[arg(long, conflicts_with = "key")]
     allow_unsigned: bool,
@@ -44,13 +44,13 @@ pub(super) struct ExportArgs {
 impl ExportArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let delivery = read_delivery(&self.file)?;
-        if self.key.is_none() && !self.allow_unsigned && !self.dry_run {
+        if self.key.is_empty() && !self.allow_unsigned && !self.dry_run {
             return Err(Failure::new(Kind::Usage, "an archive is signed: wanted --key KEY")
                 .hint("`kubectl offline keygen` makes a key pair")
                 .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
         }
         let password = args::key_password(context);
-        let signer = self.key.as_deref().map(|key| sign::private_key(key, password.as_ref())).transpose()?;
+        let signer = sign::signers(&args::key_sources(context, &self.key), password.as_ref())?;
         let options = export::ExportOptions {
             delivery,
             output: self.output,

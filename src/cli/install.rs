@@ -61,7 +61,7 @@ enum ViaArg {
 impl InstallArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let reporter = printer.reporter();
-        let archive = Arc::new(verify::open(&self.archive, &self.trust.resolve(), &*reporter)?);
+        let archive = Arc::new(verify::open(&self.archive, &self.trust.resolve(context), &*reporter)?);
         let mut options = InstallOptions::new(Arc::clone(&archive), Renderer::engine());
         options.via = match self.via {
             ViaArg::Nodes => Via::Nodes,

@@ -20,6 +20,7 @@ pub mod sign;
 pub mod status;
 mod tags;
 pub mod template;
+pub mod trust;
 pub mod verify;
 pub mod watch;
 

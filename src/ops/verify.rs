@@ -4,57 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use super::trust::TrustOptions;
 use crate::{
     archive::{self, Archive, ArchiveError, Fault, Standing, Trust},
     failure::{Failure, Kind},
-    io::{self, FileError},
+    io::FileError,
     progress::{Event, Reporter},
-    signing::{KEY_MAX, PublicKey, TrustedKeys},
 };
-
-/// Whom a person trusts.
-#[derive(Debug, Clone, Default)]
-pub struct TrustOptions {
-    /// Files with public keys; a signature by any of them counts.
-    pub keys: Vec<PathBuf>,
-    /// Without keys: take an archive that nobody vouches for.
-    pub allow_unsigned: bool,
-}
-
-impl TrustOptions {
-    /// Reads the keys. Without keys and without permission to do without, nothing is trusted.
-    pub fn load(&self) -> Result<Trust, Failure> {
-        if self.keys.is_empty() {
-            return if self.allow_unsigned { Ok(Trust::AllowUnsigned) } else { Err(no_key()) };
-        }
-        let keys = self.keys.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
-        Ok(Trust::Keys(Box::new(TrustedKeys::new(keys))))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("no public key was given, so no archive can be trusted")]
-struct NoKey;
-
-fn no_key() -> Failure {
-    Failure::new(Kind::Untrusted, NoKey)
-        .hint("give the public key of whoever made the archive with --key FILE")
-        .hint("--allow-unsigned takes an archive without a check of who made it")
-}
-
-/// A key file that holds no usable key.
-#[derive(Debug, thiserror::Error)]
-#[error("`{}` cannot be used as a key: {source}", path.display())]
-pub(crate) struct BadKey {
-    pub(crate) path: PathBuf,
-    #[source]
-    pub(crate) source: crate::signing::KeyError,
-}
-
-fn public_key(path: &Path) -> Result<PublicKey, Failure> {
-    let pem = io::read_capped_text(path, KEY_MAX).map_err(file_failure)?;
-    PublicKey::from_pem(&pem).map_err(|source| Failure::new(Kind::Usage, BadKey { path: path.into(), source }))
-}
 
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
@@ -78,6 +34,9 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
             Failure::new(Kind::Untrusted, error).hint("sign it with `sign`, or say --allow-unsigned (without --key) if you know where it comes from")
         }
         ArchiveError::Untrusted { .. } => Failure::new(Kind::Untrusted, error).hint("check that --key is the public key of whoever signed the archive"),
+        ArchiveError::TooFewSignatures { .. } => {
+            Failure::new(Kind::Untrusted, error).hint("have it signed by another of the keys: `sign ARCHIVE --add --key KEY`")
+        }
         ArchiveError::NoSpace { .. } => Failure::new(Kind::Other, error).hint("free some space, or write the archive to another disk with -o"),
         _ => Failure::new(Kind::Other, error),
     }

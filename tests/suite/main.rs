@@ -31,6 +31,7 @@ mod quickstart;
 mod registry;
 mod release;
 mod sample;
+mod signatures;
 mod sources;
 mod support;
 mod template;

@@ -82,7 +82,7 @@ pub(super) async fn export(file: &Path, options: &WatchOptions, reporter: &Share
         let outcome = lock::run(LockOptions { delivery: delivery.clone(), access: options.access.clone(), check: false, ask: None }, reporter.clone()).await?;
         outcome.changes.iter().filter(|_| outcome.changed).for_each(|change| reporter.note(format!("{}: {change}", lock.display())));
     }
-    let signer = options.key.as_deref().map(|key| sign::private_key(key, options.password.as_ref())).transpose()?;
+    let signer = sign::signers(&options.keys, options.password.as_ref())?;
     let output = Some(output(options.output.as_deref(), &delivery, Timestamp::now()));
     let export = ExportOptions {
         delivery,
