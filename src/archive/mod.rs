@@ -27,6 +27,6 @@ pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use limits::Limits;
 pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
-pub use trust::{Signature, SignedBy, Signer, Standing, Trust, Verifier};
+pub use trust::{Refusal, Signature, SignedBy, Signer, Standing, Trust, Verifier};
 pub use unverified::{Unverified, open, open_medium, open_with};
 pub use writer::{LayerWriter, Writer};

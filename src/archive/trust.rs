@@ -13,11 +13,26 @@ pub trait Signer {
 /// Checks signatures.
 pub trait Verifier: Send + Sync {
     /// Checks one Sigstore bundle over the payload. Ok only if a trusted key made it over exactly these bytes.
-    fn verify(&self, payload: &[u8], bundle: &str) -> Result<SignedBy, Box<dyn Error + Send + Sync>>;
+    fn verify(&self, payload: &[u8], bundle: &str) -> Result<SignedBy, Refusal>;
 
     /// How many different keys must have signed.
     fn required(&self) -> usize {
         1
+    }
+}
+
+/// Why a signature does not count.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Whether it is well-formed, and only by somebody who is not known here. Anything else is damage, and never passed over.
+    pub stranger: bool,
+    /// What is wrong with it.
+    pub reason: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
     }
 }
 

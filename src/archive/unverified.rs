@@ -155,7 +155,8 @@ impl Unverified {
                 // A key counts once, however often it has signed.
                 Ok(by) if good.iter().any(|known| known.by.fingerprint == by.fingerprint) => {}
                 Ok(by) => good.push(Signature { by, entry }),
-                Err(source) => first = first.or(Some((entry, source))),
+                Err(refusal) if refusal.stranger => first = first.or(Some((entry, refusal.reason))),
+                Err(refusal) => return Err(ArchiveError::Untrusted { path: self.opened.path.clone(), entry, source: refusal.reason }),
             }
         }
         let path = self.opened.path.clone();

@@ -13,6 +13,7 @@ use crate::{
     ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
     report::{Format, Printer},
+    semver::Version,
     signing::KeySource,
 };
 
@@ -33,6 +34,9 @@ pub(super) struct TrustArgs {
     /// How many different keys must have signed it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
     require: u8,
+    /// Refuse a delivery that is older than this version
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    minimum_version: Option<String>,
     /// Accept an archive that nobody signed, or whose signer is not known; what was accepted is printed and recorded
     #[arg(long, conflicts_with_all = ["key", "require"])]
     allow_unsigned: bool,
@@ -41,8 +45,18 @@ pub(super) struct TrustArgs {
 impl TrustArgs {
     pub(super) fn resolve(&self, context: &Context) -> TrustOptions {
         let keys = key_sources(context, &self.key);
-        TrustOptions { keys, allow_unsigned: self.allow_unsigned, require: self.require.into(), pinned: context.trust_folder() }
+        TrustOptions {
+            keys,
+            allow_unsigned: self.allow_unsigned,
+            require: self.require.into(),
+            pinned: context.trust_folder(),
+            minimum_version: self.minimum_version.clone(),
+        }
     }
+}
+
+fn version(text: &str) -> Result<String, String> {
+    Version::parse(text).map(|_| text.to_owned()).ok_or_else(|| format!("`{text}` is no semantic version: wanted for example 1.2.3"))
 }
 
 /// Where a key is, by what was written on the command line.

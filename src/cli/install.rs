@@ -43,6 +43,9 @@ pub(super) struct InstallArgs {
     /// How long each app may take until it is ready
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
     timeout: Duration,
+    /// Install an archive that is older than what was installed before
+    #[arg(long)]
+    allow_downgrade: bool,
     /// Check everything, tell what would be done, change nothing
     #[arg(long)]
     dry_run: bool,
@@ -70,6 +73,7 @@ impl InstallArgs {
         options.overrides = overrides(archive.record(), &self.values, &self.set, &self.set_string)?;
         options.timeout = self.timeout;
         options.dry_run = self.dry_run;
+        options.allow_downgrade = self.allow_downgrade;
         let connect = self.cluster.resolve(context);
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             options.cancel = Some(stop);

@@ -12,6 +12,7 @@ mod error;
 mod hooks;
 mod lookup;
 mod managed_fields;
+pub mod memory;
 pub mod nodes;
 mod object;
 mod proxy;

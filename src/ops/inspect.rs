@@ -144,6 +144,7 @@ pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
     let signatures = unverified.signatures().map_err(archive_failure)?;
     let contents = unverified.look(&trust).map_err(archive_failure)?;
     let record = contents.record();
+    options.trust.check_version(record)?;
     Ok(InspectOutcome {
         archive: options.archive.clone(),
         name: record.name.clone(),

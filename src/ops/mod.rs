@@ -22,6 +22,7 @@ mod tags;
 pub mod template;
 pub mod trust;
 pub mod verify;
+pub mod version;
 pub mod watch;
 
 pub use charts::{ChartAccess, locate};

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::verify::file_failure;
+use super::{verify::file_failure, version};
 use crate::{
     archive::Trust,
+    delivery::record::Record,
     failure::{Failure, Kind},
     io::{self, FileError},
     signing::{KEY_MAX, KeySource, KeySourceError, PublicKey, TrustedKeys},
@@ -30,6 +31,8 @@ pub struct TrustOptions {
     pub require: usize,
     /// The folder with pinned keys, which count where no key is named.
     pub pinned: Option<PathBuf>,
+    /// The oldest version of a delivery that is accepted.
+    pub minimum_version: Option<String>,
 }
 
 impl TrustOptions {
@@ -44,6 +47,14 @@ impl TrustOptions {
             0 => Err(no_key()),
             keys if keys < required => Err(Failure::new(Kind::Usage, TrustError::TooFewKeys { keys, required })),
             _ => Ok(Trust::Keys(Box::new(trusted.require(required)))),
+        }
+    }
+
+    /// Refuses a delivery that is older than what is accepted.
+    pub(super) fn check_version(&self, record: &Record) -> Result<(), Failure> {
+        match &self.minimum_version {
+            Some(wanted) => version::at_least(&record.name, &record.version, wanted),
+            None => Ok(()),
         }
     }
 

@@ -14,11 +14,13 @@ use crate::{
 
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
-    let trust = trust.load()?;
-    if matches!(trust, Trust::AllowUnsigned) {
+    let whom = trust.load()?;
+    if matches!(whom, Trust::AllowUnsigned) {
         reporter.event(Event::Warning(format!("`{}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from", path.display())));
     }
-    archive::open(path).and_then(|unverified| unverified.verify(&trust, reporter)).map_err(archive_failure)
+    let archive = archive::open(path).and_then(|unverified| unverified.verify(&whom, reporter)).map_err(archive_failure)?;
+    trust.check_version(archive.record())?;
+    Ok(archive)
 }
 
 pub(crate) fn file_failure(error: FileError) -> Failure {

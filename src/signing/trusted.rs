@@ -1,7 +1,7 @@
 //! The keys that a person trusts, and how many of them must have signed.
 
 use super::{BundleError, PublicKey, bundle};
-use crate::archive::{SignedBy, Verifier};
+use crate::archive::{Refusal, SignedBy, Verifier};
 
 /// The keys that a person trusts. A signature by any of them counts, each key once.
 #[derive(Debug, Clone)]
@@ -34,14 +34,7 @@ impl TrustedKeys {
         self
     }
 
-    /// How many different keys there are.
-    pub fn count(&self) -> usize {
-        self.keys.len()
-    }
-}
-
-impl Verifier for TrustedKeys {
-    fn verify(&self, payload: &[u8], bundle: &str) -> Result<SignedBy, Box<dyn std::error::Error + Send + Sync>> {
+    fn check(&self, payload: &[u8], bundle: &str) -> Result<SignedBy, BundleError> {
         let signed = bundle::Signed::parse(bundle)?;
         signed.check_digest(payload)?;
         // The hint chooses no key: it is not signed. But a bundle that names a key has to name the one that made it,
@@ -52,9 +45,24 @@ impl Verifier for TrustedKeys {
         }
         let named = signed.hint.as_ref().is_some_and(|hint| self.keys.iter().any(|(_, key)| key.hint() == *hint));
         if named {
-            return Err(BundleError::Wrong.into());
+            return Err(BundleError::Wrong);
         }
-        Err(BundleError::NotTrusted { hint: signed.hint, trusted: self.keys.iter().map(|(_, key)| key.hint()).collect() }.into())
+        Err(BundleError::NotTrusted { hint: signed.hint, trusted: self.keys.iter().map(|(_, key)| key.hint()).collect() })
+    }
+
+    /// How many different keys there are.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl Verifier for TrustedKeys {
+    fn verify(&self, payload: &[u8], bundle: &str) -> Result<SignedBy, Refusal> {
+        self.check(payload, bundle).map_err(|error| {
+            // What only cannot be checked here, as the keyless signatures of others.
+            let stranger = matches!(error, BundleError::NotTrusted { .. } | BundleError::Certificate | BundleError::Attestation);
+            Refusal { stranger, reason: error.into() }
+        })
     }
 
     fn required(&self) -> usize {

@@ -143,6 +143,30 @@ fn room_is_made_only_when_that_is_said() {
     assert!(!many.rewritten);
 }
 
+/// Strangers' signatures are passed over; what was damaged is not, however many good ones stand beside it.
+#[test]
+fn damage_in_any_place_for_a_signature_is_noticed() {
+    let desk = Desk::new(4);
+    desk.sign(&["one", "two"], |_| ()).unwrap();
+    let good = fs::read(desk.at("a.tar")).unwrap();
+    let places: Vec<(String, usize)> = {
+        let mut archive = tar::Archive::new(&good[..]);
+        let place =
+            |e: std::io::Result<tar::Entry<'_, &[u8]>>| e.map(|e| (e.path().unwrap().display().to_string(), usize::try_from(e.raw_file_position()).unwrap()));
+        archive.entries().unwrap().map(|e| place(e).unwrap()).filter(|(name, _)| name.ends_with(".sigstore.json")).collect()
+    };
+    assert_eq!(places.len(), 4);
+    for (name, at) in places {
+        for offset in [1, 300, 4000] {
+            let mut bad = good.clone();
+            bad[at + offset] ^= 1;
+            fs::write(desk.at("a.tar"), bad).unwrap();
+            let error = desk.verify(&["one", "two"], 1).unwrap_err();
+            assert!(error.kind == Kind::Untrusted && error.to_string().contains(&name), "{name} at {offset}: {error}");
+        }
+    }
+}
+
 /// A signature of ours for every kind of key and every place that a key can come from; the judge is cosign.
 #[test]
 fn cosign_verifies_every_kind_of_signature() {

@@ -1,0 +1,71 @@
+//! Against the replay of an older archive: the cluster remembers which version of a delivery was installed last.
+
+use super::{InstallOptions, cluster_failure};
+use crate::{
+    cluster::{Cluster, memory, release::Stored},
+    delivery::record::Record,
+    failure::{Failure, Kind},
+    ops::{
+        list::{VERSION_LABEL, newest},
+        version,
+    },
+    progress::SharedReporter,
+    semver::Version,
+};
+
+/// Refuses what is older than what was installed before.
+pub(super) async fn check(cluster: &Cluster, options: &InstallOptions, reporter: &SharedReporter) -> Result<(), Failure> {
+    let record = options.archive.record();
+    let Some(installed) = installed(cluster, record).await? else { return Ok(()) };
+    match version::follows(&record.name, &record.version, &installed) {
+        Err(refusal) if options.allow_downgrade => {
+            reporter.warn(format!("{refusal}; it is installed all the same (--allow-downgrade)"));
+            Ok(())
+        }
+        judged => judged,
+    }
+}
+
+/// Lets the cluster remember what was installed.
+pub(super) async fn remember(cluster: &Cluster, record: &Record) -> Result<(), Failure> {
+    let written = memory::remember(cluster.client(), &record.name, &record.version).await;
+    // The apps run; only the next installation is not protected.
+    written.map_err(|error| {
+        Failure::new(Kind::Partial, error).hint("everything is installed; run the same command again, so that the cluster remembers the version")
+    })
+}
+
+/// What the cluster remembers; where it remembers nothing, what the releases of the delivery say.
+async fn installed(cluster: &Cluster, record: &Record) -> Result<Option<String>, Failure> {
+    if let Some(version) = memory::remembered(cluster.client(), &record.name).await.map_err(cluster_failure)? {
+        return Ok(Some(version));
+    }
+    let mut namespaces: Vec<&str> = record.apps.iter().map(|app| app.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let mut releases = Vec::new();
+    for namespace in namespaces {
+        releases.extend(newest(cluster, Some(namespace), Some(&record.name)).await.map_err(cluster_failure)?);
+    }
+    Ok(highest(&releases))
+}
+
+/// The highest version on the labels of releases. A label cannot hold a `+`, so there stands a `_`; words that are no version say nothing here.
+fn highest(releases: &[Stored]) -> Option<String> {
+    let versions = releases.iter().filter_map(|stored| stored.labels.get(VERSION_LABEL));
+    let parsed = versions.map(|label| label.replace('_', "+")).filter_map(|text| Some((Version::parse(&text)?, text)));
+    parsed.max_by(|(a, _), (b, _)| a.compare(b)).map(|(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::release::Release;
+
+    #[test]
+    fn the_highest_version_of_the_releases_counts() {
+        let stored = |version: &str| Stored { release: Release::default(), labels: [(VERSION_LABEL.to_owned(), version.to_owned())].into() };
+        assert_eq!(highest(&[stored("1.9.0"), stored("1.10.0_build.7"), stored("friday")]), Some("1.10.0+build.7".to_owned()));
+        assert_eq!(highest(&[stored("friday")]), None);
+    }
+}
