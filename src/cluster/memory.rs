@@ -1,74 +1,80 @@
 //! What the cluster remembers of a delivery besides its releases: the version that nothing older may follow.
 //!
-//! It is a `ConfigMap` of its own, in a namespace of its own: releases come and go, and the namespace of the import goes with each run.
+//! It is a Secret beside the releases, so that it needs no rights that they do not need, and goes when their namespace goes. It stays where
+//! releases are uninstalled, and where their oldest revisions are forgotten.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Client,
     api::{Api, PostParams},
 };
 
-use super::{apply::ensure_namespace, error::ClusterError, rights::Right};
+use super::error::ClusterError;
 
-/// Where it is kept.
-pub const NAMESPACE: &str = "offline-deliveries";
+const TYPE: &str = "offline.dev/delivery.v1";
 const VERSION: &str = "version";
 const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-offline");
 /// How often it is tried against others who write at the same time.
 const ATTEMPTS: usize = 5;
 
-/// The version of a delivery that was installed last, where the cluster remembers one.
-pub async fn remembered(client: &Client, delivery: &str) -> Result<Option<String>, ClusterError> {
-    let found = api(client).get_opt(&name(delivery)).await.map_err(|e| ClusterError::request("read", subject(delivery), e))?;
-    Ok(found.and_then(|map| map.data?.remove(VERSION)))
+/// What one namespace remembers of one delivery.
+pub struct Memory {
+    api: Api<Secret>,
+    name: String,
+    subject: String,
 }
 
-/// Remembers a version.
-pub async fn remember(client: &Client, delivery: &str, version: &str) -> Result<(), ClusterError> {
-    ensure_namespace(client, NAMESPACE).await?;
-    let (api, name) = (api(client), name(delivery));
-    let parameters = PostParams { field_manager: Some(MANAGED.1.into()), ..PostParams::default() };
-    let mut attempt = 1;
-    loop {
-        let current = api.get_opt(&name).await.map_err(|e| ClusterError::request("read", subject(delivery), e))?;
-        let done = match current {
-            Some(map) if map.data.as_ref().and_then(|data| data.get(VERSION)).is_some_and(|known| known == version) => return Ok(()),
-            Some(map) => api.replace(&name, &parameters, &written(&name, version, map.metadata.resource_version)).await,
-            None => api.create(&parameters, &written(&name, version, None)).await,
-        };
-        match done {
-            Ok(_) => return Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => attempt += 1,
-            Err(error) => return Err(ClusterError::request("write", subject(delivery), error)),
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Memory").field(&self.subject).finish()
+    }
+}
+
+impl Memory {
+    /// That of a delivery in a namespace of one of its apps.
+    pub fn of(client: &Client, namespace: &str, delivery: &str) -> Self {
+        let name = format!("offline.delivery.{delivery}");
+        Self { api: Api::namespaced(client.clone(), namespace), subject: format!("Secret/{namespace}/{name}"), name }
+    }
+
+    /// The version that was installed last, where one is remembered.
+    pub async fn version(&self) -> Result<Option<String>, ClusterError> {
+        Ok(self.read().await?.and_then(|secret| remembered(&secret)))
+    }
+
+    /// Remembers a version.
+    pub async fn keep(&self, version: &str) -> Result<(), ClusterError> {
+        let parameters = PostParams { field_manager: Some(MANAGED.1.into()), ..PostParams::default() };
+        let mut attempt = 1;
+        loop {
+            let done = match self.read().await? {
+                Some(secret) if remembered(&secret).is_some_and(|known| known == version) => return Ok(()),
+                Some(secret) => self.api.replace(&self.name, &parameters, &self.written(version, secret.metadata.resource_version)).await,
+                None => self.api.create(&parameters, &self.written(version, None)).await,
+            };
+            match done {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(ClusterError::request("write", self.subject.clone(), error)),
+            }
         }
     }
-}
 
-/// What the account must be allowed to do.
-pub fn rights(namespace_exists: bool) -> Vec<Right> {
-    let mut rights: Vec<Right> = ["get", "create", "update"].map(|verb| Right::new(verb, "", "configmaps", Some(NAMESPACE))).into();
-    if !namespace_exists {
-        rights.push(Right::new("create", "", "namespaces", None));
+    async fn read(&self) -> Result<Option<Secret>, ClusterError> {
+        self.api.get_opt(&self.name).await.map_err(|e| ClusterError::request("read", self.subject.clone(), e))
     }
-    rights
+
+    fn written(&self, version: &str, resource_version: Option<String>) -> Secret {
+        let labels = BTreeMap::from([(MANAGED.0.to_owned(), MANAGED.1.to_owned())]);
+        let metadata = ObjectMeta { name: Some(self.name.clone()), labels: Some(labels), resource_version, ..ObjectMeta::default() };
+        let data = BTreeMap::from([(VERSION.to_owned(), ByteString(version.as_bytes().to_vec()))]);
+        Secret { metadata, type_: Some(TYPE.into()), data: Some(data), ..Secret::default() }
+    }
 }
 
-fn api(client: &Client) -> Api<ConfigMap> {
-    Api::namespaced(client.clone(), NAMESPACE)
-}
-
-fn name(delivery: &str) -> String {
-    format!("delivery.{delivery}")
-}
-
-fn subject(delivery: &str) -> String {
-    format!("ConfigMap/{NAMESPACE}/{}", name(delivery))
-}
-
-fn written(name: &str, version: &str, resource_version: Option<String>) -> ConfigMap {
-    let labels = BTreeMap::from([(MANAGED.0.to_owned(), MANAGED.1.to_owned())]);
-    let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), resource_version, ..ObjectMeta::default() };
-    ConfigMap { metadata, data: Some([(VERSION.to_owned(), version.to_owned())].into()), ..ConfigMap::default() }
+fn remembered(secret: &Secret) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get(VERSION)?;
+    String::from_utf8(bytes.0.clone()).ok()
 }

@@ -172,8 +172,7 @@ async fn cluster_install_refuses_the_replay_of_an_older_archive() {
     let Some(_lab) = lab() else { return };
     let namespace = "rel-replay";
     let _space = Space::new(namespace);
-    let forget = || run("kubectl", &["delete", "configmap", "delivery.shop-test", "-n", "offline-deliveries", "--ignore-not-found"]);
-    forget();
+    let forget = || run("kubectl", &["delete", "secret", "offline.delivery.shop-test", "-n", namespace]);
     let folder = tempfile::tempdir().unwrap();
     let cluster = connect().await;
     let reporter: SharedReporter = Arc::new(Silent);
@@ -181,7 +180,10 @@ async fn cluster_install_refuses_the_replay_of_an_older_archive() {
         let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata: {{version: '{version}'}}\n");
         InstallOptions::new(archive(folder.path(), version, namespace, &[("db", map)]), Renderer::engine())
     };
-    let remembered = || run("kubectl", &["get", "configmap", "delivery.shop-test", "-n", "offline-deliveries", "-o", "jsonpath={.data.version}"]);
+    let remembered = || {
+        let encoded = run("kubectl", &["get", "secret", "offline.delivery.shop-test", "-n", namespace, "-o", "jsonpath={.data.version}"]);
+        String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim()).unwrap()).unwrap()
+    };
     let (old, new, word) = (make("1.9.0"), make("1.10.0"), make("friday"));
     install(&cluster, &old, &reporter).await.unwrap();
     assert_eq!(remembered(), "1.9.0");
@@ -205,7 +207,6 @@ async fn cluster_install_refuses_the_replay_of_an_older_archive() {
     install(&cluster, &said, &reporter).await.unwrap();
     assert_eq!(remembered(), "1.9.0");
     install(&cluster, &old, &reporter).await.unwrap();
-    forget();
 }
 
 #[tokio::test(flavor = "multi_thread")]

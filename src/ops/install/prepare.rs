@@ -14,7 +14,7 @@ use crate::{
     cluster::{
         Catalog, Cluster, ClusterError, LiveLookup, apply,
         deploy::{App, Deployment, Present, same},
-        flatten, memory, missing_rights,
+        flatten, missing_rights,
         nodes::{self, ImportOptions, NodeImage},
         release::Hook,
     },
@@ -252,10 +252,6 @@ async fn check_rights(cluster: &Cluster, deployments: &[Deployment]) -> Result<(
     for deployment in deployments {
         let exists = apply::namespace_exists(cluster.client(), &deployment.app.namespace).await.map_err(cluster_failure)?;
         wanted.extend(deployment.rights(exists));
-    }
-    if !wanted.is_empty() {
-        let exists = apply::namespace_exists(cluster.client(), memory::NAMESPACE).await.map_err(cluster_failure)?;
-        wanted.extend(memory::rights(exists));
     }
     let missing = missing_rights(cluster.client(), wanted).await.map_err(cluster_failure)?;
     if missing.is_empty() { Ok(()) } else { Err(cluster_failure(ClusterError::Rights { context: cluster.context().to_owned(), missing })) }
