@@ -15,6 +15,7 @@ use crate::{
     report::{Format, Printer},
     semver::Version,
     signing::KeySource,
+    transport::Reach,
 };
 
 /// How data is printed.
@@ -40,6 +41,34 @@ pub(super) struct TrustArgs {
     /// Accept an archive that nobody signed, or whose signer is not known; what was accepted is printed and recorded
     #[arg(long, conflicts_with_all = ["key", "require"])]
     allow_unsigned: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+/// How to reach archives that lie elsewhere.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ReachArgs {
+    /// File with a bearer token for the web server of an archive; left out, the token in `KUBECTL_OFFLINE_TOKEN`
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM file with further certificate authorities for where the archive is
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Reach the archive's server without TLS
+    #[arg(long)]
+    plain_http: bool,
+}
+
+impl ReachArgs {
+    pub(super) fn resolve(&self, context: &Context) -> Reach {
+        Reach {
+            token: context.token(),
+            token_file: self.token_file.clone(),
+            ca_file: self.ca_file.clone(),
+            plain_http: self.plain_http,
+            docker_config: context.docker_config(),
+        }
+    }
 }
 
 impl TrustArgs {
@@ -47,6 +76,7 @@ impl TrustArgs {
         let keys = key_sources(context, &self.key);
         TrustOptions {
             keys,
+            reach: self.reach.resolve(context),
             allow_unsigned: self.allow_unsigned,
             require: self.require.into(),
             pinned: context.trust_folder(),

@@ -15,7 +15,7 @@ use crate::{
 /// Without a key the signature is shown and not checked.
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArgs {
-    /// The archive
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     trust: TrustArgs,

@@ -22,7 +22,7 @@ use crate::{
 /// Run again with a newer archive it upgrades; with the same one it changes nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct InstallArgs {
-    /// The archive
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     trust: TrustArgs,

@@ -13,7 +13,7 @@ use crate::{
 /// Check an archive's signature and every byte in it, without a cluster and without a network
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
-    /// The archive
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     trust: TrustArgs,

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod outdated;
 mod parallel;
 mod prepare;
+pub mod reach;
 pub mod registry;
 mod several;
 pub mod sign;

@@ -11,6 +11,7 @@ use crate::{
     failure::{Failure, Kind},
     io::{self, FileError},
     signing::{KEY_MAX, KeySource, KeySourceError, PublicKey, TrustedKeys},
+    transport::Reach,
 };
 
 /// The ending of a pinned key's file.
@@ -33,6 +34,8 @@ pub struct TrustOptions {
     pub pinned: Option<PathBuf>,
     /// The oldest version of a delivery that is accepted.
     pub minimum_version: Option<String>,
+    /// What is needed to reach an archive that lies elsewhere.
+    pub reach: Reach,
 }
 
 impl TrustOptions {

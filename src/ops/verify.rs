@@ -4,21 +4,24 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::reach;
 pub use super::trust::TrustOptions;
 use crate::{
-    archive::{self, Archive, ArchiveError, Fault, Standing, Trust},
+    archive::{Archive, ArchiveError, Fault, Flaw, Standing, Trust},
     failure::{Failure, Kind},
     io::FileError,
     progress::{Event, Reporter},
+    transport::{Place, TransportError},
 };
 
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let whom = trust.load()?;
     if matches!(whom, Trust::AllowUnsigned) {
-        reporter.event(Event::Warning(format!("`{}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from", path.display())));
+        let name = Place::parse(path).map_or_else(|_| path.display().to_string(), |place| place.to_string());
+        reporter.event(Event::Warning(format!("`{name}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from")));
     }
-    let archive = archive::open(path).and_then(|unverified| unverified.verify(&whom, reporter)).map_err(archive_failure)?;
+    let archive = reach::open(path, &trust.reach)?.verify(&whom, reporter).map_err(archive_failure)?;
     trust.check_version(archive.record())?;
     Ok(archive)
 }
@@ -30,7 +33,10 @@ pub(crate) fn file_failure(error: FileError) -> Failure {
 /// What an error with an archive means to whoever ran the command.
 pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
     match &error {
-        ArchiveError::Damaged { flaw, .. } if matches!(flaw.fault, Fault::Read(_)) => Failure::new(Kind::Other, error),
+        ArchiveError::Damaged { flaw: Flaw { fault: Fault::Read(cause), .. }, .. } => {
+            let elsewhere = cause.get_ref().and_then(|cause| cause.downcast_ref::<TransportError>()).is_some();
+            Failure::new(if elsewhere { Kind::Source } else { Kind::Other }, error)
+        }
         ArchiveError::Damaged { .. } => Failure::new(Kind::Untrusted, error).hint("carry the archive over again and compare its checksum with the original's"),
         ArchiveError::Unsigned { .. } => {
             Failure::new(Kind::Untrusted, error).hint("sign it with `sign`, or say --allow-unsigned (without --key) if you know where it comes from")
@@ -78,7 +84,8 @@ pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOut
     let archive = open(&options.archive, &options.trust, reporter)?;
     let record = archive.record();
     Ok(VerifyOutcome {
-        archive: options.archive.clone(),
+        // Without the secrets that a URL may hold.
+        archive: archive.path().to_owned(),
         name: record.name.clone(),
         version: record.version.clone(),
         signature: archive.standing().clone(),

@@ -36,4 +36,5 @@ mod sources;
 mod support;
 mod template;
 mod tidy;
+mod transport;
 mod watch;

@@ -12,7 +12,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{WatchOptions, upload};
+use super::{Upload, WatchOptions};
 use crate::{
     delivery::Delivery,
     failure::{Failure, Kind},
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Variables of ours that a command must not see.
-const PRIVATE: [&str; 2] = ["COSIGN_PASSWORD", "KUBECTL_OFFLINE_WATCH_SECRET"];
+const PRIVATE: [&str; 3] = ["COSIGN_PASSWORD", "KUBECTL_OFFLINE_WATCH_SECRET", "KUBECTL_OFFLINE_TOKEN"];
 /// The most that is shown of what a command says.
 const SAID_MAX: u64 = 1 << 20;
 
@@ -41,7 +41,7 @@ pub struct Then {
     /// The longest that it may take.
     pub exec_time: Duration,
     /// URL that the archive is put to.
-    pub upload: Option<upload::Upload>,
+    pub upload: Option<Upload>,
 }
 
 /// Something about what follows an export.

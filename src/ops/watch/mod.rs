@@ -12,7 +12,6 @@ mod learn;
 mod queue;
 mod secret;
 mod server;
-mod upload;
 
 use std::{
     collections::BTreeMap,
@@ -25,10 +24,10 @@ use std::{
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch::Receiver};
 
+pub use crate::transport::{Upload, UploadError};
 pub use event::{EventError, Push, Sender};
 pub use job::Then;
 pub use journal::JournalError;
-pub use upload::{Upload, UploadError};
 
 use self::{
     desk::Desk,
