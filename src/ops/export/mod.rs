@@ -21,14 +21,14 @@ use super::{
     verify::archive_failure,
 };
 use crate::{
-    archive::{Layout, Writer},
+    archive::{Layout, Signer, Writer},
     cluster::nodes::AgentBinary,
     delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
     registry::Registries,
-    signing::PrivateKey,
+    signing::{PrivateKey, Signers},
     source::LocalArchive,
 };
 
@@ -41,7 +41,7 @@ pub struct ExportOptions {
     /// The archive; NAME-VERSION.offline.tar in the current folder if left out.
     pub output: Option<PathBuf>,
     /// Who signs; nobody if left out.
-    pub signer: Option<PrivateKey>,
+    pub signer: Option<Signers>,
     /// Platforms instead of the delivery's.
     pub platforms: Option<Vec<Platform>>,
     /// What of this machine is needed to reach charts and images.
@@ -207,15 +207,17 @@ async fn render(
 
 async fn write(
     path: PathBuf,
-    layout: Layout,
-    signer: Option<PrivateKey>,
+    mut layout: Layout,
+    signer: Option<Signers>,
     resolved: resolve::Resolved,
     registries: Arc<Registries>,
     reporter: &SharedReporter,
 ) -> Result<(), Failure> {
     reporter.step("writing the archive");
     let writer = blocking(move || {
-        let signature = signer.map(|key| layout.sign(&key)).transpose().map_err(archive_failure)?;
+        let keys = signer.as_ref().map(Signers::keys).unwrap_or_default();
+        let keys: Vec<&dyn Signer> = keys.iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
+        let signature = layout.sign_all(&keys).map_err(archive_failure)?;
         Writer::create(&path, &layout, signature.as_deref()).map_err(archive_failure)
     })
     .await?;
