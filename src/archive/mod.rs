@@ -15,8 +15,10 @@ mod limits;
 mod medium;
 mod names;
 mod scan;
+mod target;
 mod trust;
 mod unverified;
+pub mod volumes;
 mod writer;
 
 pub use archive_file::Archive;
@@ -28,4 +30,5 @@ pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
 pub use trust::{SignedBy, Signer, Standing, Trust, Verifier};
 pub use unverified::{Unverified, open, open_medium, open_with};
+pub use volumes::VolumeSize;
 pub use writer::{LayerWriter, Writer};

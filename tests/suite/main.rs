@@ -35,4 +35,5 @@ mod sources;
 mod support;
 mod template;
 mod tidy;
+mod volumes;
 mod watch;
