@@ -5,6 +5,7 @@
 
 mod archive_file;
 mod builder;
+mod canonical;
 pub mod content;
 mod contents;
 mod docker;
@@ -15,6 +16,7 @@ mod limits;
 mod medium;
 mod names;
 mod scan;
+mod stream;
 mod trust;
 mod unverified;
 mod writer;
@@ -26,6 +28,7 @@ pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use limits::Limits;
 pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
+pub use stream::verify_stream;
 pub use trust::{SignedBy, Signer, Standing, Trust, Verifier};
 pub use unverified::{Unverified, open, open_medium, open_with};
 pub use writer::{LayerWriter, Writer};

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Archive, ArchiveError, Contents, Fault, Flaw, Limits, Standing, Trust,
     builder::{FORMAT, root_name},
-    docker,
+    canonical, docker,
     graph::{Blobs, Graph},
     medium::{self, Medium, WholeFile},
     names::{self, Name},
@@ -51,7 +51,13 @@ pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError
 
 /// The same of whatever gives bytes; `name` stands for it in errors.
 pub fn open_medium(name: &Path, medium: Box<dyn Medium>, limits: Limits) -> Result<Unverified, ArchiveError> {
-    match scan::scan(&*medium, &limits) {
+    let scanned = scan::scan(&*medium, &limits);
+    open_scanned(name, medium, scanned, limits)
+}
+
+/// The same where the entries are known.
+pub(crate) fn open_scanned(name: &Path, medium: Box<dyn Medium>, scanned: Result<Vec<Entry>, Flaw>, limits: Limits) -> Result<Unverified, ArchiveError> {
+    match scanned {
         Ok(entries) => {
             let signature = entries.iter().find(|entry| entry.name == Name::Signature).map_or((0, 0), |entry| (entry.offset, entry.size));
             Ok(Unverified { opened: Opened { medium, path: name.into(), entries: by_digest(&entries), signature }, entries, limits })
@@ -112,6 +118,12 @@ impl Unverified {
     /// The same without reading the layers: enough to tell what is in the archive, not enough to use it.
     pub fn look(self, trust: &Trust) -> Result<Contents, ArchiveError> {
         self.contents(trust).map(|(_, contents)| contents)
+    }
+
+    /// Checks the signature over index.json and nothing else.
+    pub(crate) fn check_trust(&self, trust: &Trust) -> Result<(), ArchiveError> {
+        let index = self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))?;
+        self.check_signature(&index, trust).map(drop)
     }
 
     /// Signature, then index.json, then documents, then what follows from them. Nothing is parsed before its bytes are vouched for.
@@ -182,6 +194,7 @@ impl Unverified {
                 return Err(index_flaw(Fault::Format(format!("it names `{name}` twice"))));
             }
         }
+        canonical::check_index(index, &parsed).map_err(index_flaw)?;
         let graph = Graph::walk(&parsed.manifests, &Documents::new(self), self.limits.depth)?;
         self.check_order(&graph)?;
         if self.head(&Name::DockerList)? != docker::list(&parsed.manifests, &graph) {

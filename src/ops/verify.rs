@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
-    archive::{self, Archive, ArchiveError, Fault, Standing, Trust},
+    archive::{self, Archive, ArchiveError, Contents, Fault, Limits, Standing, Trust},
     failure::{Failure, Kind},
     io::{self, FileError},
     progress::{Event, Reporter},
@@ -59,10 +59,14 @@ fn public_key(path: &Path) -> Result<PublicKey, Failure> {
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let trust = trust.load()?;
+    warn_unsigned(path, &trust, reporter);
+    archive::open(path).and_then(|unverified| unverified.verify(&trust, reporter)).map_err(archive_failure)
+}
+
+fn warn_unsigned(path: &Path, trust: &Trust, reporter: &dyn Reporter) {
     if matches!(trust, Trust::AllowUnsigned) {
         reporter.event(Event::Warning(format!("`{}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from", path.display())));
     }
-    archive::open(path).and_then(|unverified| unverified.verify(&trust, reporter)).map_err(archive_failure)
 }
 
 pub(crate) fn file_failure(error: FileError) -> Failure {
@@ -70,7 +74,7 @@ pub(crate) fn file_failure(error: FileError) -> Failure {
 }
 
 /// What an error with an archive means to whoever ran the command.
-pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
+pub fn archive_failure(error: ArchiveError) -> Failure {
     match &error {
         ArchiveError::Damaged { flaw, .. } if matches!(flaw.fault, Fault::Read(_)) => Failure::new(Kind::Other, error),
         ArchiveError::Damaged { .. } => Failure::new(Kind::Untrusted, error).hint("carry the archive over again and compare its checksum with the original's"),
@@ -86,7 +90,7 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
 /// What to verify.
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
-    /// The archive.
+    /// The archive; `-` is standard input.
     pub archive: PathBuf,
     /// Whom to trust.
     pub trust: TrustOptions,
@@ -114,9 +118,23 @@ pub struct VerifyOutcome {
 
 /// Verifies an archive.
 pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
+    if options.archive == Path::new("-") {
+        return Ok(outcome(options, &stream(options, reporter)?));
+    }
     let archive = open(&options.archive, &options.trust, reporter)?;
+    Ok(outcome(options, &archive))
+}
+
+/// Verifies what comes on standard input.
+fn stream(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<Contents, Failure> {
+    let trust = options.trust.load()?;
+    warn_unsigned(&options.archive, &trust, reporter);
+    archive::verify_stream(&options.archive, &mut std::io::stdin().lock(), &Limits::default(), &trust, reporter).map_err(archive_failure)
+}
+
+fn outcome(options: &VerifyOptions, archive: &Contents) -> VerifyOutcome {
     let record = archive.record();
-    Ok(VerifyOutcome {
+    VerifyOutcome {
         archive: options.archive.clone(),
         name: record.name.clone(),
         version: record.version.clone(),
@@ -124,5 +142,5 @@ pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOut
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
-    })
+    }
 }
