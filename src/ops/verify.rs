@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::deep::{self, DeepOutcome};
 use crate::{
     archive::{self, Archive, ArchiveError, Contents, Fault, Limits, Standing, Trust},
     failure::{Failure, Kind},
@@ -94,6 +95,8 @@ pub struct VerifyOptions {
     pub archive: PathBuf,
     /// Whom to trust.
     pub trust: TrustOptions,
+    /// Whether layers are unpacked and held against the configs' diff IDs.
+    pub deep: bool,
 }
 
 /// A verified archive, in figures.
@@ -114,15 +117,26 @@ pub struct VerifyOutcome {
     pub images: usize,
     /// Bytes of everything in it, all of which were checked.
     pub size: u64,
+    /// What unpacking has shown, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deep: Option<DeepOutcome>,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("a stream cannot be verified with --deep: its layers have passed by the time their configs are known to be whole")]
+struct DeepStream;
 
 /// Verifies an archive.
 pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
     if options.archive == Path::new("-") {
-        return Ok(outcome(options, &stream(options, reporter)?));
+        if options.deep {
+            return Err(Failure::new(Kind::Usage, DeepStream).hint("write it to a file, and verify that"));
+        }
+        return Ok(outcome(options, &stream(options, reporter)?, None));
     }
     let archive = open(&options.archive, &options.trust, reporter)?;
-    Ok(outcome(options, &archive))
+    let deep = options.deep.then(|| deep::run(&archive, reporter)).transpose()?;
+    Ok(outcome(options, &archive, deep))
 }
 
 /// Verifies what comes on standard input.
@@ -132,7 +146,7 @@ fn stream(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<Contents, 
     archive::verify_stream(&options.archive, &mut std::io::stdin().lock(), &Limits::default(), &trust, reporter).map_err(archive_failure)
 }
 
-fn outcome(options: &VerifyOptions, archive: &Contents) -> VerifyOutcome {
+fn outcome(options: &VerifyOptions, archive: &Contents, deep: Option<DeepOutcome>) -> VerifyOutcome {
     let record = archive.record();
     VerifyOutcome {
         archive: options.archive.clone(),
@@ -142,5 +156,6 @@ fn outcome(options: &VerifyOptions, archive: &Contents) -> VerifyOutcome {
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
+        deep,
     }
 }

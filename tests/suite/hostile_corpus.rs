@@ -107,7 +107,7 @@ fn every_attack_is_refused_by_name() {
         let bytes = attack.bytes(&key);
         fs::write(&path, &bytes).unwrap();
         let options = TrustOptions { keys: vec![public.clone()], ..TrustOptions::default() };
-        match verify::run(&VerifyOptions { archive: path.clone(), trust: options }, &Silent) {
+        match verify::run(&VerifyOptions { archive: path.clone(), trust: options, deep: false }, &Silent) {
             Ok(_) => wrong.push(format!("{}: accepted", attack.name)),
             Err(failure) => {
                 let text = failure.to_string();

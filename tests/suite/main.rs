@@ -29,6 +29,7 @@ mod hostile_corpus;
 mod install;
 mod interop;
 mod interop_cli;
+mod looking;
 mod nodes;
 mod provenance;
 mod quickstart;
