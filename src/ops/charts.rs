@@ -33,7 +33,8 @@ pub(super) type ChartSet = BTreeMap<String, ResolvedChart>;
 pub(super) fn hosts(delivery: &Delivery) -> BTreeMap<String, HostOptions> {
     let host = |(name, o): (&String, &crate::delivery::SourceOptions)| {
         let ca_file = o.ca_file.as_ref().map(|path| delivery.resolve(path));
-        (name.clone(), HostOptions { mirror: o.mirror.clone(), ca_file, plain_http: o.plain_http })
+        let client = o.client.as_ref().map(|(certificate, key)| (delivery.resolve(certificate), delivery.resolve(key)));
+        (name.clone(), HostOptions { mirror: o.mirror.clone(), ca_file, plain_http: o.plain_http, client })
     };
     delivery.spec.sources.iter().map(host).collect()
 }

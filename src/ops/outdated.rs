@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess},
-    export::resolve::GuessMode,
+    export::{attached::AttachmentMode, resolve::GuessMode},
     lock,
     prepare::registry_failure,
     several,
@@ -110,7 +110,7 @@ pub async fn run(delivery: Delivery, access: ChartAccess, reporter: SharedReport
     // Whether a guess travels is decided when a lock is made.
     let decided = before.as_ref().map(Lock::image_digests);
     let guesses = decided.as_ref().map_or(GuessMode::Show, GuessMode::AsBefore);
-    let (now, _) = lock::anew(delivery.clone(), &access, &registries, guesses, &reporter).await?;
+    let (now, _) = lock::anew(delivery.clone(), &access, &registries, guesses, AttachmentMode::Ignore, &reporter).await?;
     let newest = newest(&delivery, &access, &reporter).await?;
     let mut entries = match &before {
         Some(before) => chart_entries(before, &now, &newest),

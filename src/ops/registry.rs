@@ -79,7 +79,7 @@ enum NameError {
 
 impl RegistryAccess {
     fn registries(&self, host: &str) -> Registries {
-        let options = HostOptions { mirror: None, ca_file: self.ca_file.clone(), plain_http: self.plain_http };
+        let options = HostOptions { ca_file: self.ca_file.clone(), plain_http: self.plain_http, ..HostOptions::default() };
         Registries::new(BTreeMap::from([(host.to_owned(), options)]), self.docker_config.clone())
     }
 

@@ -14,6 +14,8 @@ pub struct HostOptions {
     pub ca_file: Option<PathBuf>,
     /// No TLS.
     pub plain_http: bool,
+    /// PEM files with the certificate and the private key by which we say who we are.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// The place at which an image is asked for.
@@ -71,7 +73,7 @@ mod tests {
     fn mirrors_take_host_path_and_options() {
         let image: Reference = "nginx:1".parse().unwrap();
         let ca = Some(PathBuf::from("corp.pem"));
-        let mirrored = HostOptions { mirror: Some("mirror.corp/hub".into()), ca_file: ca.clone(), plain_http: false };
+        let mirrored = HostOptions { mirror: Some("mirror.corp/hub".into()), ca_file: ca.clone(), ..HostOptions::default() };
         let mut options = BTreeMap::from([("docker.io".to_owned(), mirrored)]);
         let found = Endpoint::of(&image, &options).unwrap();
         assert_eq!((found.host.as_str(), found.repository.as_str()), ("mirror.corp", "hub/library/nginx"));

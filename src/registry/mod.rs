@@ -4,6 +4,7 @@
 //! retries that go on where a transfer broke, and bounds on how much is asked at a time.
 
 mod artifact;
+mod attachments;
 mod blob;
 mod catalog;
 mod challenge;
@@ -17,6 +18,7 @@ mod pool;
 mod tags;
 mod web;
 
+pub use attachments::{Attachment, Attachments, Attested};
 pub use blob::BlobSink;
 pub use credentials::{CredentialError, account};
 pub use endpoint::{HostOptions, is_loopback};

@@ -125,7 +125,7 @@ impl Registries {
     }
 
     /// The bytes of a manifest or an index. `oci-client` reads the answer whole before its size can be looked at; the time is bounded.
-    async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
+    pub(super) async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
         let name = target.endpoint.name(target.image, digest);
         let mut attempt = 0;
         let bytes = loop {

@@ -10,6 +10,7 @@
     reason = "a test that panics says where, and says why it did nothing"
 )]
 
+mod attachments;
 mod bad_input;
 mod certificates;
 mod cli_trust;

@@ -15,7 +15,10 @@ pub use why::{WhyImage, WhyLine, WhyOutcome};
 
 use super::{
     charts::{self, ChartAccess, ChartSet},
-    export::resolve::{GuessMode, Resolved, Resolver},
+    export::{
+        attached::AttachmentMode,
+        resolve::{GuessMode, Resolved, Resolver},
+    },
     guesses::Guess,
     lock,
     prepare::{self, Prepared, source_failure},
@@ -171,7 +174,8 @@ async fn resolved(
     let registries = Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
     let locked = known.locked.as_ref().map(Lock::image_digests);
     let platforms = &delivery.spec.platforms;
-    let asked = Resolver { delivery, platforms, locked: locked.as_ref(), registries: &registries, guesses: GuessMode::Show };
+    let asked =
+        Resolver { delivery, platforms, locked: locked.as_ref(), registries: &registries, guesses: GuessMode::Show, attachments: AttachmentMode::Ignore };
     let evidence = known.images();
     let archives = std::mem::take(&mut known.archives);
     let Resolved { images: found, dropped, .. } = asked.resolve(known.prepared.images.clone(), archives, failures, reporter).await?;
