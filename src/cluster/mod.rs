@@ -14,7 +14,6 @@ mod lookup;
 mod managed_fields;
 pub mod nodes;
 mod object;
-mod proxy;
 mod readiness;
 pub mod release;
 mod rights;

@@ -110,7 +110,7 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
     let digests = old.as_ref().map(Lock::image_digests).filter(|_| check);
     let guesses = digests.as_ref().map_or(GuessMode::Decide(ask.as_ref()), GuessMode::AsBefore);
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(&delivery));
     let (lock, resolved) = anew(delivery, &access, &registries, guesses, AttachmentMode::Find, &reporter).await?;
     let text = lock.text();
     let changes = changes(old.as_ref(), &lock);

@@ -17,7 +17,6 @@ use crate::{
     failure::Failure,
     oci::{Digest, Reference},
     progress::{Event, SharedReporter},
-    registry::Registries,
     semver::Version,
 };
 
@@ -106,7 +105,7 @@ pub fn schema_json() -> String {
 /// Resolves everything anew and tells what is different. Writes nothing.
 pub async fn run(delivery: Delivery, access: ChartAccess, reporter: SharedReporter) -> Result<OutdatedOutcome, Failure> {
     let before = lock::read(&delivery)?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(&delivery));
     // Whether a guess travels is decided when a lock is made.
     let decided = before.as_ref().map(Lock::image_digests);
     let guesses = decided.as_ref().map_or(GuessMode::Show, GuessMode::AsBefore);
@@ -232,7 +231,7 @@ fn image_entries(before: &Lock, now: &Lock) -> Vec<Entry> {
 
 /// Images that are named by tag and digest: what the tag stands for now.
 async fn pinned_images(delivery: &Delivery, access: &ChartAccess, now: &Lock) -> Result<Vec<Entry>, Failure> {
-    let registries = Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(delivery));
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for image in now.images.iter().map(|image| &image.reference).filter(|image| image.tag().is_some()) {
         let Some(pinned) = image.digest() else { continue };

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use super::Problem;
-use crate::oci::{Digest, Reference};
+use crate::{
+    oci::{Digest, Reference},
+    proxy::Proxies,
+};
 
 /// How to reach one registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +19,10 @@ pub struct HostOptions {
     pub plain_http: bool,
     /// PEM files with the certificate and the private key by which we say who we are.
     pub client: Option<(PathBuf, PathBuf)>,
+    /// Which proxies lead to hosts; those of the machine, filled in by [`super::Registries`].
+    pub proxies: Proxies,
+    /// For which part of the host credentials are kept, as in `registry.example/team`; filled in as well.
+    pub account: Option<String>,
 }
 
 /// The place at which an image is asked for.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -11,13 +11,17 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::{
-    BlobSink, Documents, HostOptions, Image, Problem, RegistryError,
+    BlobSink, Documents, HostOptions, Image, Problem, Reach, RegistryError,
     blob::{self, Memory},
+    credentials::Scopes,
     endpoint::Endpoint,
     gather,
     host::Host,
 };
-use crate::oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type};
+use crate::{
+    oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type},
+    proxy::Proxies,
+};
 
 /// Requests at a time over all hosts.
 const OVERALL: usize = 8;
@@ -31,6 +35,9 @@ const ACCEPTED: [&str; 4] = [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST_
 pub struct Registries {
     options: BTreeMap<String, HostOptions>,
     configs: Vec<PathBuf>,
+    /// Parts of hosts for which credentials are kept.
+    scopes: OnceLock<Scopes>,
+    proxies: Proxies,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     pub(super) overall: Semaphore,
 }
@@ -60,13 +67,28 @@ pub(super) struct Target<'a> {
 impl Registries {
     /// Registries that are reached as `options` say, by host; credentials come from docker's config.json, where it exists.
     pub fn new(options: BTreeMap<String, HostOptions>, docker_config: Option<PathBuf>) -> Self {
-        Self { options, configs: docker_config.into_iter().collect(), hosts: Mutex::default(), overall: Semaphore::new(OVERALL) }
+        Self {
+            options,
+            configs: docker_config.into_iter().collect(),
+            scopes: OnceLock::new(),
+            proxies: Proxies::default(),
+            hosts: Mutex::default(),
+            overall: Semaphore::new(OVERALL),
+        }
     }
 
     /// Looks credentials up in one more file of docker's form, after docker's own: helm keeps such a file.
     #[must_use]
     pub fn and_credentials_of(mut self, config: Option<PathBuf>) -> Self {
         self.configs.extend(config);
+        self
+    }
+
+    /// Reached through these proxies, and with the credentials of these files too, of which the last ones are looked into last.
+    #[must_use]
+    pub fn reached(mut self, reach: &Reach) -> Self {
+        self.configs = reach.first.iter().cloned().chain(self.configs).chain(reach.last.iter().cloned()).collect();
+        self.proxies = reach.proxies.clone();
         self
     }
 
@@ -118,10 +140,13 @@ impl Registries {
     }
 
     fn host_of(&self, endpoint: &Endpoint) -> Arc<Host> {
+        let mut endpoint = endpoint.clone();
+        endpoint.options.proxies = self.proxies.clone();
+        endpoint.options.account = self.scopes.get_or_init(|| Scopes::of(&self.configs)).of_repository(&endpoint.host, &endpoint.repository);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.
         let key = format!("{} {:?}", endpoint.host, endpoint.options);
-        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(endpoint, self.configs.clone()))).clone()
+        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.configs.clone()))).clone()
     }
 
     /// The bytes of a manifest or an index. `oci-client` reads the answer whole before its size can be looked at; the time is bounded.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use oci_client::errors::OciDistributionError;
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE},
     redirect::Policy,
 };
 use serde::Deserialize;
@@ -19,9 +19,10 @@ use serde::Deserialize;
 use super::{
     Problem,
     challenge::{Challenge, challenge, next_page},
-    credentials::Credentials,
+    credentials::{Credentials, IDENTITY},
     endpoint::{HostOptions, is_loopback},
     host::STALL,
+    secure,
 };
 use crate::{io::read_capped, redact::Secret};
 
@@ -72,6 +73,7 @@ impl Web {
             }
             builder = builder.tls_certs_merge(authorities);
         }
+        builder = secure::prepared(builder, options)?;
         let client = builder.build().map_err(|error| Problem::of(error.into(), None, STALL.as_secs()))?;
         Ok(Self { client, base, answers: Mutex::default() })
     }
@@ -139,6 +141,9 @@ impl Web {
 
     /// A token for the scope, as `Bearer …`.
     async fn token(&self, realm: &str, service: Option<&str>, scope: Option<&str>, who: &Credentials) -> Result<String, Problem> {
+        if let Some(token) = who.token() {
+            return Ok(format!("Bearer {}", token.expose()));
+        }
         let mut url = Url::parse(realm).map_err(|_| Problem::Listing("the registry names a token server that is no URL".to_owned()))?;
         // A password must not go further in the clear than to the registry itself.
         let host = url.host_str().unwrap_or_default();
@@ -146,16 +151,38 @@ impl Web {
         if url.scheme() != "https" && !(url.scheme() == "http" && as_far) {
             return Err(Problem::Listing(format!("its token server {host} does not speak TLS, so nobody's password is sent there")));
         }
+        if let Some(identity) = who.identity() {
+            return self.exchanged(url, service, scope, identity).await;
+        }
         for (key, value) in [("service", service), ("scope", scope), ("account", who.user())] {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(key, value);
             }
         }
         let answer = self.send(url.clone(), who.basic().as_deref(), who.user()).await?;
+        self.given(answer, &url, who.user()).await
+    }
+
+    /// A token for an identity token, which is a refresh token (distribution, docs/spec/auth/oauth.md).
+    async fn exchanged(&self, url: Url, service: Option<&str>, scope: Option<&str>, identity: &Secret<String>) -> Result<String, Problem> {
+        let form = secure::form(&[
+            ("grant_type", Some("refresh_token")),
+            ("service", service),
+            ("client_id", Some("kubectl-offline")),
+            ("scope", scope),
+            ("refresh_token", Some(identity.expose())),
+        ]);
+        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.as_bytes().to_vec());
+        let answer = request.send().await.map_err(|error| Problem::of(error.into(), Some(IDENTITY), STALL.as_secs()))?;
+        self.given(answer, &url, Some(IDENTITY)).await
+    }
+
+    /// The token in a token server's answer.
+    async fn given(&self, answer: Response, url: &Url, user: Option<&str>) -> Result<String, Problem> {
         let status = answer.status();
-        let body = read(answer, TOKEN_MAX, who.user()).await?;
+        let body = read(answer, TOKEN_MAX, user).await?;
         if status != StatusCode::OK {
-            return Err(refusal(status, &url, &body, who.user()));
+            return Err(refusal(status, url, &body, user));
         }
         let token = serde_json::from_slice::<Token>(&body).ok().and_then(|answer| answer.token.or(answer.access_token));
         let token = token.filter(|token| !token.is_empty());

@@ -34,7 +34,6 @@ use crate::{
     images::ImageSet,
     oci::{Digest, Platform, Reference},
     progress::{SharedReporter, Silent},
-    registry::Registries,
     source::LocalArchive,
 };
 
@@ -103,7 +102,7 @@ impl Known {
         let locked = lock::read(delivery)?;
         let mut delivery = delivery.clone();
         if options.resolve {
-            let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+            let registries = Arc::new(access.registries(&delivery));
             tags::settle(&mut delivery, locked.as_ref(), &registries, reporter).await?;
         } else {
             tags::settled(&mut delivery, locked.as_ref())?;
@@ -171,7 +170,7 @@ async fn resolved(
     failures: Vec<Failure>,
     reporter: &SharedReporter,
 ) -> Result<ImagesOutcome, Failure> {
-    let registries = Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(delivery));
     let locked = known.locked.as_ref().map(Lock::image_digests);
     let platforms = &delivery.spec.platforms;
     let asked =
