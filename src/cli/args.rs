@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
+    registry::Patience,
     report::{Format, Printer},
 };
 
@@ -59,6 +60,7 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_repositories: context.helm_repositories(),
         helm_registries: context.helm_registries(),
         cache: context.cache(),
+        patience: Patience::default(),
     }
 }
 

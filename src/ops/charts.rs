@@ -9,7 +9,7 @@ use crate::{
     delivery::{AppSource, ChartSource, Delivery},
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
-    registry::HostOptions,
+    registry::{HostOptions, Patience},
     source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
 };
 
@@ -24,6 +24,8 @@ pub struct ChartAccess {
     pub helm_registries: Option<PathBuf>,
     /// Where downloads are kept; nowhere if left out.
     pub cache: Option<PathBuf>,
+    /// How much of a registry with images is put up with.
+    pub patience: Patience,
 }
 
 /// Charts by app, each with what it needs.

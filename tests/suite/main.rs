@@ -27,6 +27,7 @@ mod interop;
 mod interop_cli;
 mod nodes;
 mod provenance;
+mod pulling;
 mod quickstart;
 mod registry;
 mod release;

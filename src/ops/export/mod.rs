@@ -116,7 +116,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let locked = lock::read(&delivery)?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()).patient(access.patience));
     if strict {
         lock::must_fit(&delivery, locked.as_ref())?;
     }
