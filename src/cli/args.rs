@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
+    registry::Patience,
     report::{Format, Printer},
 };
 
@@ -60,6 +61,7 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_registries: context.helm_registries(),
         cache: context.cache(),
         reach: context.reach(),
+        patience: Patience::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     delivery::{AppSource, ChartSource, Delivery},
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
-    registry::{HostOptions, Reach, Registries},
+    registry::{HostOptions, Patience, Reach, Registries},
     source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
 };
 
@@ -26,6 +26,8 @@ pub struct ChartAccess {
     pub cache: Option<PathBuf>,
     /// Proxies, and further files with credentials.
     pub reach: Reach,
+    /// How much of a registry with images is put up with.
+    pub patience: Patience,
 }
 
 /// Charts by app, each with what it needs.
@@ -44,7 +46,7 @@ pub(super) fn hosts(delivery: &Delivery) -> BTreeMap<String, HostOptions> {
 impl ChartAccess {
     /// The registries of a delivery, reached as this machine reaches them.
     pub(super) fn registries(&self, delivery: &Delivery) -> Registries {
-        Registries::new(hosts(delivery), self.docker_config.clone()).reached(&self.reach)
+        Registries::new(hosts(delivery), self.docker_config.clone()).reached(&self.reach).patient(self.patience)
     }
 
     /// Charts, reached as these files and the hosts' options say.

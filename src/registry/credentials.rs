@@ -7,7 +7,6 @@ use std::{
 };
 
 use base64::Engine as _;
-use oci_client::secrets::RegistryAuth;
 use serde::Deserialize;
 
 use super::helper;
@@ -19,7 +18,7 @@ use crate::{
 /// The largest config.json that is read.
 pub(super) const CONFIG_MAX: u64 = 1 << 20;
 /// Who asks with an identity token, for messages.
-pub(super) const IDENTITY: &str = "<identity token>";
+const IDENTITY: &str = "<identity token>";
 /// The user that helpers give with an identity token (docker-credential-helpers; docker/cli, cli/config/credentials/native_store.go).
 const TOKEN_USER: &str = "<token>";
 /// The name under which docker keeps the credentials of docker.io (docker/cli, cli/registry, `IndexServer`).
@@ -244,17 +243,6 @@ impl Credentials {
     pub(super) fn user(&self) -> Option<&str> {
         let tokens = self.identity.as_ref().or(self.token.as_ref()).map(|_| IDENTITY);
         tokens.or_else(|| self.account.as_ref().map(|(user, _)| user.as_str()))
-    }
-
-    /// In the form of the client.
-    pub(super) fn auth(&self) -> RegistryAuth {
-        if let Some(token) = &self.token {
-            return RegistryAuth::Bearer(token.expose().clone());
-        }
-        match &self.account {
-            Some((user, password)) => RegistryAuth::Basic(user.clone(), password.expose().clone()),
-            None => RegistryAuth::Anonymous,
-        }
     }
 }
 

@@ -28,6 +28,7 @@ mod interop;
 mod interop_cli;
 mod nodes;
 mod provenance;
+mod pulling;
 mod quickstart;
 mod registry;
 mod release;
