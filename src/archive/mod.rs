@@ -26,7 +26,7 @@ mod writer;
 
 pub use archive_file::Archive;
 pub use builder::{Builder, Layout, SIGNATURES_MAX};
-pub use contents::{AgentContent, ChartContent, Contents, ImageContent, ManifestsContent};
+pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use limits::Limits;
 pub use medium::Medium;
