@@ -283,7 +283,7 @@ impl Web {
     /// A link of the registry's own; another host would get the credentials.
     pub(super) fn same_host(&self, from: &Url, text: &str) -> Result<Url, Problem> {
         let next = from.join(text).ok().filter(|url| url.origin() == self.base.origin());
-        next.ok_or_else(|| Problem::Listing("it sends on to another host, which is not given the credentials".to_owned()))
+        next.ok_or_else(|| Problem::Listing("what follows is said to be on another host, which is not given the credentials".to_owned()))
     }
 }
 
