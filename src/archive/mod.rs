@@ -4,6 +4,7 @@
 //! Reading: [`open`] checks the container and gives an [`Unverified`], which only [`Unverified::verify`] turns into an [`Archive`].
 
 mod archive_file;
+mod base;
 mod builder;
 pub mod content;
 mod contents;
@@ -22,6 +23,7 @@ pub mod volumes;
 mod writer;
 
 pub use archive_file::Archive;
+pub use base::{Base, BaseKind, Held};
 pub use builder::{Builder, Layout};
 pub use contents::{AgentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
@@ -29,6 +31,6 @@ pub use limits::Limits;
 pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
 pub use trust::{SignedBy, Signer, Standing, Trust, Verifier};
-pub use unverified::{Unverified, open, open_medium, open_with};
-pub use volumes::VolumeSize;
+pub use unverified::{Unverified, open, open_in, open_medium, open_with};
+pub use volumes::{VolumeError, VolumeSize};
 pub use writer::{LayerWriter, Writer};

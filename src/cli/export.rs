@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::args::{self, CacheArgs, FormatArgs};
 use crate::{
+    archive::VolumeSize,
     context::Context,
     failure::{Failure, Kind},
     oci::Platform,
@@ -35,6 +36,12 @@ pub(super) struct ExportArgs {
     /// Take exactly what delivery.lock says, and fail where it does not fit the delivery
     #[arg(long)]
     locked: bool,
+    /// Write volumes NAME.001, NAME.002 … of this size and NAME.volumes.json: 700MB, 4.7GB, 4GiB-1 (FAT32) or a number of bytes
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
+    /// Leave out the layers of images that this holds: an older archive, or an inventory (`nodes status --format json`)
+    #[arg(long, value_name = "ARCHIVE")]
+    base: Option<PathBuf>,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -62,10 +69,15 @@ impl ExportArgs {
             locked: self.locked,
             ask: args::ask(printer),
         };
-        let outcome = super::block_on(export::run(options, printer.reporter()))?;
+        let shape = export::Shape { volume: self.volume_size, base: self.base };
+        let outcome = super::block_on(export::run_shaped(options, shape, printer.reporter()))?;
         printer.outcome(self.format.format, &outcome, |o| {
             let signature = if o.signed { "signed" } else { "NOT signed" };
             let what = format!("{} apps, {} images, {}, {signature}", o.apps.len(), o.images.len(), text::bytes(o.size));
+            let what = match &o.base {
+                Some(base) => format!("{what}\nwithout {} layers, {}, of {}", base.blobs, text::bytes(base.left_out), base.base),
+                None => what,
+            };
             match &o.path {
                 Some(path) => format!("{}: {what}\n", path.display()),
                 None => format!("nothing written (--dry-run): {what}\n"),

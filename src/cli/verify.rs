@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::{FormatArgs, TrustArgs};
+use super::args::{ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::Failure,
@@ -13,8 +13,10 @@ use crate::{
 /// Check an archive's signature and every byte in it, without a cluster and without a network
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
-    /// The archive
+    /// The archive; of one in volumes its name, NAME.volumes.json or NAME.001
     archive: PathBuf,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -24,10 +26,12 @@ pub(super) struct VerifyArgs {
 impl VerifyArgs {
     pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
         let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve() };
-        let outcome = verify::run(&options, &*printer.reporter())?;
+        let outcome = verify::run_with(&options, &self.elsewhere.resolve(), &*printer.reporter())?;
         printer.outcome(self.format.format, &outcome, |o| {
             let what = format!("{} apps, {} images, {}", o.apps, o.images, text::bytes(o.size));
-            format!("{}: {} {}, whole, {}\n{what}\n", o.archive.display(), o.name, o.version, text::standing(&o.signature))
+            let base = o.base.as_ref().map(text::base);
+            let whole = if base.is_some() { "sound" } else { "whole" };
+            format!("{}: {} {}, {whole}, {}\n{what}\n{}", o.archive.display(), o.name, o.version, text::standing(&o.signature), base.unwrap_or_default())
         })
     }
 }

@@ -37,6 +37,10 @@ pub struct SignOutcome {
     pub replaced: bool,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is in volumes, and only an archive that is one file can be signed anew", .0.display())]
+struct InVolumes(PathBuf);
+
 /// Reads a private key.
 pub fn private_key(path: &Path, password: Option<&Secret<String>>) -> Result<PrivateKey, Failure> {
     let pem = io::read_capped_text(path, KEY_MAX).map_err(file_failure)?;
@@ -50,6 +54,9 @@ pub fn private_key(path: &Path, password: Option<&Secret<String>>) -> Result<Pri
 
 /// Signs an archive. Every byte is checked first, so that nobody vouches for a damaged one.
 pub fn run(options: &SignOptions, reporter: &dyn Reporter) -> Result<SignOutcome, Failure> {
+    if archive::volumes::stands_for_volumes(&options.archive) {
+        return Err(Failure::new(Kind::Usage, InVolumes(options.archive.clone())).hint("join them with `cat`, sign that, or export again with the other key"));
+    }
     let key = private_key(&options.key, options.password.as_ref())?;
     let unverified = archive::open(&options.archive).map_err(archive_failure)?;
     let archive = unverified.verify(&Trust::AllowUnsigned, reporter).map_err(archive_failure)?;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
-    archive::{self, Archive, ArchiveError, Fault, Standing, Trust},
+    archive::{self, Archive, ArchiveError, Base, BuildError, Contents, Fault, Standing, Trust, VolumeError},
     failure::{Failure, Kind},
     io::{self, FileError},
+    oci::{Digest, Reference},
     progress::{Event, Reporter},
     signing::{KEY_MAX, PublicKey, TrustedKeys},
 };
@@ -56,13 +57,30 @@ fn public_key(path: &Path) -> Result<PublicKey, Failure> {
     PublicKey::from_pem(&pem).map_err(|source| Failure::new(Kind::Usage, BadKey { path: path.into(), source }))
 }
 
+/// Where more of an archive is than beside its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Further folders with volumes.
+    pub volumes: Vec<PathBuf>,
+    /// The archive's base, and the base of that, as far as there are any: verified as the archive is, and read from for what it leaves out.
+    pub bases: Vec<PathBuf>,
+}
+
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
+    open_with(path, &Elsewhere::default(), trust, reporter)
+}
+
+/// The same of an archive that is not all in one place.
+pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let trust = trust.load()?;
     if matches!(trust, Trust::AllowUnsigned) {
         reporter.event(Event::Warning(format!("`{}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from", path.display())));
     }
-    archive::open(path).and_then(|unverified| unverified.verify(&trust, reporter)).map_err(archive_failure)
+    let verified = |path: &Path| archive::open_in(path, &elsewhere.volumes).and_then(|unverified| unverified.verify(&trust, reporter));
+    let archive = verified(path).map_err(archive_failure)?;
+    let bases = elsewhere.bases.iter().map(|base| verified(base)).collect::<Result<_, _>>().map_err(archive_failure)?;
+    archive.with_bases(bases).map_err(archive_failure)
 }
 
 pub(crate) fn file_failure(error: FileError) -> Failure {
@@ -78,6 +96,17 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
             Failure::new(Kind::Untrusted, error).hint("sign it with `sign`, or say --allow-unsigned (without --key) if you know where it comes from")
         }
         ArchiveError::Untrusted { .. } => Failure::new(Kind::Untrusted, error).hint("check that --key is the public key of whoever signed the archive"),
+        ArchiveError::Volume(VolumeError::File(_)) => Failure::new(Kind::Other, error),
+        ArchiveError::Volume(VolumeError::Missing { .. } | VolumeError::NoList { .. }) => {
+            Failure::new(Kind::Untrusted, error).hint("put the files of the archive into one folder, or name the other folders with --volumes DIR")
+        }
+        ArchiveError::Volume(_) => Failure::new(Kind::Untrusted, error).hint("carry this file over again"),
+        ArchiveError::Build(BuildError::TooManyVolumes { .. }) => Failure::new(Kind::Usage, error),
+        ArchiveError::InTheWay { .. } => Failure::new(Kind::Usage, error).hint("remove it, or give the archive another name with -o"),
+        ArchiveError::NoBase { .. } => Failure::new(Kind::Usage, error).hint("leave --base out"),
+        ArchiveError::WrongBase { .. } => Failure::new(Kind::Untrusted, error).hint("give the archive that it was made over with --base"),
+        ArchiveError::NotInBase { .. } => Failure::new(Kind::Untrusted, error)
+            .hint("if the base leaves out layers itself, give the archive that it was made over as well, with another --base"),
         ArchiveError::NoSpace { .. } => Failure::new(Kind::Other, error).hint("free some space, or write the archive to another disk with -o"),
         _ => Failure::new(Kind::Other, error),
     }
@@ -110,11 +139,53 @@ pub struct VerifyOutcome {
     pub images: usize,
     /// Bytes of everything in it, all of which were checked.
     pub size: u64,
+    /// What it leaves out; none if it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseOutcome>,
+}
+
+/// What an archive leaves out, and who must have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseOutcome {
+    /// What it was made over.
+    #[serde(flatten)]
+    pub base: Base,
+    /// Whether the blobs were checked, in the archives that were given as its base. If not, the nodes have to have them.
+    pub checked: bool,
+    /// Bytes of the blobs.
+    pub size: u64,
+    /// The blobs, by digest.
+    pub blobs: Vec<LeftOut>,
+}
+
+/// A blob that an archive leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+    /// The images that need it.
+    pub images: Vec<Reference>,
+}
+
+/// What an archive leaves out; nothing if it is whole.
+pub(crate) fn left_out(contents: &Contents, checked: bool) -> Option<BaseOutcome> {
+    let blob = |(digest, size): (&Digest, &u64)| LeftOut { digest: digest.clone(), size: *size, images: contents.images_with(digest) };
+    let blobs: Vec<LeftOut> = contents.left_out().iter().map(blob).collect();
+    contents.base().map(|base| BaseOutcome { base: base.clone(), checked, size: blobs.iter().map(|blob| blob.size).sum(), blobs })
 }
 
 /// Verifies an archive.
 pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
-    let archive = open(&options.archive, &options.trust, reporter)?;
+    run_with(options, &Elsewhere::default(), reporter)
+}
+
+/// The same of an archive that is not all in one place.
+pub fn run_with(options: &VerifyOptions, elsewhere: &Elsewhere, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
+    let archive = open_with(&options.archive, elsewhere, &options.trust, reporter)?;
     let record = archive.record();
     Ok(VerifyOutcome {
         archive: options.archive.clone(),
@@ -124,5 +195,6 @@ pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOut
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
+        base: left_out(&archive, archive.is_complete()),
     })
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::resolve::Resolved;
 use crate::{
     archive::{
-        ArchiveError, BuildError, Builder, Layout,
+        ArchiveError, BuildError, Builder, Held, Layout,
         content::{self, Artifact},
     },
     cluster::nodes::AgentBinary,
@@ -61,7 +61,7 @@ pub(super) fn assemble(
     prepared: &Prepared,
     resolved: &Resolved,
     platforms: &[Platform],
-    agents: &[AgentBinary],
+    (agents, base): (&[AgentBinary], Option<Held>),
 ) -> Result<Layout, Failure> {
     let (files, file_records) = files(delivery, lock)?;
     let record = Record {
@@ -93,6 +93,9 @@ pub(super) fn assemble(
             builder.add_layer(layer).map_err(build_failure)?;
         }
         builder.name(content::image_root(&image.root, reference));
+    }
+    if let Some(base) = base {
+        builder.over(base);
     }
     builder.lay_out().map_err(archive_failure)
 }
