@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::redact::Secret;
+
 /// The environment, read once.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -24,6 +26,8 @@ pub struct Context {
     key_password: Option<Password>,
     /// What senders of webhooks must know, from `KUBECTL_OFFLINE_WATCH_SECRET`. Never printed.
     watch_secret: Option<Password>,
+    /// A bearer token for web servers with archives, from `KUBECTL_OFFLINE_TOKEN`. Never printed.
+    token: Option<Password>,
     /// Proxy settings as other programs read them.
     pub proxy: ProxyVariables,
     /// `NO_COLOR` is set (no-color.org).
@@ -82,6 +86,7 @@ impl Context {
             helm_namespace: text("HELM_NAMESPACE"),
             key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
             watch_secret: text("KUBECTL_OFFLINE_WATCH_SECRET").map(Password),
+            token: text("KUBECTL_OFFLINE_TOKEN").map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
             in_cluster: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
@@ -139,6 +144,22 @@ impl Context {
     /// What senders of webhooks must know, where the environment has it.
     pub fn watch_secret(&self) -> Option<&str> {
         self.watch_secret.as_ref().map(|p| p.0.as_str())
+    }
+
+    /// Keys that are trusted by a name, where they would be (XDG base directory specification).
+    pub fn trust_folder(&self) -> Option<PathBuf> {
+        let config = self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        Some(config.join("kubectl-offline/trust"))
+    }
+
+    /// What a variable holds that a person named as the place of a key, `env://NAME`.
+    pub fn key_variable(&self, name: &str) -> Option<Secret<String>> {
+        env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::new)
+    }
+
+    /// A token for web servers with archives, where the environment has one.
+    pub fn token(&self) -> Option<Secret<String>> {
+        self.token.as_ref().map(|p| Secret::from(p.0.as_str()))
     }
 
     /// The password for private keys, where the environment has one.

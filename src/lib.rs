@@ -25,4 +25,5 @@ pub mod semver;
 pub mod signing;
 pub mod source;
 pub mod tag_policy;
+pub mod transport;
 pub mod tree;

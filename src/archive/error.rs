@@ -40,6 +40,16 @@ pub enum ArchiveError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Fewer trusted keys than wanted have signed it.
+    #[error("`{}` is signed by {} of the trusted keys ({}); wanted are signatures by {wanted}", path.display(), .found.len(), .found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    TooFewSignatures {
+        /// The archive.
+        path: PathBuf,
+        /// How many keys must have signed.
+        wanted: usize,
+        /// The keys that have.
+        found: Vec<super::SignedBy>,
+    },
     /// What is to be written makes no archive.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -202,6 +212,14 @@ pub enum BuildError {
     /// Signing failed.
     #[error("index.json cannot be signed: {0}")]
     Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// More signatures than there is room for.
+    #[error("there are {wanted} signatures, and the archive has room for {room}")]
+    NoRoom {
+        /// How many there are.
+        wanted: usize,
+        /// For how many there is room.
+        room: usize,
+    },
     /// A signature that has no room.
     #[error("the signature has {size} bytes; an archive has room for {max}")]
     SignatureTooLarge {

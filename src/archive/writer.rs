@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ArchiveError, BuildError, Layout,
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
-    header, names,
+    header,
+    scan::Entry,
     target::{Parts, Target},
     volumes::VolumeSize,
 };
@@ -158,18 +159,18 @@ impl LayerWriter {
     }
 }
 
-/// Puts another signature into an archive, in its place; nothing else is touched.
-pub(crate) fn replace_signature(path: &Path, offset: u64, room: u64, bundle: &str) -> Result<(), ArchiveError> {
-    let room = usize::try_from(room).unwrap_or(usize::MAX).min(1 << 20);
-    let bytes = padded_signature(Some(bundle), room)?;
+/// Puts another signature into an archive, in its place, or blanks; nothing else is touched.
+pub(crate) fn replace_signature(path: &Path, place: &Entry, bundle: Option<&str>) -> Result<(), ArchiveError> {
+    let room = usize::try_from(place.size).unwrap_or(usize::MAX).min(1 << 20);
+    let bytes = padded_signature(bundle, room)?;
     let failed = |source| FileError::new("write the signature into", path, source);
     let file = File::options().read(true).write(true).open(path).map_err(failed)?;
     // The place was found with another handle; make sure that it is still the same archive.
     let mut head = [0; header::BLOCK];
-    io::read_exact_at(&file, &mut head, offset - header::BLOCK_U64).map_err(failed)?;
-    if header::name(&head) != names::SIGNATURE {
+    io::read_exact_at(&file, &mut head, place.offset - header::BLOCK_U64).map_err(failed)?;
+    if header::name(&head) != place.label {
         return Err(FileError::new("write the signature into", path, std::io::Error::other("the file has changed meanwhile")).into());
     }
-    io::write_all_at(&file, &bytes, offset).and_then(|()| file.sync_all()).map_err(failed)?;
+    io::write_all_at(&file, &bytes, place.offset).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Without a key the signature is shown and not checked.
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArgs {
-    /// The archive; of one in volumes its name, NAME.volumes.json or NAME.001
+    /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
@@ -26,8 +26,8 @@ pub(super) struct InspectArgs {
 }
 
 impl InspectArgs {
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = inspect::run_with(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve() }, &self.elsewhere.resolve())?;
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let outcome = inspect::run_with(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) }, &self.elsewhere.resolve())?;
         printer.outcome(self.format.format, &outcome, show)
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 /// Run again with a newer archive it upgrades; with the same one it changes nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct InstallArgs {
-    /// The archive; of one in volumes its name, NAME.volumes.json or NAME.001
+    /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
@@ -45,6 +45,9 @@ pub(super) struct InstallArgs {
     /// How long each app may take until it is ready
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
     timeout: Duration,
+    /// Install an archive that is older than what was installed before
+    #[arg(long)]
+    allow_downgrade: bool,
     /// Check everything, tell what would be done, change nothing
     #[arg(long)]
     dry_run: bool,
@@ -63,7 +66,7 @@ enum ViaArg {
 impl InstallArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let reporter = printer.reporter();
-        let archive = Arc::new(verify::open_with(&self.archive, &self.elsewhere.resolve(), &self.trust.resolve(), &*reporter)?);
+        let archive = Arc::new(verify::open_with(&self.archive, &self.elsewhere.resolve(), &self.trust.resolve(context), &*reporter)?);
         let mut options = InstallOptions::new(Arc::clone(&archive), Renderer::engine());
         options.via = match self.via {
             ViaArg::Nodes => Via::Nodes,
@@ -72,6 +75,7 @@ impl InstallArgs {
         options.overrides = overrides(archive.record(), &self.values, &self.set, &self.set_string)?;
         options.timeout = self.timeout;
         options.dry_run = self.dry_run;
+        options.allow_downgrade = self.allow_downgrade;
         let connect = self.cluster.resolve(context);
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             options.cancel = Some(stop);

@@ -33,7 +33,7 @@ enum NodesCommand {
 /// Nothing is sent. With --format json it is an inventory, which `export --base` takes: layers that all nodes hold need not travel again.
 #[derive(Debug, clap::Args)]
 struct StatusArgs {
-    /// The archive; of one in volumes its name, NAME.volumes.json or NAME.001
+    /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
@@ -49,7 +49,7 @@ impl NodesArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let NodesCommand::Status(args) = self.command;
         let reporter = printer.reporter();
-        let archive = verify::open_with(&args.archive, &args.elsewhere.resolve(), &args.trust.resolve(), &*reporter)?;
+        let archive = verify::open_with(&args.archive, &args.elsewhere.resolve(), &args.trust.resolve(context), &*reporter)?;
         let connect = args.cluster.resolve(context);
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             let cluster = args::connect(&connect).await?;

@@ -13,7 +13,7 @@ use crate::{
 /// Check an archive's signature and every byte in it, without a cluster and without a network
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
-    /// The archive; of one in volumes its name, NAME.volumes.json or NAME.001
+    /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
@@ -24,8 +24,8 @@ pub(super) struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve() };
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve(context) };
         let outcome = verify::run_with(&options, &self.elsewhere.resolve(), &*printer.reporter())?;
         printer.outcome(self.format.format, &outcome, |o| {
             let what = format!("{} apps, {} images, {}", o.apps, o.images, text::bytes(o.size));

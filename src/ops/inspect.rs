@@ -7,9 +7,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::verify::{BaseOutcome, Elsewhere, TrustOptions, archive_failure, left_out};
+use super::{
+    reach,
+    verify::{BaseOutcome, Elsewhere, TrustOptions, archive_failure, left_out},
+};
 use crate::{
-    archive::{self, Contents, Standing, Trust},
+    archive::{Contents, Standing, Trust},
     delivery::record::{AppSource, Origin},
     failure::Failure,
     oci::{Digest, Platform, Reference},
@@ -148,12 +151,14 @@ pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
 /// The same of an archive that is not all in one place.
 pub fn run_with(options: &InspectOptions, elsewhere: &Elsewhere) -> Result<InspectOutcome, Failure> {
     let trust = if options.trust.keys.is_empty() { Trust::AllowUnsigned } else { options.trust.load()? };
-    let unverified = archive::open_in(&options.archive, &elsewhere.volumes).map_err(archive_failure)?;
+    let unverified = reach::open_in(&options.archive, &elsewhere.volumes, &options.trust.reach)?;
+    let archive = unverified.path().to_owned();
     let signatures = unverified.signatures().map_err(archive_failure)?;
     let contents = unverified.look(&trust).map_err(archive_failure)?;
     let record = contents.record();
+    options.trust.check_version(record)?;
     Ok(InspectOutcome {
-        archive: options.archive.clone(),
+        archive,
         name: record.name.clone(),
         version: record.version.clone(),
         size: contents.size(),

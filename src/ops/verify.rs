@@ -4,58 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::reach;
+pub use super::trust::TrustOptions;
 use crate::{
-    archive::{self, Archive, ArchiveError, Base, BuildError, Contents, Fault, Standing, Trust, VolumeError},
+    archive::{Archive, ArchiveError, Base, BuildError, Contents, Fault, Flaw, Standing, Trust, VolumeError},
     failure::{Failure, Kind},
-    io::{self, FileError},
+    io::FileError,
     oci::{Digest, Reference},
     progress::{Event, Reporter},
-    signing::{KEY_MAX, PublicKey, TrustedKeys},
+    transport::{Place, TransportError},
 };
-
-/// Whom a person trusts.
-#[derive(Debug, Clone, Default)]
-pub struct TrustOptions {
-    /// Files with public keys; a signature by any of them counts.
-    pub keys: Vec<PathBuf>,
-    /// Without keys: take an archive that nobody vouches for.
-    pub allow_unsigned: bool,
-}
-
-impl TrustOptions {
-    /// Reads the keys. Without keys and without permission to do without, nothing is trusted.
-    pub fn load(&self) -> Result<Trust, Failure> {
-        if self.keys.is_empty() {
-            return if self.allow_unsigned { Ok(Trust::AllowUnsigned) } else { Err(no_key()) };
-        }
-        let keys = self.keys.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
-        Ok(Trust::Keys(Box::new(TrustedKeys::new(keys))))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("no public key was given, so no archive can be trusted")]
-struct NoKey;
-
-fn no_key() -> Failure {
-    Failure::new(Kind::Untrusted, NoKey)
-        .hint("give the public key of whoever made the archive with --key FILE")
-        .hint("--allow-unsigned takes an archive without a check of who made it")
-}
-
-/// A key file that holds no usable key.
-#[derive(Debug, thiserror::Error)]
-#[error("`{}` cannot be used as a key: {source}", path.display())]
-pub(crate) struct BadKey {
-    pub(crate) path: PathBuf,
-    #[source]
-    pub(crate) source: crate::signing::KeyError,
-}
-
-fn public_key(path: &Path) -> Result<PublicKey, Failure> {
-    let pem = io::read_capped_text(path, KEY_MAX).map_err(file_failure)?;
-    PublicKey::from_pem(&pem).map_err(|source| Failure::new(Kind::Usage, BadKey { path: path.into(), source }))
-}
 
 /// Where more of an archive is than beside its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,13 +31,16 @@ pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Resul
 
 /// The same of an archive that is not all in one place.
 pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
-    let trust = trust.load()?;
-    if matches!(trust, Trust::AllowUnsigned) {
-        reporter.event(Event::Warning(format!("`{}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from", path.display())));
+    let whom = trust.load()?;
+    if matches!(whom, Trust::AllowUnsigned) {
+        let name = Place::parse(path).map_or_else(|_| path.display().to_string(), |place| place.to_string());
+        reporter.event(Event::Warning(format!("`{name}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from")));
     }
-    let verified = |path: &Path| archive::open_in(path, &elsewhere.volumes).and_then(|unverified| unverified.verify(&trust, reporter));
-    let archive = verified(path).map_err(archive_failure)?;
-    let bases = elsewhere.bases.iter().map(|base| verified(base)).collect::<Result<_, _>>().map_err(archive_failure)?;
+    let verified = |path: &Path| reach::open_in(path, &elsewhere.volumes, &trust.reach)?.verify(&whom, reporter).map_err(archive_failure);
+    let archive = verified(path)?;
+    trust.check_version(archive.record())?;
+    // A base is older by its purpose: no lowest version is asked of it.
+    let bases = elsewhere.bases.iter().map(|base| verified(base)).collect::<Result<_, _>>()?;
     archive.with_bases(bases).map_err(archive_failure)
 }
 
@@ -90,7 +51,10 @@ pub(crate) fn file_failure(error: FileError) -> Failure {
 /// What an error with an archive means to whoever ran the command.
 pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
     match &error {
-        ArchiveError::Damaged { flaw, .. } if matches!(flaw.fault, Fault::Read(_)) => Failure::new(Kind::Other, error),
+        ArchiveError::Damaged { flaw: Flaw { fault: Fault::Read(cause), .. }, .. } => {
+            let elsewhere = cause.get_ref().and_then(|cause| cause.downcast_ref::<TransportError>()).is_some();
+            Failure::new(if elsewhere { Kind::Source } else { Kind::Other }, error)
+        }
         ArchiveError::Damaged { .. } => Failure::new(Kind::Untrusted, error).hint("carry the archive over again and compare its checksum with the original's"),
         ArchiveError::Unsigned { .. } => {
             Failure::new(Kind::Untrusted, error).hint("sign it with `sign`, or say --allow-unsigned (without --key) if you know where it comes from")
@@ -107,6 +71,9 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
         ArchiveError::WrongBase { .. } => Failure::new(Kind::Untrusted, error).hint("give the archive that it was made over with --base"),
         ArchiveError::NotInBase { .. } => Failure::new(Kind::Untrusted, error)
             .hint("if the base leaves out layers itself, give the archive that it was made over as well, with another --base"),
+        ArchiveError::TooFewSignatures { .. } => {
+            Failure::new(Kind::Untrusted, error).hint("have it signed by another of the keys: `sign ARCHIVE --add --key KEY`")
+        }
         ArchiveError::NoSpace { .. } => Failure::new(Kind::Other, error).hint("free some space, or write the archive to another disk with -o"),
         _ => Failure::new(Kind::Other, error),
     }
@@ -188,7 +155,8 @@ pub fn run_with(options: &VerifyOptions, elsewhere: &Elsewhere, reporter: &dyn R
     let archive = open_with(&options.archive, elsewhere, &options.trust, reporter)?;
     let record = archive.record();
     Ok(VerifyOutcome {
-        archive: options.archive.clone(),
+        // Without the secrets that a URL may hold.
+        archive: archive.path().to_owned(),
         name: record.name.clone(),
         version: record.version.clone(),
         signature: archive.standing().clone(),

@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod login;
 mod pool;
+mod store;
 mod tags;
 mod web;
 

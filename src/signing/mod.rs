@@ -8,11 +8,15 @@ mod encrypted;
 mod error;
 mod private;
 mod public;
+mod source;
+mod trusted;
 
 pub use bundle::hint;
 pub use error::{BundleError, KeyError};
-pub use private::PrivateKey;
-pub use public::{PublicKey, TrustedKeys};
+pub use private::{PrivateKey, Signers};
+pub use public::PublicKey;
+pub use source::{KeySource, KeySourceError};
+pub use trusted::TrustedKeys;
 
 /// The largest key file that is read, in bytes.
 pub const KEY_MAX: u64 = 64 << 10;

@@ -71,7 +71,7 @@ impl Product {
         );
         for (at, (name, layers)) in images.iter().enumerate() {
             docker_archive(&self.path(&format!("{at}.tar")), name, layers);
-            text.push_str(&format!("  - {{archive: {at}.tar}}\n"));
+            text.extend(["  - {archive: ", &at.to_string(), ".tar}\n"]);
         }
         fs::write(self.path("delivery.yaml"), text).unwrap();
         let delivery = read_delivery(&self.path("delivery.yaml")).unwrap_or_else(|error| panic!("{error}"));

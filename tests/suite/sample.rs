@@ -69,8 +69,18 @@ pub(crate) fn build_whole(version: &str) -> Sample {
     build_with(version, false)
 }
 
-fn build_with(version: &str, left_out: bool) -> Sample {
+/// Builds one with room for so many signatures.
+pub(crate) fn build_with_room(version: &str, signatures: usize) -> Sample {
     let mut builder = Builder::new();
+    builder.room_for_signatures(signatures);
+    fill(builder, version, true)
+}
+
+fn build_with(version: &str, left_out: bool) -> Sample {
+    fill(Builder::new(), version, left_out)
+}
+
+fn fill(mut builder: Builder, version: &str, left_out: bool) -> Sample {
     let base = layer("etc/base", &vec![b'b'; 5000]);
     let big: Vec<u8> = (0..40_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let (first, second) = (layer("hello", &big), layer("hello", b"second"));

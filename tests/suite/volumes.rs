@@ -18,6 +18,7 @@ use offline::{
         verify::{self, Elsewhere, TrustOptions, VerifyOptions},
     },
     progress::Silent,
+    signing::KeySource,
 };
 use tempfile::TempDir;
 
@@ -197,7 +198,7 @@ impl Case {
     }
 
     fn verify_as(&self, name: &str, folders: &[&str]) -> Result<(), Failure> {
-        let trust = TrustOptions { keys: vec![self.path("a.pub")], ..TrustOptions::default() };
+        let trust = TrustOptions { keys: vec![KeySource::File(self.path("a.pub"))], ..TrustOptions::default() };
         let elsewhere = Elsewhere { volumes: folders.iter().map(|f| self.path(f)).collect(), ..Elsewhere::default() };
         verify::run_with(&VerifyOptions { archive: self.path(name), trust }, &elsewhere, &Silent).map(drop)
     }
@@ -322,7 +323,7 @@ fn signing_volumes_anew_is_refused_before_a_byte_is_changed() {
     let before = joined(case.folder.path());
     fs::write(case.path("k.json"), "").unwrap();
     for name in ["a.tar", "a.tar.volumes.json", "a.tar.001"] {
-        let options = SignOptions { archive: case.path(name), key: case.path("k.json"), password: None };
+        let options = SignOptions { archive: case.path(name), keys: vec![KeySource::File(case.path("k.json"))], password: None, add: false, make_room: false };
         let failure = sign::run(&options, &Silent).unwrap_err();
         assert!(failure.to_string().contains("is in volumes, and only an archive that is one file can be signed anew"), "{failure}");
     }

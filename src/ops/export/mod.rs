@@ -22,14 +22,14 @@ use super::{
     verify::archive_failure,
 };
 use crate::{
-    archive::{Base, Layout, VolumeSize, Writer},
+    archive::{Base, Layout, Signer, VolumeSize, Writer},
     cluster::nodes::AgentBinary,
     delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
     registry::Registries,
-    signing::PrivateKey,
+    signing::{PrivateKey, Signers},
     source::LocalArchive,
 };
 
@@ -42,7 +42,7 @@ pub struct ExportOptions {
     /// The archive; NAME-VERSION.offline.tar in the current folder if left out.
     pub output: Option<PathBuf>,
     /// Who signs; nobody if left out.
-    pub signer: Option<PrivateKey>,
+    pub signer: Option<Signers>,
     /// Platforms instead of the delivery's.
     pub platforms: Option<Vec<Platform>>,
     /// What of this machine is needed to reach charts and images.
@@ -186,7 +186,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     resolved.tell_guesses(&reporter);
     let current = match locked {
         Some(old) if !strict => {
-            let new = lock::of(&delivery, &found, &resolved, evidence).with_tags(tags);
+            let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
             if !dry_run {
                 lock::keep_current(&delivery, &old, &new, &reporter)?;
             }
@@ -199,7 +199,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &resolved, &platforms, (&agents, base)).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &found, &resolved, &platforms, (&agents, base)).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -245,15 +245,17 @@ async fn render(
 
 async fn write(
     (path, volume): (PathBuf, Option<VolumeSize>),
-    layout: Layout,
-    signer: Option<PrivateKey>,
+    mut layout: Layout,
+    signer: Option<Signers>,
     resolved: resolve::Resolved,
     registries: Arc<Registries>,
     reporter: &SharedReporter,
 ) -> Result<(), Failure> {
     reporter.step("writing the archive");
     let writer = blocking(move || {
-        let signature = signer.map(|key| layout.sign(&key)).transpose().map_err(archive_failure)?;
+        let keys = signer.as_ref().map(Signers::keys).unwrap_or_default();
+        let keys: Vec<&dyn Signer> = keys.iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
+        let signature = layout.sign_all(&keys).map_err(archive_failure)?;
         Writer::create_in(&path, &layout, signature.as_deref(), volume).map_err(archive_failure)
     })
     .await?;
