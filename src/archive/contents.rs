@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Base, Fault, Flaw, Standing,
+    Base, Fault, Flaw, Standing, canonical,
     content::MANIFESTS,
     graph::{Blobs, Graph},
     names,
@@ -262,9 +262,11 @@ fn delivery(roots: &[Descriptor], graph: &Graph, blobs: &dyn Blobs) -> Result<(R
         return Err(flaw(Fault::Format(format!("its record has format {format}, this program reads up to {}; use a newer program", record::FORMAT))));
     }
     let record = serde_json::from_slice(&bytes).map_err(|e| flaw(Fault::Json(e)))?;
+    canonical::check_names(&record).map_err(flaw)?;
     let mut files = Vec::new();
     for layer in &manifest.layers {
         let title = layer.annotation(annotation::TITLE).ok_or_else(|| Flaw::new(names::blob(&root.digest), Fault::Format("a file has no title".into())))?;
+        canonical::check_title(layer, title).map_err(|fault| Flaw::new(names::blob(&root.digest), fault))?;
         files.push((title.to_owned(), layer.clone()));
     }
     Ok((record, files))

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::reach;
 pub use super::trust::TrustOptions;
+use super::{
+    deep::{self, DeepOutcome},
+    reach,
+};
 use crate::{
-    archive::{Archive, ArchiveError, Base, BuildError, Contents, Fault, Flaw, Standing, Trust, VolumeError},
+    archive::{self, Archive, ArchiveError, Base, BuildError, Contents, Fault, Flaw, Limits, Standing, Trust, VolumeError},
     failure::{Failure, Kind},
     io::FileError,
     oci::{Digest, Reference},
@@ -32,10 +35,7 @@ pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Resul
 /// The same of an archive that is not all in one place.
 pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let whom = trust.load()?;
-    if matches!(whom, Trust::AllowUnsigned) {
-        let name = Place::parse(path).map_or_else(|_| path.display().to_string(), |place| place.to_string());
-        reporter.event(Event::Warning(format!("`{name}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from")));
-    }
+    warn_unsigned(path, &whom, reporter);
     let verified = |path: &Path| reach::open_in(path, &elsewhere.volumes, &trust.reach)?.verify(&whom, reporter).map_err(archive_failure);
     let archive = verified(path)?;
     trust.check_version(archive.record())?;
@@ -44,12 +44,19 @@ pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, repor
     archive.with_bases(bases).map_err(archive_failure)
 }
 
+fn warn_unsigned(path: &Path, trust: &Trust, reporter: &dyn Reporter) {
+    if matches!(trust, Trust::AllowUnsigned) {
+        let name = Place::parse(path).map_or_else(|_| path.display().to_string(), |place| place.to_string());
+        reporter.event(Event::Warning(format!("`{name}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from")));
+    }
+}
+
 pub(crate) fn file_failure(error: FileError) -> Failure {
     Failure::new(Kind::Other, error)
 }
 
 /// What an error with an archive means to whoever ran the command.
-pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
+pub fn archive_failure(error: ArchiveError) -> Failure {
     match &error {
         ArchiveError::Damaged { flaw: Flaw { fault: Fault::Read(cause), .. }, .. } => {
             let elsewhere = cause.get_ref().and_then(|cause| cause.downcast_ref::<TransportError>()).is_some();
@@ -82,10 +89,12 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
 /// What to verify.
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
-    /// The archive.
+    /// The archive; `-` is standard input.
     pub archive: PathBuf,
     /// Whom to trust.
     pub trust: TrustOptions,
+    /// Whether layers are unpacked and held against the configs' diff IDs.
+    pub deep: bool,
 }
 
 /// A verified archive, in figures.
@@ -109,6 +118,9 @@ pub struct VerifyOutcome {
     /// What it leaves out; none if it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseOutcome>,
+    /// What unpacking has shown, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deep: Option<DeepOutcome>,
 }
 
 /// What an archive leaves out, and who must have it.
@@ -145,6 +157,14 @@ pub(crate) fn left_out(contents: &Contents, checked: bool) -> Option<BaseOutcome
     contents.base().map(|base| BaseOutcome { base: base.clone(), checked, size: blobs.iter().map(|blob| blob.size).sum(), blobs })
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("a stream cannot be verified with --deep: its layers have passed by the time their configs are known to be whole")]
+struct DeepStream;
+
+#[derive(Debug, thiserror::Error)]
+#[error("a stream is one archive by itself: neither volumes nor a base go with it")]
+struct AloneStream;
+
 /// Verifies an archive.
 pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
     run_with(options, &Elsewhere::default(), reporter)
@@ -152,17 +172,41 @@ pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOut
 
 /// The same of an archive that is not all in one place.
 pub fn run_with(options: &VerifyOptions, elsewhere: &Elsewhere, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
+    if options.archive == Path::new("-") {
+        if *elsewhere != Elsewhere::default() {
+            return Err(Failure::new(Kind::Usage, AloneStream).hint("write it to a file, and verify that"));
+        }
+        if options.deep {
+            return Err(Failure::new(Kind::Usage, DeepStream).hint("write it to a file, and verify that"));
+        }
+        return Ok(outcome(&options.archive, &stream(options, reporter)?, None, false));
+    }
     let archive = open_with(&options.archive, elsewhere, &options.trust, reporter)?;
+    let deep = options.deep.then(|| deep::run(&archive, reporter)).transpose()?;
+    // Its path is without the secrets that a URL may hold.
+    Ok(outcome(archive.path(), &archive, deep, archive.is_complete()))
+}
+
+/// Verifies what comes on standard input.
+fn stream(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<Contents, Failure> {
+    let trust = options.trust.load()?;
+    warn_unsigned(&options.archive, &trust, reporter);
+    let contents = archive::verify_stream(&options.archive, &mut std::io::stdin().lock(), &Limits::default(), &trust, reporter).map_err(archive_failure)?;
+    options.trust.check_version(contents.record())?;
+    Ok(contents)
+}
+
+fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>, complete: bool) -> VerifyOutcome {
     let record = archive.record();
-    Ok(VerifyOutcome {
-        // Without the secrets that a URL may hold.
-        archive: archive.path().to_owned(),
+    VerifyOutcome {
+        archive: path.to_owned(),
         name: record.name.clone(),
         version: record.version.clone(),
         signature: archive.standing().clone(),
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
-        base: left_out(&archive, archive.is_complete()),
-    })
+        base: left_out(archive, complete),
+        deep,
+    }
 }

@@ -97,7 +97,7 @@ impl Product {
     }
 
     fn verify(&self, archive: &str, bases: &[&str]) -> Result<verify::VerifyOutcome, Failure> {
-        verify::run_with(&VerifyOptions { archive: self.path(archive), trust: unsigned() }, &self.elsewhere(bases), &Silent)
+        verify::run_with(&VerifyOptions { archive: self.path(archive), trust: unsigned(), deep: false }, &self.elsewhere(bases), &Silent)
     }
 
     fn elsewhere(&self, bases: &[&str]) -> Elsewhere {

@@ -10,6 +10,7 @@
     reason = "a test that panics says where, and says why it did nothing"
 )]
 
+mod attacks;
 mod bad_input;
 mod certificates;
 mod cli_trust;
@@ -19,13 +20,17 @@ mod delta;
 mod discovery;
 mod docking;
 mod e2e;
+mod forge;
 mod fuzz;
+mod fuzz_archives;
 mod hostile;
 mod hostile_archives;
 mod hostile_charts;
+mod hostile_corpus;
 mod install;
 mod interop;
 mod interop_cli;
+mod looking;
 mod nodes;
 mod provenance;
 mod quickstart;

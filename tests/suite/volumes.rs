@@ -200,7 +200,7 @@ impl Case {
     fn verify_as(&self, name: &str, folders: &[&str]) -> Result<(), Failure> {
         let trust = TrustOptions { keys: vec![KeySource::File(self.path("a.pub"))], ..TrustOptions::default() };
         let elsewhere = Elsewhere { volumes: folders.iter().map(|f| self.path(f)).collect(), ..Elsewhere::default() };
-        verify::run_with(&VerifyOptions { archive: self.path(name), trust }, &elsewhere, &Silent).map(drop)
+        verify::run_with(&VerifyOptions { archive: self.path(name), trust, deep: false }, &elsewhere, &Silent).map(drop)
     }
 
     /// All names of the archive give the same failure, which says all of this and costs exit code 3.
