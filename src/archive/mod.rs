@@ -28,7 +28,7 @@ mod writer;
 pub use archive_file::Archive;
 pub use base::{Base, BaseKind, Held};
 pub use builder::{Builder, Layout, SIGNATURES_MAX};
-pub use contents::{AgentContent, ChartContent, Contents, ImageContent, ManifestsContent};
+pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use limits::Limits;
 pub use medium::Medium;

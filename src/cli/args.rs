@@ -15,6 +15,7 @@ use crate::{
         verify::{Elsewhere, TrustOptions},
     },
     redact::Secret,
+    registry::Patience,
     report::{Format, Printer},
     semver::Version,
     signing::KeySource,
@@ -142,6 +143,8 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_repositories: context.helm_repositories(),
         helm_registries: context.helm_registries(),
         cache: context.cache(),
+        reach: context.reach(),
+        patience: Patience::default(),
     }
 }
 
