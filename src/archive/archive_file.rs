@@ -4,7 +4,7 @@ use std::{ops::Deref, path::Path};
 
 use bytes::Bytes;
 
-use super::{ArchiveError, BuildError, Contents, Fault, Flaw, Signer, names, room, unverified::Opened, writer};
+use super::{ArchiveError, Base, BaseKind, BuildError, Contents, Fault, Flaw, Signer, names, room, unverified::Opened, writer};
 use crate::{io::FileError, oci::Digest};
 
 /// An archive whose signature and every byte have been checked. There is no other way to one than [`super::Unverified::verify`].
@@ -16,11 +16,43 @@ pub struct Archive {
     index: Bytes,
     contents: Contents,
     read_max: u64,
+    bases: Vec<Archive>,
 }
 
 impl Archive {
     pub(crate) fn new(opened: Opened, index: Bytes, contents: Contents, read_max: u64) -> Self {
-        Self { opened, index, contents, read_max }
+        Self { opened, index, contents, read_max, bases: Vec::new() }
+    }
+
+    /// Reads what was left out from these archives, which are verified as well. One of them must be the base that index.json names, if that is an
+    /// archive, and together they must hold all that was left out.
+    pub fn with_bases(mut self, bases: Vec<Self>) -> Result<Self, ArchiveError> {
+        let Some(first) = bases.first() else { return Ok(self) };
+        let Some(base) = self.base().cloned() else {
+            return Err(ArchiveError::NoBase { path: self.path().into(), given: first.path().into() });
+        };
+        if base.kind == BaseKind::Archive && !bases.iter().any(|given| given.identity().digest == base.digest) {
+            let (wanted, found) = (base.into(), first.identity().into());
+            return Err(ArchiveError::WrongBase { path: self.path().into(), wanted, given: first.path().into(), found });
+        }
+        let held = |digest: &Digest, size: u64| bases.iter().any(|given| given.locate(digest).is_some_and(|(_, found)| found == size));
+        if let Some((digest, _)) = self.left_out().iter().find(|(digest, size)| !held(digest, **size)) {
+            let images = self.images_with(digest).iter().map(ToString::to_string).collect();
+            return Err(ArchiveError::NotInBase { path: self.path().into(), digest: digest.clone(), images, base: base.into() });
+        }
+        self.bases = bases;
+        Ok(self)
+    }
+
+    /// Whether all that it leads to can be read, be it in the archive or in a base.
+    pub fn is_complete(&self) -> bool {
+        self.left_out().is_empty() || !self.bases.is_empty()
+    }
+
+    /// What it is known by as the base of another archive.
+    pub fn identity(&self) -> Base {
+        let record = self.record();
+        Base { kind: BaseKind::Archive, digest: Digest::of(&self.index), name: record.name.clone(), version: Some(record.version.clone()) }
     }
 
     /// Where the archive is.
@@ -35,6 +67,9 @@ impl Archive {
 
     /// A small blob as a whole. It is hashed again: the file may have changed since it was verified.
     pub fn read(&self, digest: &Digest) -> Result<Bytes, ArchiveError> {
+        if let Some(base) = self.base_with(digest) {
+            return base.read(digest);
+        }
         let size = self.find(digest)?.1;
         if size > self.read_max {
             return Err(ArchiveError::TooLargeToRead { digest: digest.clone(), size, max: self.read_max });
@@ -56,6 +91,9 @@ impl Archive {
 
     /// Some bytes of a blob from an offset in it; 0 at its end. Several threads may read at a time.
     pub fn read_at(&self, digest: &Digest, offset: u64, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        if let Some(base) = self.base_with(digest) {
+            return base.read_at(digest, offset, buffer);
+        }
         let (start, size) = self.find(digest)?;
         let left = size.saturating_sub(offset);
         let n = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -99,6 +137,11 @@ impl Archive {
     /// Writes the archive anew in its place, with room for so many signatures. What it carries, and what is signed, stays the same to the byte.
     pub fn make_room(self, signatures: usize) -> Result<(), ArchiveError> {
         room::rewrite(&self.opened, signatures)
+    }
+
+    /// The base that has a blob, if the archive itself has not.
+    fn base_with(&self, digest: &Digest) -> Option<&Self> {
+        if self.locate(digest).is_some() { None } else { self.bases.iter().find(|base| base.locate(digest).is_some()) }
     }
 
     fn failed(&self, source: std::io::Error) -> ArchiveError {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    ArchiveError, BuildError, Contents, Fault, Limits, Signer, Standing,
+    ArchiveError, Base, BuildError, Contents, Fault, Limits, Signer, Standing, base,
     content::Artifact,
     docker,
     graph::{Blobs, Graph},
@@ -44,6 +44,7 @@ impl Content {
 pub struct Builder {
     blobs: BTreeMap<Digest, Content>,
     roots: Vec<Descriptor>,
+    base: Option<base::Held>,
     further: usize,
 }
 
@@ -51,6 +52,11 @@ impl Builder {
     /// Nothing collected yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Leaves out the layers of images that a base holds. If it holds none of them, the archive is whole and names no base.
+    pub fn over(&mut self, held: base::Held) {
+        self.base = Some(held);
     }
 
     /// Keeps room for so many signatures in all, at least one and at most ten.
@@ -113,15 +119,20 @@ impl Builder {
 
     /// Decides all entries, their order and their offsets. The same content gives the same layout, in whatever order it was added.
     pub fn lay_out(self) -> Result<Layout, ArchiveError> {
-        let Self { mut blobs, roots, further } = self;
+        let Self { mut blobs, roots, base, further } = self;
         let roots = sorted(roots)?;
         let limits = Limits::default();
-        let graph = Graph::walk(&roots, &Held(&blobs), limits.depth).map_err(BuildError::Content)?;
-        let index = Bytes::from(index_json(&roots));
+        if let Some(held) = &base {
+            blobs.retain(|digest, content| !(matches!(content, Content::Later(_)) && held.blobs.contains(digest)));
+        }
+        let graph = Graph::walk(&roots, &Held(&blobs, base.is_some()), limits.depth).map_err(BuildError::Content)?;
+        let base = base_of(base, &graph)?;
+        let left_out = graph.left_out.clone();
+        let index = Bytes::from(index_json(&roots, base.as_ref().map(|base| base.annotations(&left_out)).unwrap_or_default()));
         let docker = Bytes::from(docker::list(&roots, &graph));
         check_size(names::INDEX, &index, limits.document)?;
         check_size(names::DOCKER_LIST, &docker, limits.docker_list)?;
-        let mut layout = Layout { index: index.clone(), entries: Vec::new(), end: 0, name: String::new() };
+        let mut layout = Layout { index: index.clone(), entries: Vec::new(), end: 0, name: String::new(), base, left_out };
         roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().clone_into(&mut layout.name);
         layout.push(names::LAYOUT.into(), Fill::Bytes(Bytes::from_static(names::LAYOUT_CONTENT)));
         layout.push(names::INDEX.into(), Fill::Bytes(index));
@@ -133,7 +144,7 @@ impl Builder {
         layout.push(names::DOCKER_LIST.into(), Fill::Bytes(docker));
         let order: Vec<(Digest, u64)> = graph.order().into_iter().map(|(digest, size)| (digest.clone(), size)).collect();
         // What a reader would refuse is not written in the first place.
-        Contents::new(roots, graph, Standing::Unsigned, 0, &Held(&blobs)).map_err(BuildError::Content)?;
+        Contents::new(roots, graph, Standing::Unsigned, 0, &Held(&blobs, false)).map_err(BuildError::Content)?;
         for (digest, size) in order {
             let fill = match blobs.remove(&digest) {
                 Some(Content::Here(bytes)) => Fill::Bytes(bytes),
@@ -158,7 +169,18 @@ fn check_size(entry: &str, bytes: &Bytes, max: u64) -> Result<(), BuildError> {
     if size > max { Err(super::Flaw::new(entry, Fault::TooLarge { size, max }).into()) } else { Ok(()) }
 }
 
-struct Held<'a>(&'a BTreeMap<Digest, Content>);
+/// The base that index.json names: none if nothing was left out for it. What is neither there nor in the base is missing.
+fn base_of(held: Option<base::Held>, graph: &Graph) -> Result<Option<Base>, BuildError> {
+    let Some(held) = held.filter(|_| !graph.left_out.is_empty()) else { return Ok(None) };
+    if let Some(digest) = graph.left_out.keys().find(|digest| !held.blobs.contains(digest)) {
+        return Err(super::Flaw::new(names::blob(digest), Fault::Missing { by: names::INDEX.into() }).into());
+    }
+    // A name that no reader would take.
+    Base::read(&held.base.annotations(&graph.left_out)).map_err(|fault| super::Flaw::new(names::INDEX, fault))?;
+    Ok(Some(held.base))
+}
+
+struct Held<'a>(&'a BTreeMap<Digest, Content>, bool);
 
 impl Blobs for Held<'_> {
     fn size(&self, digest: &Digest) -> Option<u64> {
@@ -170,6 +192,10 @@ impl Blobs for Held<'_> {
             Some(Content::Here(bytes)) => Ok(bytes.clone()),
             _ => Err(Fault::Format("it is a manifest or a config, and was added without its content".into())),
         }
+    }
+
+    fn have_base(&self) -> bool {
+        self.1
     }
 }
 
@@ -209,16 +235,18 @@ pub(crate) fn sorted(roots: Vec<Descriptor>) -> Result<Vec<Descriptor>, BuildErr
     Ok(named.into_values().collect())
 }
 
-fn index_json(roots: &[Descriptor]) -> Vec<u8> {
+fn index_json(roots: &[Descriptor], base: BTreeMap<String, String>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Written<'a> {
         schema_version: u32,
         media_type: &'a str,
         manifests: &'a [Descriptor],
-        annotations: BTreeMap<&'a str, &'a str>,
+        annotations: BTreeMap<String, String>,
     }
-    let index = Written { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: roots, annotations: [(annotation::FORMAT, FORMAT)].into() };
+    let mut annotations = base;
+    annotations.insert(annotation::FORMAT.to_owned(), FORMAT.to_owned());
+    let index = Written { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: roots, annotations };
     serde_json::to_vec(&index).expect("strings and numbers serialise")
 }
 
@@ -255,6 +283,8 @@ pub struct Layout {
     entries: Vec<Placed>,
     end: u64,
     name: String,
+    base: Option<Base>,
+    left_out: BTreeMap<Digest, u64>,
 }
 
 impl fmt::Debug for Layout {
@@ -278,6 +308,16 @@ impl Layout {
     /// The archive's size in bytes, its two closing blocks included.
     pub fn size(&self) -> u64 {
         self.end + 2 * header::BLOCK_U64
+    }
+
+    /// What must hold the layers that were left out; none if the archive is whole.
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    /// Layers that were left out, with their sizes.
+    pub fn left_out(&self) -> &BTreeMap<Digest, u64> {
+        &self.left_out
     }
 
     /// Signs the layout; the result goes to [`super::Writer::create`].

@@ -1,9 +1,9 @@
 //! What is in an archive, as index.json and the documents tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Fault, Flaw, Standing, canonical,
+    Base, Fault, Flaw, Standing, canonical,
     content::{ATTACHMENTS, MANIFESTS},
     graph::{Blobs, Graph},
     names,
@@ -26,6 +26,7 @@ pub struct Contents {
     attachments: Vec<AttachmentContent>,
     standing: Standing,
     size: u64,
+    pub(crate) base: Option<Base>,
 }
 
 /// What of an image is meant for one platform.
@@ -98,6 +99,7 @@ impl Contents {
             attachments: Vec::new(),
             standing,
             size,
+            base: None,
         };
         for root in roots {
             contents.add(root)?;
@@ -152,6 +154,22 @@ impl Contents {
     /// Bytes of all entries together.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// What holds the layers that were left out of the archive; none if it is whole.
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    /// Layers of images that were left out of the archive, with their sizes.
+    pub fn left_out(&self) -> &BTreeMap<Digest, u64> {
+        &self.graph.left_out
+    }
+
+    /// Names of the images that need a blob.
+    pub fn images_with(&self, digest: &Digest) -> Vec<Reference> {
+        let needs = |image: &Descriptor| self.blobs(image).iter().any(|(blob, _)| blob == digest);
+        self.images.iter().filter(|(_, image)| needs(image)).map(|(name, _)| name.clone()).collect()
     }
 
     /// All images by their original names, with their index or manifest.
@@ -238,7 +256,7 @@ impl Contents {
         }
     }
 
-    /// All blobs of an image that are in the archive, with their sizes, for every platform.
+    /// All blobs of an image, for every platform that is in the archive, with their sizes; those that were left out as well.
     pub fn blobs(&self, image: &Descriptor) -> BTreeSet<(Digest, u64)> {
         let mut blobs = BTreeSet::from([(image.digest.clone(), image.size)]);
         self.each_manifest(image, &mut Vec::new(), &mut |indexes, manifest| {

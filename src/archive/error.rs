@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Base, volumes::VolumeError};
 use crate::{
     io::FileError,
     oci::{Digest, ManifestError, ReferenceError},
@@ -62,6 +63,41 @@ pub enum ArchiveError {
         /// What the file system has left.
         free: u64,
     },
+    /// A base was given for an archive that needs none.
+    #[error("`{}` is whole and has no base, and `{}` was given as one", path.display(), given.display())]
+    NoBase {
+        /// The archive.
+        path: PathBuf,
+        /// What was given.
+        given: PathBuf,
+    },
+    /// None of the archives that were given is the base.
+    #[error("`{}` was made over {wanted}, and `{}` is {found}", path.display(), given.display())]
+    WrongBase {
+        /// The archive.
+        path: PathBuf,
+        /// Its base.
+        wanted: Box<Base>,
+        /// What was given.
+        given: PathBuf,
+        /// What that is.
+        found: Box<Base>,
+    },
+    /// The base does not hold what was left out for it.
+    #[error("blob {digest}, which `{}` needs for {}, is in none of the archives that were given as its base ({base})", path.display(), images.join(", "))]
+    NotInBase {
+        /// The archive.
+        path: PathBuf,
+        /// Which blob.
+        digest: Digest,
+        /// The images that need it.
+        images: Vec<String>,
+        /// Its base.
+        base: Box<Base>,
+    },
+    /// A volume is missing or is not what it should be.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// A file that would be taken for the archive that is to be written, or for a piece of it.
     #[error("`{}` is in the way: it would be taken for a part of the volumes of `{}`", path.display(), archive.display())]
     InTheWay {

@@ -6,7 +6,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use bytes::Bytes;
 
 use super::{Fault, Flaw, names};
-use crate::oci::{Descriptor, Digest, ImageConfig, Index, Manifest, ManifestKind, Platform, media_type};
+use crate::oci::{Descriptor, Digest, ImageConfig, Index, Manifest, ManifestKind, Platform, annotation, media_type};
 
 /// Layers of a manifest, manifests of an index. The kernel mounts 500 layers at most (overlayfs), containerd 127.
 const CHILDREN_MAX: usize = 10_000;
@@ -17,6 +17,10 @@ pub(crate) trait Blobs {
     fn size(&self, digest: &Digest) -> Option<u64>;
     /// A document, checked against its digest.
     fn read(&self, digest: &Digest) -> Result<Bytes, Fault>;
+    /// Whether layers of images may be in a base instead.
+    fn have_base(&self) -> bool {
+        false
+    }
 }
 
 /// All that index.json leads to.
@@ -30,6 +34,10 @@ pub(crate) struct Graph {
     platforms: BTreeMap<Digest, Platform>,
     documents: BTreeMap<Digest, u64>,
     layers: BTreeMap<Digest, u64>,
+    /// Layers of images that are not there, but in a base.
+    pub(crate) left_out: BTreeMap<Digest, u64>,
+    /// Whether the walk is below an image, and not below an artifact of ours: nodes have no use for the latter, and so never hold it.
+    in_image: bool,
     media_types: BTreeMap<Digest, String>,
 }
 
@@ -38,6 +46,7 @@ impl Graph {
     pub(crate) fn walk(roots: &[Descriptor], blobs: &dyn Blobs, depth: usize) -> Result<Self, Flaw> {
         let mut graph = Self::default();
         for root in roots {
+            graph.in_image = root.annotation(annotation::REF_NAME).is_some();
             graph.document(root, names::INDEX, blobs, depth)?;
         }
         let Self { documents, layers, .. } = &mut graph;
@@ -129,6 +138,13 @@ impl Graph {
             }
         }
         for layer in &manifest.layers {
+            if self.in_image && blobs.have_base() && blobs.size(&layer.digest).is_none() {
+                let known = *self.left_out.entry(layer.digest.clone()).or_insert(layer.size);
+                if known != layer.size {
+                    return Err(Flaw::new(names::blob(&layer.digest), Fault::Size { by: entry, wanted: layer.size, found: known }));
+                }
+                continue;
+            }
             check_size(layer, &entry, blobs)?;
             self.layers.insert(layer.digest.clone(), layer.size);
         }

@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, fs::File, io::Result};
 
+use super::volumes::VolumeError;
 use crate::io;
 
 /// The bytes of an archive, wherever they are. Several threads may read at a time.
@@ -13,6 +14,11 @@ pub trait Medium: Debug + Send + Sync {
 
     /// Some bytes from an offset on; 0 only at the end, or into an empty buffer.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// Something that was read is wrong: which piece is to blame, where there are pieces and it can be told. This may take a while.
+    fn blame(&self) -> Option<VolumeError> {
+        None
+    }
 }
 
 /// Fills the whole buffer.

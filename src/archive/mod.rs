@@ -4,6 +4,7 @@
 //! Reading: [`open`] checks the container and gives an [`Unverified`], which only [`Unverified::verify`] turns into an [`Archive`].
 
 mod archive_file;
+mod base;
 mod builder;
 mod canonical;
 pub mod content;
@@ -25,6 +26,7 @@ pub mod volumes;
 mod writer;
 
 pub use archive_file::Archive;
+pub use base::{Base, BaseKind, Held};
 pub use builder::{Builder, Layout, SIGNATURES_MAX};
 pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
@@ -33,6 +35,6 @@ pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
 pub use stream::verify_stream;
 pub use trust::{Refusal, Signature, SignedBy, Signer, Standing, Trust, Verifier};
-pub use unverified::{Unverified, open, open_medium, open_with};
-pub use volumes::VolumeSize;
+pub use unverified::{Unverified, open, open_in, open_medium, open_with};
+pub use volumes::{VolumeError, VolumeSize};
 pub use writer::{LayerWriter, Writer};

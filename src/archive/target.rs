@@ -126,14 +126,12 @@ impl Target {
 
 /// Names all volumes, or none.
 fn keep_all(new: Vec<NewFile>, archive: &Path) -> Result<(), FileError> {
-    let mut named = 0;
-    for file in new {
+    for (named, file) in new.into_iter().enumerate() {
         if let Err(error) = file.keep() {
             // The first failure is what is told; what could not be removed has no list, and so is no archive.
             let _ = (1..=named).try_for_each(|number| io::remove_if_there(&volumes::part(archive, number)));
             return Err(error);
         }
-        named += 1;
     }
     Ok(())
 }

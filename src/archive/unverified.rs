@@ -14,13 +14,14 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Archive, ArchiveError, Contents, Fault, Flaw, Limits, Signature, Standing, Trust,
+    Archive, ArchiveError, Base, Contents, Fault, Flaw, Limits, Signature, Standing, Trust, base,
     builder::{FORMAT, root_name},
     canonical, docker,
     graph::{Blobs, Graph},
     medium::{self, Medium, WholeFile},
     names::{self, Name},
     scan::{self, Entry},
+    volumes::{self, VolumeError, VolumeSet},
 };
 use crate::{
     io::FileError,
@@ -34,11 +35,33 @@ const CHUNK: usize = 1 << 20;
 const THREADS_MAX: usize = 8;
 
 /// Opens an archive and checks the container: names, kinds, order, sizes, ends. No content is trusted or even read yet.
+///
+/// Of an archive in volumes its name, its list or one of its volumes may be given.
 pub fn open(path: &Path) -> Result<Unverified, ArchiveError> {
-    open_with(path, Limits::default())
+    open_in(path, &[])
 }
 
-/// The same with other limits.
+/// The same with further folders in which volumes may be.
+pub fn open_in(path: &Path, folders: &[PathBuf]) -> Result<Unverified, ArchiveError> {
+    let limits = Limits::default();
+    let Some(list) = volumes::list_of(path, folders) else {
+        let opened = open_with(path, limits);
+        return match (volumes::archive_of_part(path), opened) {
+            (Some(archive), Err(ArchiveError::Damaged { .. })) => {
+                let list = volumes::list_beside(&archive).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                Err(VolumeError::NoList { path: path.into(), list }.into())
+            }
+            (_, opened) => opened,
+        };
+    };
+    let set = VolumeSet::open(&list, path, folders)?;
+    let expect = set.expectation();
+    let unverified = open_medium(path, Box::new(set), limits)?;
+    expect(unverified.index_digest()?)?;
+    Ok(unverified)
+}
+
+/// The same of one file, with other limits.
 pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError> {
     let failed = |source| FileError::new("open", path, source);
     let file = File::open(path).map_err(failed)?;
@@ -62,7 +85,15 @@ pub(crate) fn open_scanned(name: &Path, medium: Box<dyn Medium>, scanned: Result
             let signatures = entries.iter().filter(|entry| entry.name.is_signature()).cloned().collect();
             Ok(Unverified { opened: Opened { medium, path: name.into(), entries: by_digest(&entries), signatures }, entries, limits })
         }
-        Err(flaw) => Err(ArchiveError::Damaged { path: name.into(), flaw }),
+        Err(flaw) => Err(fault(&*medium, name, flaw)),
+    }
+}
+
+/// A flaw, or the piece of the medium that it comes from.
+fn fault(medium: &dyn Medium, path: &Path, flaw: Flaw) -> ArchiveError {
+    match medium.blame() {
+        Some(blamed) => blamed.into(),
+        None => ArchiveError::Damaged { path: path.into(), flaw },
     }
 }
 
@@ -144,14 +175,23 @@ impl Unverified {
 
     /// Signature, then index.json, then documents, then what follows from them. Nothing is parsed before its bytes are vouched for.
     fn contents(&self, trust: &Trust) -> Result<(Bytes, Contents), ArchiveError> {
-        let index = self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))?;
+        let index = self.index()?;
         let standing = self.check_signature(&index, trust)?;
         let contents = self.check_contents(&index, standing).map_err(|flaw| self.damaged(flaw))?;
         Ok((index, contents))
     }
 
     fn damaged(&self, flaw: Flaw) -> ArchiveError {
-        ArchiveError::Damaged { path: self.opened.path.clone(), flaw }
+        fault(&*self.opened.medium, &self.opened.path, flaw)
+    }
+
+    /// Digest of index.json: what the signature covers, and what the archive is known by as a base.
+    pub fn index_digest(&self) -> Result<Digest, ArchiveError> {
+        self.index().map(|bytes| Digest::of(&bytes))
+    }
+
+    fn index(&self) -> Result<Bytes, ArchiveError> {
+        self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))
     }
 
     fn check_signature(&self, index: &[u8], trust: &Trust) -> Result<Standing, ArchiveError> {
@@ -210,12 +250,18 @@ impl Unverified {
             }
         }
         canonical::check_index(index, &parsed).map_err(index_flaw)?;
-        let graph = Graph::walk(&parsed.manifests, &Documents::new(self), self.limits.depth)?;
+        let base = Base::read(&parsed.annotations).map_err(index_flaw)?;
+        let graph = Graph::walk(&parsed.manifests, &Documents { have_base: base.is_some(), ..Documents::new(self) }, self.limits.depth)?;
+        if base.as_ref().is_some_and(|(_, wanted)| graph.left_out.is_empty() || base::list_digest(&graph.left_out) != *wanted) {
+            return Err(index_flaw(Fault::Format("what is missing is not what was left out when the archive was made".into())));
+        }
         self.check_order(&graph)?;
         if self.head(&Name::DockerList)? != docker::list(&parsed.manifests, &graph) {
             return Err(Flaw::new(names::DOCKER_LIST, Fault::Derived));
         }
-        Contents::new(parsed.manifests, graph, standing, self.size(), &Documents::new(self))
+        let mut contents = Contents::new(parsed.manifests, graph, standing, self.size(), &Documents::new(self))?;
+        contents.base = base.map(|(base, _)| base);
+        Ok(contents)
     }
 
     /// The blobs must be those that index.json leads to, in the order that follows from them.
@@ -290,15 +336,20 @@ fn read_whole(medium: &dyn Medium, offset: u64, size: u64) -> Result<Bytes, Faul
 pub(crate) struct Documents<'a> {
     archive: &'a Unverified,
     left: std::cell::Cell<u64>,
+    have_base: bool,
 }
 
 impl<'a> Documents<'a> {
     fn new(archive: &'a Unverified) -> Self {
-        Self { archive, left: archive.limits.documents.into() }
+        Self { archive, left: archive.limits.documents.into(), have_base: false }
     }
 }
 
 impl Blobs for Documents<'_> {
+    fn have_base(&self) -> bool {
+        self.have_base
+    }
+
     fn size(&self, digest: &Digest) -> Option<u64> {
         self.archive.opened.entries.get(digest).map(|&(_, size)| size)
     }

@@ -10,7 +10,10 @@ use crate::{
     cluster::{Cluster, ConnectOptions},
     context::Context,
     failure::Failure,
-    ops::{Ask, ChartAccess, install, verify::TrustOptions},
+    ops::{
+        Ask, ChartAccess, install,
+        verify::{Elsewhere, TrustOptions},
+    },
     redact::Secret,
     registry::Patience,
     report::{Format, Printer},
@@ -83,6 +86,23 @@ impl TrustArgs {
             pinned: context.trust_folder(),
             minimum_version: self.minimum_version.clone(),
         }
+    }
+}
+
+/// Where more of an archive is than beside its name.
+#[derive(Debug, clap::Args)]
+pub(super) struct ElsewhereArgs {
+    /// Further folder with volumes of the archive; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    volumes: Vec<PathBuf>,
+    /// The archive that a delta archive was made over; if that leaves out layers as well, its base too, with another --base
+    #[arg(long, value_name = "ARCHIVE")]
+    base: Vec<PathBuf>,
+}
+
+impl ElsewhereArgs {
+    pub(super) fn resolve(self) -> Elsewhere {
+        Elsewhere { volumes: self.volumes, bases: self.base }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::{self, CacheArgs, FormatArgs, ReachArgs};
 use crate::{
+    archive::VolumeSize,
     context::Context,
     failure::{Failure, Kind},
     oci::Platform,
@@ -43,6 +44,12 @@ pub(super) struct ExportArgs {
     /// Take exactly what delivery.lock says, and fail where it does not fit the delivery
     #[arg(long)]
     locked: bool,
+    /// Write volumes NAME.001, NAME.002 … of this size and NAME.volumes.json: 700MB, 4.7GB, 4GiB-1 (FAT32) or a number of bytes
+    #[arg(long, value_name = "SIZE")]
+    volume_size: Option<VolumeSize>,
+    /// Leave out the layers of images that this holds: an older archive, or an inventory (`nodes status --format json`)
+    #[arg(long, value_name = "ARCHIVE")]
+    base: Option<PathBuf>,
     /// Send the archive to this URL when it is complete; one that ends with a slash is a folder
     #[arg(long, value_name = "URL")]
     upload: Option<String>,
@@ -107,6 +114,9 @@ impl ExportArgs {
         let password = args::key_password(context);
         let signer = sign::signers(&args::key_sources(context, &self.key), password.as_ref())?;
         let (destinations, file) = self.destinations()?;
+        if self.volume_size.is_some() && !destinations.is_empty() {
+            return Err(Failure::new(Kind::Usage, "volumes are files, and are not handed to a web server or a registry").hint("leave --volume-size out"));
+        }
         let access = self.reach.resolve(context);
         for to in &destinations {
             reach::check(to, &access)?;
@@ -126,9 +136,10 @@ impl ExportArgs {
             locked: self.locked,
             ask: args::ask(printer),
         };
+        let shape = export::Shape { volume: self.volume_size, base: self.base };
         let reporter = printer.reporter();
         let outcome = super::block_on(async {
-            let mut export = export::run(options, reporter.clone()).await?;
+            let mut export = export::run_shaped(options, shape, reporter.clone()).await?;
             let mut handed_to = Vec::new();
             if let Some(path) = export.path.clone() {
                 for to in &destinations {
@@ -146,6 +157,10 @@ fn show(outcome: &Exported) -> String {
     let o = &outcome.export;
     let signature = if o.signed { "signed" } else { "NOT signed" };
     let what = format!("{} apps, {} images, {}, {signature}", o.apps.len(), o.images.len(), text::bytes(o.size));
+    let what = match &o.base {
+        Some(base) => format!("{what}\nwithout {} layers, {}, of {}", base.blobs, text::bytes(base.left_out), base.base),
+        None => what,
+    };
     let mut out = match (&o.path, outcome.handed_to.is_empty()) {
         (Some(path), _) => format!("{}: {what}\n", path.display()),
         (None, true) => format!("nothing written (--dry-run): {what}\n"),

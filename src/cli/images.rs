@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::{self, CacheArgs, ClusterArgs, FormatArgs, TrustArgs};
+use super::args::{self, CacheArgs, ClusterArgs, ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::Failure,
@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct ImagesArgs {
     /// An archive; left out, the delivery is rendered
     archive: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
     /// The delivery
     #[arg(long, short, default_value = "delivery.yaml", value_name = "FILE", conflicts_with = "archive")]
     file: PathBuf,
@@ -47,7 +49,7 @@ impl ImagesArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let format = self.format.format;
         if let Some(archive) = self.archive {
-            let archive = verify::open(&archive, &self.trust.resolve(context), &*printer.reporter())?;
+            let archive = verify::open_with(&archive, &self.elsewhere.resolve(), &self.trust.resolve(context), &*printer.reporter())?;
             let (outcome, registry) = (images::images_of_archive(&archive), archive.record().registry.clone());
             if self.from_cluster {
                 return from_cluster(context, printer, self.cluster, self.namespace, format, outcome, registry);

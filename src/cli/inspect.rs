@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::args::{FormatArgs, TrustArgs};
+use super::args::{ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::Failure,
@@ -15,8 +15,10 @@ use crate::{
 /// Without a key the signature is shown and not checked.
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArgs {
-    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
+    /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -25,7 +27,7 @@ pub(super) struct InspectArgs {
 
 impl InspectArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = inspect::run(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) })?;
+        let outcome = inspect::run_with(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) }, &self.elsewhere.resolve())?;
         printer.outcome(self.format.format, &outcome, show)
     }
 }
@@ -53,6 +55,9 @@ fn show(o: &InspectOutcome) -> String {
         })
         .collect();
     let _ = write!(out, "\n{}", text::table(&["IMAGE", "DIGEST", "SIZE", "SHARED", "PLATFORMS"], &images));
+    if let Some(base) = &o.base {
+        let _ = write!(out, "\n{}", text::base(base));
+    }
     if !o.files.is_empty() {
         let files: Vec<Vec<String>> = o.files.iter().map(|f| vec![f.path.clone(), text::bytes(f.size)]).collect();
         let _ = write!(out, "\n{}", text::table(&["FILE", "SIZE"], &files));

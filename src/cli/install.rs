@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::args::{self, ClusterArgs, FormatArgs, TrustArgs};
+use super::args::{self, ClusterArgs, ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     chart::values::Kind as SetKind,
     context::Context,
@@ -22,8 +22,10 @@ use crate::{
 /// Run again with a newer archive it upgrades; with the same one it changes nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct InstallArgs {
-    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
+    /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -64,7 +66,7 @@ enum ViaArg {
 impl InstallArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let reporter = printer.reporter();
-        let archive = Arc::new(verify::open(&self.archive, &self.trust.resolve(context), &*reporter)?);
+        let archive = Arc::new(verify::open_with(&self.archive, &self.elsewhere.resolve(), &self.trust.resolve(context), &*reporter)?);
         let mut options = InstallOptions::new(Arc::clone(&archive), Renderer::engine());
         options.via = match self.via {
             ViaArg::Nodes => Via::Nodes,

@@ -10,6 +10,7 @@ mod install;
 mod keygen;
 mod list;
 mod lock;
+mod nodes;
 mod outdated;
 mod pflag;
 mod registry;
@@ -65,6 +66,7 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     List(list::ListArgs),
     Lock(lock::LockArgs),
+    Nodes(Box<nodes::NodesArgs>),
     Outdated(outdated::OutdatedArgs),
     Registry(registry::RegistryArgs),
     Schema(schema::SchemaArgs),
@@ -127,6 +129,7 @@ impl Command {
             Self::Keygen(args) => args.run(context, printer),
             Self::List(args) => args.run(context, printer),
             Self::Lock(args) => args.run(context, printer),
+            Self::Nodes(args) => args.run(context, printer),
             Self::Registry(args) => args.run(context, printer),
             Self::Schema(args) => args.run(printer),
             Self::Sign(args) => args.run(context, printer),

@@ -1,15 +1,16 @@
-//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock, and of what `images` and `outdated` print.
+//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock, of a list of volumes, and of what `images` and `outdated` print.
 
 use clap::ValueEnum;
 
 use crate::{
+    archive::volumes,
     delivery,
     failure::Failure,
     ops::{images, outdated},
     report::Printer,
 };
 
-/// Print the JSON schema of delivery.yaml, of delivery.lock, or of what images or outdated prints
+/// Print the JSON schema of delivery.yaml, of delivery.lock, of NAME.volumes.json, or of what images or outdated prints
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
     /// Of what
@@ -23,6 +24,7 @@ enum Which {
     Lock,
     Images,
     Outdated,
+    Volumes,
 }
 
 impl SchemaArgs {
@@ -32,6 +34,7 @@ impl SchemaArgs {
             Which::Lock => delivery::lock_schema_json(),
             Which::Images => images::schema_json(),
             Which::Outdated => outdated::schema_json(),
+            Which::Volumes => volumes::schema_json(),
         };
         printer.data(text.as_bytes())
     }

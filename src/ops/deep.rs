@@ -81,7 +81,9 @@ enum DeepError {
 /// Unpacks all layers of images.
 pub(crate) fn run(archive: &Archive, reporter: &dyn Reporter) -> Result<DeepOutcome, Failure> {
     let wanted = wanted(archive)?;
-    let work: Vec<(&Digest, &BTreeMap<Digest, Digest>)> = wanted.iter().collect();
+    // What a delta archive leaves out can be unpacked where its base was given.
+    let readable = |layer: &Digest| archive.is_complete() || !archive.left_out().contains_key(layer);
+    let work: Vec<(&Digest, &BTreeMap<Digest, Digest>)> = wanted.iter().filter(|(layer, _)| readable(layer)).collect();
     let task = format!("unpack {}", archive.path().display());
     let total = work.iter().filter_map(|(layer, _)| archive.locate(layer)).map(|(_, size)| size).sum();
     reporter.event(Event::Started { task: task.clone(), total: Some(total) });

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     reach,
-    verify::{TrustOptions, archive_failure},
+    verify::{BaseOutcome, Elsewhere, TrustOptions, archive_failure, left_out},
 };
 use crate::{
     archive::{Contents, Standing, Trust},
@@ -58,6 +58,9 @@ pub struct InspectOutcome {
     pub agents: Vec<AgentInfo>,
     /// Files that travel with it.
     pub files: Vec<FileInfo>,
+    /// What it leaves out; none if it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseOutcome>,
 }
 
 /// A signature.
@@ -142,8 +145,13 @@ pub struct FileInfo {
 
 /// Looks into an archive.
 pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
+    run_with(options, &Elsewhere::default())
+}
+
+/// The same of an archive that is not all in one place.
+pub fn run_with(options: &InspectOptions, elsewhere: &Elsewhere) -> Result<InspectOutcome, Failure> {
     let trust = if options.trust.keys.is_empty() { Trust::AllowUnsigned } else { options.trust.load()? };
-    let unverified = reach::open(&options.archive, &options.trust.reach)?;
+    let unverified = reach::open_in(&options.archive, &elsewhere.volumes, &options.trust.reach)?;
     let archive = unverified.path().to_owned();
     let signatures = unverified.signatures().map_err(archive_failure)?;
     let contents = unverified.look(&trust).map_err(archive_failure)?;
@@ -163,6 +171,7 @@ pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
         charts: contents.charts().iter().map(|c| ChartInfo { name: c.name.clone(), digest: c.package.digest.clone(), size: c.package.size }).collect(),
         agents: contents.agents().iter().map(|a| AgentInfo { platform: a.platform.clone(), digest: a.agent.digest.clone(), size: a.agent.size }).collect(),
         files: contents.files().iter().map(|(path, d)| FileInfo { path: path.clone(), digest: d.digest.clone(), size: d.size }).collect(),
+        base: left_out(&contents, false),
     })
 }
 

@@ -12,6 +12,7 @@ pub mod install;
 pub mod keygen;
 pub mod list;
 pub mod lock;
+pub mod nodes;
 pub mod outdated;
 mod parallel;
 mod prepare;

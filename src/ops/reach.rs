@@ -1,6 +1,9 @@
 //! Opening an archive wherever it is, and handing one on: files, web servers, registries.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 
@@ -19,10 +22,15 @@ const CREATED_BY: (&str, &str) = ("org.opencontainers.image.title", "org.opencon
 
 /// Opens an archive: a file, `https://…`, or `oci://…`. One that lies elsewhere is read in place.
 pub fn open(path: &Path, reach: &Reach) -> Result<Unverified, Failure> {
+    open_in(path, &[], reach)
+}
+
+/// The same with further folders in which volumes of a file may be.
+pub fn open_in(path: &Path, folders: &[PathBuf], reach: &Reach) -> Result<Unverified, Failure> {
     let place = Place::parse(path).map_err(transport_failure)?;
     let opened = match transport::open(&place, reach).map_err(transport_failure)? {
         Some((name, medium)) => archive::open_medium(&name, medium, Limits::default()),
-        None => archive::open(path),
+        None => archive::open_in(path, folders),
     };
     opened.map_err(archive_failure)
 }

@@ -47,6 +47,10 @@ pub struct SignOutcome {
     pub rewritten: bool,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is in volumes, and only an archive that is one file can be signed anew", .0.display())]
+struct InVolumes(PathBuf);
+
 /// Reads a private key.
 pub fn private_key(source: &KeySource, password: Option<&Secret<String>>) -> Result<PrivateKey, Failure> {
     let pem = source.read().map_err(source_failure)?;
@@ -65,6 +69,9 @@ pub fn signers(sources: &[KeySource], password: Option<&Secret<String>>) -> Resu
 
 /// Signs an archive. Every byte is checked first, so that nobody vouches for a damaged one.
 pub fn run(options: &SignOptions, reporter: &dyn Reporter) -> Result<SignOutcome, Failure> {
+    if archive::volumes::stands_for_volumes(&options.archive) {
+        return Err(Failure::new(Kind::Usage, InVolumes(options.archive.clone())).hint("join them with `cat`, sign that, or export again with the other key"));
+    }
     let signers = signers(&options.keys, options.password.as_ref())?;
     let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();
     let mut archive = open(&options.archive, reporter)?;

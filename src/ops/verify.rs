@@ -10,20 +10,38 @@ use super::{
     reach,
 };
 use crate::{
-    archive::{self, Archive, ArchiveError, Contents, Fault, Flaw, Limits, Standing, Trust},
+    archive::{self, Archive, ArchiveError, Base, BuildError, Contents, Fault, Flaw, Limits, Standing, Trust, VolumeError},
     failure::{Failure, Kind},
     io::FileError,
+    oci::{Digest, Reference},
     progress::{Event, Reporter},
     transport::{Place, TransportError},
 };
 
+/// Where more of an archive is than beside its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Further folders with volumes.
+    pub volumes: Vec<PathBuf>,
+    /// The archive's base, and the base of that, as far as there are any: verified as the archive is, and read from for what it leaves out.
+    pub bases: Vec<PathBuf>,
+}
+
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
+    open_with(path, &Elsewhere::default(), trust, reporter)
+}
+
+/// The same of an archive that is not all in one place.
+pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let whom = trust.load()?;
     warn_unsigned(path, &whom, reporter);
-    let archive = reach::open(path, &trust.reach)?.verify(&whom, reporter).map_err(archive_failure)?;
+    let verified = |path: &Path| reach::open_in(path, &elsewhere.volumes, &trust.reach)?.verify(&whom, reporter).map_err(archive_failure);
+    let archive = verified(path)?;
     trust.check_version(archive.record())?;
-    Ok(archive)
+    // A base is older by its purpose: no lowest version is asked of it.
+    let bases = elsewhere.bases.iter().map(|base| verified(base)).collect::<Result<_, _>>()?;
+    archive.with_bases(bases).map_err(archive_failure)
 }
 
 fn warn_unsigned(path: &Path, trust: &Trust, reporter: &dyn Reporter) {
@@ -49,6 +67,17 @@ pub fn archive_failure(error: ArchiveError) -> Failure {
             Failure::new(Kind::Untrusted, error).hint("sign it with `sign`, or say --allow-unsigned (without --key) if you know where it comes from")
         }
         ArchiveError::Untrusted { .. } => Failure::new(Kind::Untrusted, error).hint("check that --key is the public key of whoever signed the archive"),
+        ArchiveError::Volume(VolumeError::File(_)) => Failure::new(Kind::Other, error),
+        ArchiveError::Volume(VolumeError::Missing { .. } | VolumeError::NoList { .. }) => {
+            Failure::new(Kind::Untrusted, error).hint("put the files of the archive into one folder, or name the other folders with --volumes DIR")
+        }
+        ArchiveError::Volume(_) => Failure::new(Kind::Untrusted, error).hint("carry this file over again"),
+        ArchiveError::Build(BuildError::TooManyVolumes { .. }) => Failure::new(Kind::Usage, error),
+        ArchiveError::InTheWay { .. } => Failure::new(Kind::Usage, error).hint("remove it, or give the archive another name with -o"),
+        ArchiveError::NoBase { .. } => Failure::new(Kind::Usage, error).hint("leave --base out"),
+        ArchiveError::WrongBase { .. } => Failure::new(Kind::Untrusted, error).hint("give the archive that it was made over with --base"),
+        ArchiveError::NotInBase { .. } => Failure::new(Kind::Untrusted, error)
+            .hint("if the base leaves out layers itself, give the archive that it was made over as well, with another --base"),
         ArchiveError::TooFewSignatures { .. } => {
             Failure::new(Kind::Untrusted, error).hint("have it signed by another of the keys: `sign ARCHIVE --add --key KEY`")
         }
@@ -86,27 +115,76 @@ pub struct VerifyOutcome {
     pub images: usize,
     /// Bytes of everything in it, all of which were checked.
     pub size: u64,
+    /// What it leaves out; none if it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseOutcome>,
     /// What unpacking has shown, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deep: Option<DeepOutcome>,
+}
+
+/// What an archive leaves out, and who must have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseOutcome {
+    /// What it was made over.
+    #[serde(flatten)]
+    pub base: Base,
+    /// Whether the blobs were checked, in the archives that were given as its base. If not, the nodes have to have them.
+    pub checked: bool,
+    /// Bytes of the blobs.
+    pub size: u64,
+    /// The blobs, by digest.
+    pub blobs: Vec<LeftOut>,
+}
+
+/// A blob that an archive leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+    /// The images that need it.
+    pub images: Vec<Reference>,
+}
+
+/// What an archive leaves out; nothing if it is whole.
+pub(crate) fn left_out(contents: &Contents, checked: bool) -> Option<BaseOutcome> {
+    let blob = |(digest, size): (&Digest, &u64)| LeftOut { digest: digest.clone(), size: *size, images: contents.images_with(digest) };
+    let blobs: Vec<LeftOut> = contents.left_out().iter().map(blob).collect();
+    contents.base().map(|base| BaseOutcome { base: base.clone(), checked, size: blobs.iter().map(|blob| blob.size).sum(), blobs })
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("a stream cannot be verified with --deep: its layers have passed by the time their configs are known to be whole")]
 struct DeepStream;
 
+#[derive(Debug, thiserror::Error)]
+#[error("a stream is one archive by itself: neither volumes nor a base go with it")]
+struct AloneStream;
+
 /// Verifies an archive.
 pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
+    run_with(options, &Elsewhere::default(), reporter)
+}
+
+/// The same of an archive that is not all in one place.
+pub fn run_with(options: &VerifyOptions, elsewhere: &Elsewhere, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
     if options.archive == Path::new("-") {
+        if *elsewhere != Elsewhere::default() {
+            return Err(Failure::new(Kind::Usage, AloneStream).hint("write it to a file, and verify that"));
+        }
         if options.deep {
             return Err(Failure::new(Kind::Usage, DeepStream).hint("write it to a file, and verify that"));
         }
-        return Ok(outcome(&options.archive, &stream(options, reporter)?, None));
+        return Ok(outcome(&options.archive, &stream(options, reporter)?, None, false));
     }
-    let archive = open(&options.archive, &options.trust, reporter)?;
+    let archive = open_with(&options.archive, elsewhere, &options.trust, reporter)?;
     let deep = options.deep.then(|| deep::run(&archive, reporter)).transpose()?;
     // Its path is without the secrets that a URL may hold.
-    Ok(outcome(archive.path(), &archive, deep))
+    Ok(outcome(archive.path(), &archive, deep, archive.is_complete()))
 }
 
 /// Verifies what comes on standard input.
@@ -118,7 +196,7 @@ fn stream(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<Contents, 
     Ok(contents)
 }
 
-fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>) -> VerifyOutcome {
+fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>, complete: bool) -> VerifyOutcome {
     let record = archive.record();
     VerifyOutcome {
         archive: path.to_owned(),
@@ -128,6 +206,7 @@ fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>) -> Verify
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
+        base: left_out(archive, complete),
         deep,
     }
 }

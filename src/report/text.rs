@@ -5,6 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use crate::{
     archive::Standing,
     cluster::{Placement, deploy::Change},
+    ops::verify::BaseOutcome,
 };
 
 /// Bytes in decimal units, as registries and `docker images` count: `325.0 MB`.
@@ -21,6 +22,19 @@ pub fn bytes(n: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// What an archive leaves out, who must have it, and whether that was checked.
+pub fn base(base: &BaseOutcome) -> String {
+    let what = format!("{} layers, {}", base.blobs.len(), bytes(base.size));
+    if base.checked {
+        return format!("made over {}, which holds the other {what}: checked\n", base.base);
+    }
+    let mut out = format!("made over {}: {what}, are not in it and were NOT checked; the nodes must hold them, or --base ARCHIVE gives them\n", base.base);
+    let images = |names: &[crate::oci::Reference]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let rows: Vec<Vec<String>> = base.blobs.iter().map(|blob| vec![blob.digest.to_string(), bytes(blob.size), images(&blob.images)]).collect();
+    out.push_str(&table(&["LEFT OUT", "SIZE", "NEEDED BY"], &rows));
+    out
 }
 
 /// A text from elsewhere, without what would steer a terminal; line feeds and tabs stay.

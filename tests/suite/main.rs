@@ -17,6 +17,7 @@ mod certificates;
 mod cli_trust;
 mod conformance;
 mod delivery;
+mod delta;
 mod discovery;
 mod docking;
 mod e2e;

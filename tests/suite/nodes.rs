@@ -24,7 +24,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use offline::{
-    cluster::nodes::{Blobs, ImportOptions, NodeImage, NodeSelection, NodesError, PlatformImage, cleanup, import},
+    cluster::nodes::{Blobs, ImportOptions, NodeImage, NodeSelection, NodesError, PlatformImage, cleanup, holdings, import},
     oci::{Descriptor, Digest, Platform, media_type},
     progress::{Event, Reporter, SharedReporter, Silent},
 };
@@ -191,6 +191,28 @@ impl Reporter for Heard {
     fn event(&self, event: Event) {
         self.0.lock().unwrap().push(event);
     }
+}
+
+/// What `install` of a delta archive and `nodes status` ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_nodes_tell_what_they_hold_and_get_nothing_by_being_asked() {
+    let Some(_lab) = lab() else { return };
+    let client = client().await;
+    let salt = salt();
+    let mut memory = Memory::default();
+    let layer = (media_type::OCI_LAYER, tar(&[("etc/own", &noise(salt, 700_000), 0o644)]));
+    let images = [memory.image(&format!("registry.invalid/t{salt}/held:1"), &[layer], false)];
+    let all: std::collections::BTreeSet<Digest> = memory.blobs.keys().cloned().collect();
+    let options = options(&format!("offline-h{salt:x}"));
+    for _ in 0..2 {
+        let before = holdings(&client, &images, &options.for_holdings(), Arc::new(Silent)).await.unwrap();
+        assert_eq!(before.len(), 2);
+        assert!(before.iter().all(|node| node.held.is_empty() && node.lacking == all), "{before:?}");
+    }
+    import(&client, Arc::new(memory), &images, &options, Arc::new(Silent)).await.unwrap();
+    let after = holdings(&client, &images, &options.for_holdings(), Arc::new(Silent)).await.unwrap();
+    assert!(after.iter().all(|node| node.lacking.is_empty() && node.held == all), "{after:?}");
+    assert_nothing_left(&client, &options.for_holdings()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

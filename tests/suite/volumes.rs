@@ -1,14 +1,26 @@
 //! Archives in volumes: written in pieces, joined, read in place; and every piece that is missing or wrong is named.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use offline::{
     archive::{
-        ArchiveError, BuildError, VolumeSize, Writer,
-        volumes::{VOLUMES_MAX, VolumeList},
+        self, Archive, ArchiveError, BuildError, Trust, VolumeError, VolumeSize, Writer,
+        volumes::{VOLUMES_MAX, Volume, VolumeList},
     },
+    failure::{Failure, Kind},
     oci::Digest,
+    ops::{
+        inspect::{self, InspectOptions},
+        sign::{self, SignOptions},
+        verify::{self, Elsewhere, TrustOptions, VerifyOptions},
+    },
+    progress::Silent,
+    signing::KeySource,
 };
+use tempfile::TempDir;
 
 use crate::sample;
 
@@ -93,4 +105,227 @@ fn volumes_of_an_older_archive_do_not_stay_behind_the_new_ones() {
     fs::write(&path, "whole").unwrap();
     let error = Writer::create_in(&path, &sample.layout, None, volume(5_000)).unwrap_err();
     assert!(matches!(&error, ArchiveError::InTheWay { path: other, .. } if *other == path), "{error}");
+}
+
+fn open(path: &Path, folders: &[PathBuf]) -> Result<Archive, ArchiveError> {
+    archive::open_in(path, folders)?.verify(&Trust::AllowUnsigned, &Silent)
+}
+
+/// Cuts an archive by hand at some offsets, as no writer of ours does, but every reader has to take.
+fn cut(folder: &Path, bytes: &[u8], index: &Digest, at: &[usize]) {
+    let ends = at.iter().copied().chain([bytes.len()]);
+    let mut start = 0;
+    let mut volumes = Vec::new();
+    for (number, end) in ends.enumerate() {
+        let (name, content) = (format!("a.tar.{:03}", number + 1), &bytes[start..end]);
+        fs::write(folder.join(&name), content).unwrap();
+        volumes.push(Volume { name, size: content.len() as u64, digest: Digest::of(content) });
+        start = end;
+    }
+    let list = VolumeList { format: 1, index: index.clone(), size: bytes.len() as u64, volumes };
+    fs::write(folder.join("a.tar.volumes.json"), list.text()).unwrap();
+}
+
+/// Opens it by all its names and holds all of it against the whole archive.
+fn reads_as(folder: &Path, whole: &Archive, what: &str) {
+    let opened = ["a.tar", "a.tar.001", "a.tar.volumes.json"].map(|name| open(&folder.join(name), &[]).unwrap_or_else(|e| panic!("{what}, as {name}: {e}")));
+    let [archive, ..] = &opened;
+    assert_eq!((archive.index_json(), archive.size()), (whole.index_json(), whole.size()));
+    for (_, image) in whole.images() {
+        for (digest, _) in whole.blobs(image) {
+            assert_eq!(archive.read(&digest).unwrap(), whole.read(&digest).unwrap(), "{what}: {digest}");
+        }
+    }
+}
+
+#[test]
+fn archives_cut_at_every_boundary_read_in_place() {
+    let sample = sample::build("1");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole.tar");
+    sample.write(&path, None);
+    let bytes = fs::read(&path).unwrap();
+    let whole = open(&path, &[]).unwrap();
+    let index = Digest::of(sample.layout.index_json());
+    let mut places: Vec<usize> = Vec::new();
+    for entry in tar::Archive::new(&bytes[..]).entries().unwrap() {
+        let entry = entry.unwrap();
+        let (header, content) = (entry.raw_header_position(), entry.raw_file_position());
+        let ends = [header, content, content + entry.size(), (content + entry.size()).next_multiple_of(512)];
+        places.extend(ends.iter().flat_map(|&at| [at.saturating_sub(1), at, at + 1, at + 256]).map(|at| usize::try_from(at).unwrap()));
+    }
+    places.extend([bytes.len() - 1, bytes.len() - 512, bytes.len() - 513, bytes.len() - 1024]);
+    places.sort_unstable();
+    places.dedup();
+    places.retain(|&at| at > 0 && at < bytes.len());
+    assert!(places.len() > 100);
+    for pair in places.chunks(2) {
+        let folder = tempfile::tempdir().unwrap();
+        cut(folder.path(), &bytes, &index, pair);
+        reads_as(folder.path(), &whole, &format!("cut at {pair:?}"));
+    }
+    // A volume for every byte of the head.
+    let folder = tempfile::tempdir().unwrap();
+    cut(folder.path(), &bytes, &index, &(1..VOLUMES_MAX).collect::<Vec<_>>());
+    reads_as(folder.path(), &whole, "cut at every byte");
+    for size in sizes(bytes.len() as u64) {
+        let folder = tempfile::tempdir().unwrap();
+        sample.write_in(&folder.path().join("a.tar"), None, volume(size));
+        reads_as(folder.path(), &whole, &format!("volumes of {size}"));
+    }
+}
+
+/// Three volumes of a signed archive.
+struct Case {
+    folder: TempDir,
+    key: offline::signing::PrivateKey,
+    third: u64,
+}
+
+impl Case {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = offline::signing::PrivateKey::generate().unwrap();
+        let sample = sample::build("1");
+        let third = sample.layout.size() / 3 + 1;
+        sample.write_in(&folder.path().join("a.tar"), Some(&key), volume(third));
+        fs::write(folder.path().join("a.pub"), key.public().to_pem()).unwrap();
+        Self { folder, key, third }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn verify_as(&self, name: &str, folders: &[&str]) -> Result<(), Failure> {
+        let trust = TrustOptions { keys: vec![KeySource::File(self.path("a.pub"))], ..TrustOptions::default() };
+        let elsewhere = Elsewhere { volumes: folders.iter().map(|f| self.path(f)).collect(), ..Elsewhere::default() };
+        verify::run_with(&VerifyOptions { archive: self.path(name), trust, deep: false }, &elsewhere, &Silent).map(drop)
+    }
+
+    /// All names of the archive give the same failure, which says all of this and costs exit code 3.
+    fn refused(&self, wanted: &[&str]) -> String {
+        let mut told = String::new();
+        for name in ["a.tar", "a.tar.volumes.json", "a.tar.001"] {
+            let failure = self.verify_as(name, &[]).expect_err(name);
+            told = failure.to_string();
+            assert_eq!(failure.kind, Kind::Untrusted, "{told}");
+            for text in wanted {
+                assert!(told.contains(text), "{name}: {text} is not in: {told}");
+            }
+        }
+        told
+    }
+
+    fn move_to(&self, name: &str, folder: &str) {
+        fs::create_dir_all(self.path(folder)).unwrap();
+        fs::rename(self.path(name), self.path(folder).join(name)).unwrap();
+    }
+}
+
+#[test]
+fn volumes_are_found_in_several_folders_and_the_missing_ones_are_named() {
+    let case = Case::new();
+    case.verify_as("a.tar", &[]).unwrap();
+    case.move_to("a.tar.002", "usb");
+    let told = case.refused(&["of the 3 volumes of", "a.tar.volumes.json", "a.tar.002 is missing"]);
+    assert!(!told.contains("a.tar.001") && !told.contains("a.tar.003"), "{told}");
+    case.move_to("a.tar.003", "disk");
+    case.refused(&["a.tar.002, a.tar.003 are missing"]);
+    for name in ["a.tar", "a.tar.volumes.json", "a.tar.001"] {
+        case.verify_as(name, &["usb", "disk"]).unwrap();
+    }
+    let elsewhere = Elsewhere { volumes: vec![case.path("usb"), case.path("disk")], ..Elsewhere::default() };
+    inspect::run_with(&InspectOptions { archive: case.path("a.tar"), trust: TrustOptions::default() }, &elsewhere).unwrap();
+    // One that was cut off on the way counts less than a whole one elsewhere.
+    fs::write(case.path("a.tar.002"), "x").unwrap();
+    case.verify_as("a.tar", &["usb", "disk"]).unwrap();
+
+    case.move_to("a.tar.volumes.json", "usb");
+    case.verify_as("a.tar.001", &["disk", "usb"]).unwrap();
+    case.verify_as("usb/a.tar.volumes.json", &["disk", "."]).unwrap();
+    let failure = case.verify_as("a.tar.001", &[]).unwrap_err();
+    assert!(failure.to_string().contains("`a.tar.volumes.json`, is not beside it"), "{failure}");
+    assert_eq!(failure.kind, Kind::Untrusted);
+}
+
+#[test]
+fn a_volume_that_was_cut_off_is_named_at_once() {
+    let case = Case::new();
+    let mut bytes = fs::read(case.path("a.tar.002")).unwrap();
+    bytes.pop();
+    fs::write(case.path("a.tar.002"), &bytes).unwrap();
+    case.refused(&["volume 2 of 3", "a.tar.002`", &format!("has {} bytes and should have {}", bytes.len(), case.third)]);
+    let opened = archive::open(&case.path("a.tar"));
+    assert!(matches!(opened, Err(ArchiveError::Volume(VolumeError::Size { number: 2, of: 3, .. }))));
+}
+
+#[test]
+fn a_damaged_volume_is_named_wherever_the_damage_is() {
+    for (number, at) in [(1, 0), (1, 600), (1, 1600), (1, 40_000), (2, 0), (2, 30_000), (3, 3_000)] {
+        let case = Case::new();
+        let name = format!("a.tar.{number:03}");
+        let mut bytes = fs::read(case.path(&name)).unwrap();
+        bytes[at] ^= 1;
+        fs::write(case.path(&name), &bytes).unwrap();
+        if number == 1 && at == 1600 {
+            // In index.json, whose digest the list has.
+            case.refused(&["a.tar.001` begins another archive"]);
+        } else {
+            case.refused(&[&format!("volume {number} of 3"), &name, "is damaged, or of another archive"]);
+        }
+    }
+}
+
+#[test]
+fn a_volume_of_another_archive_is_named() {
+    for number in 1..=3 {
+        let case = Case::new();
+        let other = tempfile::tempdir().unwrap();
+        let second = sample::build("2");
+        second.write_in(&other.path().join("a.tar"), Some(&case.key), volume(case.third));
+        let name = format!("a.tar.{number:03}");
+        let foreign = fs::read(other.path().join(&name)).unwrap();
+        if foreign == fs::read(case.path(&name)).unwrap() {
+            continue;
+        }
+        fs::write(case.path(&name), foreign).unwrap();
+        case.refused(&[&name, "another archive"]);
+    }
+}
+
+#[test]
+fn a_list_that_is_none_is_named() {
+    let case = Case::new();
+    for (text, wanted) in [("", "is not the JSON"), ("{\"format\": 2}", "it has format 2"), ("{\"format\": 1}", "missing field")] {
+        fs::write(case.path("a.tar.volumes.json"), text).unwrap();
+        case.refused(&["a.tar.volumes.json` is no list of volumes", wanted]);
+    }
+    let huge = vec![b' '; 2 << 20];
+    fs::write(case.path("a.tar.volumes.json"), huge).unwrap();
+    assert!(case.verify_as("a.tar", &[]).unwrap_err().to_string().contains("is larger than"));
+}
+
+/// The list is not signed: whatever it says, nothing but the signed bytes is an archive.
+#[test]
+fn a_list_cannot_make_another_archive_pass() {
+    let case = Case::new();
+    let stranger = offline::signing::PrivateKey::generate().unwrap();
+    let second = sample::build("2");
+    fs::remove_dir_all(case.folder.path().join("usb")).ok();
+    second.write_in(&case.path("a.tar"), Some(&stranger), volume(case.third));
+    case.refused(&["is not trusted"]);
+}
+
+#[test]
+fn signing_volumes_anew_is_refused_before_a_byte_is_changed() {
+    let case = Case::new();
+    let before = joined(case.folder.path());
+    fs::write(case.path("k.json"), "").unwrap();
+    for name in ["a.tar", "a.tar.volumes.json", "a.tar.001"] {
+        let options = SignOptions { archive: case.path(name), keys: vec![KeySource::File(case.path("k.json"))], password: None, add: false, make_room: false };
+        let failure = sign::run(&options, &Silent).unwrap_err();
+        assert!(failure.to_string().contains("is in volumes, and only an archive that is one file can be signed anew"), "{failure}");
+    }
+    assert!(joined(case.folder.path()) == before);
 }

@@ -105,10 +105,12 @@ impl VolumeList {
 
     /// As it is written, a line each volume.
     pub fn text(&self) -> String {
-        let json = |text: &str| serde_json::to_string(text).expect("text serialises");
         let mut text = format!("{{\n  \"format\": {},\n  \"index\": \"{}\",\n  \"size\": {},\n  \"volumes\": [\n", self.format, self.index, self.size);
-        let rows: Vec<String> =
-            self.volumes.iter().map(|v| format!("    {{\"name\": {}, \"size\": {}, \"digest\": \"{}\"}}", json(&v.name), v.size, v.digest)).collect();
+        let rows: Vec<String> = self
+            .volumes
+            .iter()
+            .map(|v| format!("    {{\"name\": {}, \"size\": {}, \"digest\": \"{}\"}}", serde_json::Value::from(v.name.as_str()), v.size, v.digest))
+            .collect();
         text.push_str(&rows.join(",\n"));
         text.push_str("\n  ]\n}\n");
         text
@@ -128,9 +130,7 @@ fn is_plain(name: &str) -> bool {
 
 /// The JSON schema of a list.
 pub fn schema_json() -> String {
-    let mut text = serde_json::to_string_pretty(&schemars::schema_for!(VolumeList)).expect("a schema serialises");
-    text.push('\n');
-    text
+    format!("{:#}\n", schemars::schema_for!(VolumeList).as_value())
 }
 
 #[cfg(test)]
@@ -167,5 +167,12 @@ mod tests {
         }
         let unknown = list().text().replacen("\"size\"", "\"more\": 1, \"size\"", 1);
         assert!(VolumeList::parse(unknown.as_bytes()).unwrap_err().to_string().contains("unknown field"));
+    }
+
+    #[test]
+    fn the_published_schema_is_the_one_of_the_types() {
+        let path = format!("{}/schemas/volumes.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == schema_json(), "run `kubectl-offline schema volumes > schemas/volumes.schema.json`");
     }
 }

@@ -15,6 +15,18 @@ pub(crate) fn list_beside(archive: &Path) -> PathBuf {
     followed(archive, LIST)
 }
 
+/// Whether a file is such a list, by its name.
+pub(crate) fn is_list(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.len() > LIST.len() && name.ends_with(LIST))
+}
+
+/// The archive that a file is a volume of, by its name: `NAME` for `NAME.001`.
+pub(crate) fn archive_of_part(path: &Path) -> Option<PathBuf> {
+    let number = path.extension()?.to_str()?;
+    let counts = number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()) && number != "000";
+    counts.then(|| path.with_extension(""))
+}
+
 fn followed(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

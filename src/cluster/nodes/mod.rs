@@ -34,8 +34,11 @@ pub use error::NodesError;
 pub use image::{Blobs, NodeImage, PlatformImage};
 pub use plan::{ImportPlan, NodePlan, NodeSelection};
 
-use crate::{oci::Platform, progress::SharedReporter};
-use bootstrap::{Packed, Site};
+use crate::{
+    oci::{Digest, Platform},
+    progress::SharedReporter,
+};
+use bootstrap::{AgentSecrets, Packed, Site};
 use node::{NodeRun, Run};
 use schedule::Schedule;
 
@@ -96,6 +99,12 @@ impl Default for ImportOptions {
 }
 
 impl ImportOptions {
+    /// For [`holdings`] before an import: what that leaves behind for a moment must not be taken for what the import makes.
+    #[must_use]
+    pub fn for_holdings(&self) -> Self {
+        Self { run: format!("{}h", self.run), ..self.clone() }
+    }
+
     /// Where to go when the namespace is just being deleted.
     fn fallback_namespace(&self) -> String {
         format!("{}-{}", self.namespace, self.run)
@@ -178,7 +187,58 @@ pub async fn cleanup(client: &Client, options: &ImportOptions) -> Result<(), Nod
     main.and(other)
 }
 
+/// What a node holds of what it would get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    /// The node.
+    pub node: String,
+    /// Its platform.
+    pub platform: Platform,
+    /// Blobs that are in its store.
+    pub held: BTreeSet<Digest>,
+    /// Blobs that are not.
+    pub lacking: BTreeSet<Digest>,
+}
+
+/// Asks every node which blobs of these images it holds; nothing is sent. As after an import, no Job, pod or Secret stays.
+///
+/// Dropping the future stops the work but cannot delete anything: call [`cleanup`] then.
+pub async fn holdings(client: &Client, images: &[NodeImage], options: &ImportOptions, reporter: SharedReporter) -> Result<Vec<Holdings>, NodesError> {
+    let plan = plan::plan(client, images, options).await?;
+    let result = each_node(client, Arc::new(NoBlobs), plan, options, reporter, |node, secrets| async move { node.look(&secrets).await }).await;
+    let cleaned = cleanup(client, options).await;
+    let holdings = result?;
+    cleaned?;
+    Ok(holdings)
+}
+
+/// Where nothing is to be sent.
+struct NoBlobs;
+
+impl Blobs for NoBlobs {
+    fn read_at(&self, digest: &Digest, _: u64, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other(format!("nothing is sent, and {digest} was asked for")))
+    }
+}
+
 async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: &ImportOptions, reporter: SharedReporter) -> Result<ImportOutcome, NodesError> {
+    let nodes = each_node(client, blobs, plan, options, reporter, |node, secrets| async move { node.import(&secrets).await }).await?;
+    Ok(ImportOutcome { nodes })
+}
+
+/// Starts the agents and does something with each; what it gives is in the plan's order.
+async fn each_node<T, F>(
+    client: &Client,
+    blobs: Arc<dyn Blobs>,
+    plan: ImportPlan,
+    options: &ImportOptions,
+    reporter: SharedReporter,
+    work: impl Fn(NodeRun, Arc<AgentSecrets>) -> F,
+) -> Result<Vec<T>, NodesError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, NodesError>> + Send + 'static,
+{
     let used: BTreeSet<usize> = plan.nodes.iter().map(|n| n.agent).collect();
     let binaries: Vec<(usize, AgentBinary)> = used.into_iter().map(|agent| (agent, options.agents[agent].clone())).collect();
     let packing = tokio::task::spawn_blocking(move || binaries.into_iter().map(|(agent, binary)| (agent, Packed::new(&binary))).collect::<Vec<_>>());
@@ -208,23 +268,24 @@ async fn run(client: &Client, blobs: Arc<dyn Blobs>, plan: ImportPlan, options: 
     for (index, plan) in plan.nodes.into_iter().enumerate() {
         let (slots, waiting, secrets) = (Arc::clone(&slots), Arc::clone(&waiting), Arc::clone(&secrets[&plan.agent]));
         let node = NodeRun::new(Arc::clone(&run), plan, index);
+        let name = node.plan.node.clone();
+        let work = work(node, secrets);
         tasks.spawn(async move {
             // Never closed, so this cannot fail.
             let _slot = slots.acquire().await;
-            let name = node.plan.node.clone();
-            let outcome = node.import(&secrets).await?;
+            let outcome = work.await?;
             waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|n| *n != name);
             Ok((index, outcome))
         });
     }
     match timeout(options.timeout, collect(tasks)).await {
-        Ok(nodes) => nodes.map(|nodes| ImportOutcome { nodes }),
+        Ok(nodes) => nodes,
         Err(_) => Err(NodesError::Timeout { after: options.timeout, waiting: waiting.lock().unwrap_or_else(PoisonError::into_inner).join(", ") }),
     }
 }
 
 /// Waits for all; the first failure stops the others.
-async fn collect(mut tasks: JoinSet<Result<(usize, NodeOutcome), NodesError>>) -> Result<Vec<NodeOutcome>, NodesError> {
+async fn collect<T: Send + 'static>(mut tasks: JoinSet<Result<(usize, T), NodesError>>) -> Result<Vec<T>, NodesError> {
     let mut nodes = BTreeMap::new();
     while let Some(done) = tasks.join_next().await {
         match done {

@@ -1,7 +1,7 @@
 //! One node's part of an import, from its Job to the proof that the kubelet finds every name.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,7 +20,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Blobs, ImportOptions, NodeOutcome, NodesError,
+    Blobs, Holdings, ImportOptions, NodeOutcome, NodesError,
     bootstrap::{AgentSecrets, RunningPod, Site},
     control::{Control, Place, Trouble},
     exec,
@@ -116,6 +116,35 @@ impl NodeRun {
         Ok(outcome)
     }
 
+    /// Asks what it holds of what it would get, and does nothing.
+    pub(super) async fn look(self, secrets: &AgentSecrets) -> Result<Holdings, NodesError> {
+        let RunningPod { name: pod, stream } = self.run.site.start(self.index, &self.plan, secrets).await?;
+        let lacking = self.ask_holdings(&pod, stream).await.map_err(|(Trouble::Again(error) | Trouble::Fatal(error))| error)?;
+        let all = self.plan.work.blobs.iter().map(|blob| blob.digest.clone());
+        let (lacking, held) = all.partition(|digest| lacking.contains(digest.as_str()));
+        Ok(Holdings { node: self.plan.node.clone(), platform: self.plan.platform.clone(), held, lacking })
+    }
+
+    async fn ask_holdings(&self, pod: &str, stream: Option<exec::Stream>) -> Result<BTreeSet<String>, Trouble> {
+        let control = self.control(pod, stream).await?;
+        control.call(Task::Begin { lease: self.lease(), expires: self.run.expires.clone() }).await?;
+        let blobs = self.plan.work.blobs.iter().map(name).collect();
+        let found = match control.call(Task::Missing { lease: self.lease(), blobs }).await? {
+            Outcome::Missing { blobs } => blobs,
+            other => return Err(control.place.confused(&other)),
+        };
+        control.call(Task::End { lease: self.lease(), collect: false }).await?;
+        Ok(found.into_iter().map(|blob| blob.digest).collect())
+    }
+
+    async fn control(&self, pod: &str, stream: Option<exec::Stream>) -> Result<Control, Trouble> {
+        let place = Place { node: self.plan.node.clone(), namespace: self.run.site.namespace().to_owned(), pod: pod.to_owned() };
+        match stream {
+            Some(stream) => Ok(Control::over(stream, place)),
+            None => Control::open(&self.run.client, place).await,
+        }
+    }
+
     fn lease(&self) -> String {
         format!("offline-{}", self.run.options.run)
     }
@@ -126,11 +155,8 @@ impl NodeRun {
 
     /// `stream`: a control stream that is open already.
     async fn session(&self, pod: &str, stream: Option<exec::Stream>) -> Result<Done, Trouble> {
-        let place = Place { node: self.plan.node.clone(), namespace: self.run.site.namespace().to_owned(), pod: pod.to_owned() };
-        let control = match stream {
-            Some(stream) => Control::over(stream, place.clone()),
-            None => Control::open(&self.run.client, place.clone()).await?,
-        };
+        let control = self.control(pod, stream).await?;
+        let place = control.place.clone();
         if let Some(ip) = control.address.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) {
             let address = SocketAddr::new(ip, PEER_PORT).to_string();
             self.run.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, address);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::resolve::Resolved;
 use crate::{
     archive::{
-        ArchiveError, BuildError, Builder, Layout,
+        ArchiveError, BuildError, Builder, Held, Layout,
         content::{self, Artifact},
     },
     cluster::nodes::AgentBinary,
@@ -66,7 +66,7 @@ pub(super) fn assemble(
     charts: &ChartSet,
     resolved: &Resolved,
     platforms: &[Platform],
-    agents: &[AgentBinary],
+    (agents, base): (&[AgentBinary], Option<Held>),
 ) -> Result<Layout, Failure> {
     let (files, file_records) = files(delivery, lock)?;
     let record = Record {
@@ -101,6 +101,9 @@ pub(super) fn assemble(
         builder.name(content::image_root(&image.root, reference));
     }
     attach(&mut builder, resolved).map_err(build_failure)?;
+    if let Some(base) = base {
+        builder.over(base);
+    }
     builder.lay_out().map_err(archive_failure)
 }
 

@@ -2,6 +2,7 @@
 
 mod assemble;
 pub(super) mod attached;
+mod base;
 mod fill;
 pub(super) mod resolve;
 
@@ -22,7 +23,7 @@ use super::{
     verify::archive_failure,
 };
 use crate::{
-    archive::{Layout, Signer, Writer},
+    archive::{Base, Layout, Signer, VolumeSize, Writer},
     cluster::nodes::AgentBinary,
     delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
@@ -66,6 +67,15 @@ impl std::fmt::Debug for ExportOptions {
     }
 }
 
+/// How an archive is laid out on the disk.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    /// In volumes of this size.
+    pub volume: Option<VolumeSize>,
+    /// Without the layers that this holds: another archive, or an inventory of nodes.
+    pub base: Option<PathBuf>,
+}
+
 /// What was exported.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +90,9 @@ pub struct ExportOutcome {
     pub locked: bool,
     /// Bytes of layers, each once.
     pub layers_size: u64,
+    /// What holds the layers that are not in it; none if it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<ExportedBase>,
     /// Whether it carries a signature.
     pub signed: bool,
     /// Platforms whose images it holds.
@@ -98,6 +111,23 @@ pub struct ExportOutcome {
     pub elapsed_seconds: f64,
 }
 
+/// What an archive was made over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedBase {
+    /// Who it is.
+    #[serde(flatten)]
+    pub base: Base,
+    /// Layers that were left out.
+    pub blobs: usize,
+    /// Their bytes.
+    pub left_out: u64,
+}
+
+fn exported_base(layout: &Layout) -> Option<ExportedBase> {
+    layout.base().map(|base| ExportedBase { base: base.clone(), blobs: layout.left_out().len(), left_out: layout.left_out().values().sum() })
+}
+
 /// One image of an export.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,7 +142,14 @@ pub struct ExportedImage {
 
 /// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
+    run_shaped(options, Shape::default(), reporter).await
+}
+
+/// The same in volumes, or over a base.
+pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     let started = Instant::now();
+    let Shape { volume, base } = shape;
+    let base = blocking(move || base.map(|path| base::read(&path)).transpose()).await?;
     let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run, locked: strict, ask } = options;
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
@@ -165,7 +202,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &found, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &found, &resolved, &platforms, (&agents, base)).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -174,6 +211,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         digest: Digest::of(layout.index_json()),
         size: layout.size(),
         locked: strict,
+        base: exported_base(&layout),
         layers_size: layout.pending().map(|(_, size)| size).sum(),
         signed: signer.is_some() && !dry_run,
         platforms: platforms.iter().map(ToString::to_string).collect(),
@@ -184,7 +222,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         elapsed_seconds: 0.0,
     };
     if !dry_run {
-        write(path, layout, signer, resolved, registries, &reporter).await?;
+        write((path, volume), layout, signer, resolved, registries, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
 }
@@ -209,7 +247,7 @@ async fn render(
 }
 
 async fn write(
-    path: PathBuf,
+    (path, volume): (PathBuf, Option<VolumeSize>),
     mut layout: Layout,
     signer: Option<Signers>,
     resolved: resolve::Resolved,
@@ -221,7 +259,7 @@ async fn write(
         let keys = signer.as_ref().map(Signers::keys).unwrap_or_default();
         let keys: Vec<&dyn Signer> = keys.iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
         let signature = layout.sign_all(&keys).map_err(archive_failure)?;
-        Writer::create(&path, &layout, signature.as_deref()).map_err(archive_failure)
+        Writer::create_in(&path, &layout, signature.as_deref(), volume).map_err(archive_failure)
     })
     .await?;
     fill::fill(&writer, resolved, registries, reporter).await?;

@@ -48,6 +48,14 @@ pub enum InstallError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Layers that are neither in the archive nor on the nodes.
+    #[error("the archive was made over {base} and leaves out what the nodes do not hold: {}", .lacks.join("; "))]
+    NotOnNodes {
+        /// The base.
+        base: String,
+        /// Node, blob and images.
+        lacks: Vec<String>,
+    },
     /// A machinery that is not there.
     #[error("{0}")]
     NotBuilt(String),

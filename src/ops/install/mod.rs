@@ -4,6 +4,7 @@
 //! then the apps, each waited for; what fails takes back everything that this run changed.
 
 mod error;
+mod holdings;
 mod images;
 mod manifests;
 mod prepare;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 pub use error::InstallError;
 pub(crate) use error::{app_failure, cluster_failure};
+pub(crate) use holdings::inventory;
 
 use crate::{
     archive::Archive,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{AppResult, InstallError, InstallOptions, InstallOutcome, NodeResult, app_failure, cluster_failure, images::ArchiveBlobs, prepare::Ready};
+use super::{
+    AppResult, InstallError, InstallOptions, InstallOutcome, NodeResult, app_failure, cluster_failure, holdings, images::ArchiveBlobs, prepare::Ready,
+};
 use crate::{
     cluster::{
         Cluster, ClusterError, WaitOptions,
@@ -33,6 +35,10 @@ pub(super) async fn run(cluster: &Cluster, options: &InstallOptions, mut ready: 
         outcome.nodes = imported.nodes.into_iter().map(node_result).collect();
         deploy_all(cluster, options, &mut ready.deployments, reporter).await?;
     }
+    if let Some(base) = options.archive.base().filter(|_| options.dry_run && !options.archive.is_complete()) {
+        let layers = options.archive.left_out().len();
+        outcome.warnings.push(format!("the archive leaves out {layers} layers of {base}; a dry run does not ask the nodes whether they hold them"));
+    }
     for deployment in &ready.deployments {
         outcome.apps.push(app_result(cluster, deployment, options.dry_run).await?);
     }
@@ -48,6 +54,7 @@ async fn import(cluster: &Cluster, options: &InstallOptions, ready: &Ready, repo
     if ready.images.is_empty() {
         return Ok(ImportOutcome { nodes: vec![] });
     }
+    holdings::prove(cluster, &options.archive, &ready.images, &ready.import, options.cancel.clone(), reporter).await?;
     reporter.step(format!("importing {} images into the nodes", ready.images.len()));
     let blobs = Arc::new(ArchiveBlobs(Arc::clone(&options.archive)));
     let work = nodes::import(cluster.client(), blobs, &ready.images, &ready.import, Arc::clone(reporter));
@@ -62,7 +69,7 @@ async fn import(cluster: &Cluster, options: &InstallOptions, ready: &Ready, repo
 }
 
 /// Never comes back where nobody can ask to stop.
-async fn cancelled(cancel: Option<watch::Receiver<bool>>) {
+pub(super) async fn cancelled(cancel: Option<watch::Receiver<bool>>) {
     if let Some(mut cancel) = cancel
         && cancel.wait_for(|stop| *stop).await.is_ok()
     {

@@ -1,0 +1,101 @@
+//! What the nodes hold already of an archive's images, asked before anything is sent.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use super::{InstallError, images, run::cancelled};
+use crate::{
+    archive::Archive,
+    cluster::{
+        Cluster,
+        nodes::{self, Holdings, ImportOptions, NodeImage},
+    },
+    failure::{Failure, Kind},
+    ops::nodes::{INVENTORY_FORMAT, Inventory, NodeInventory},
+    progress::SharedReporter,
+    rewrite::Plan,
+};
+
+/// How many blobs are named that a node lacks; it is one base that lacks them all.
+const NAMED: usize = 8;
+
+/// Refuses to go on if a node lacks a layer that the archive leaves out and that no base was given for.
+pub(super) async fn prove(
+    cluster: &Cluster,
+    archive: &Archive,
+    images: &[NodeImage],
+    options: &ImportOptions,
+    cancel: Option<watch::Receiver<bool>>,
+    reporter: &SharedReporter,
+) -> Result<(), Failure> {
+    let Some(base) = archive.base().filter(|_| !archive.is_complete()) else { return Ok(()) };
+    reporter.step(format!("asking the nodes for the {} layers of {base}", archive.left_out().len()));
+    let lacks = lacking(archive, &ask(cluster, images, options, cancel, reporter).await?);
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Cluster, InstallError::NotOnNodes { base: base.to_string(), lacks }).hint("--base ARCHIVE gives what is missing"))
+}
+
+/// What is left out of the archive and not on a node, in words.
+fn lacking(archive: &Archive, holdings: &[Holdings]) -> Vec<String> {
+    let all = holdings.iter().flat_map(|node| node.lacking.iter().filter(|digest| archive.left_out().contains_key(digest)).map(|digest| (&node.node, digest)));
+    let mut lacks: Vec<String> = all
+        .map(|(node, digest)| {
+            let images: Vec<String> = archive.images_with(digest).iter().map(ToString::to_string).collect();
+            format!("node `{node}` lacks {digest} of {}", images.join(", "))
+        })
+        .collect();
+    let more = lacks.len().saturating_sub(NAMED);
+    lacks.truncate(NAMED);
+    lacks.extend((more > 0).then(|| format!("and {more} more")));
+    lacks
+}
+
+/// What each node holds. Stopped, it takes back what it made in the cluster.
+async fn ask(
+    cluster: &Cluster,
+    images: &[NodeImage],
+    options: &ImportOptions,
+    cancel: Option<watch::Receiver<bool>>,
+    reporter: &SharedReporter,
+) -> Result<Vec<Holdings>, Failure> {
+    let options = options.for_holdings();
+    tokio::select! {
+        holdings = nodes::holdings(cluster.client(), images, &options, reporter.clone()) => holdings.map_err(|error| Failure::new(Kind::Cluster, error)),
+        () = cancelled(cancel) => {
+            reporter.step("stopping: removing what was made in the cluster to ask the nodes");
+            nodes::cleanup(cluster.client(), &options).await.map_err(|error| Failure::new(Kind::Partial, error))?;
+            Err(Failure::new(Kind::Other, InstallError::Interrupted { app: "(asking the nodes)".to_owned() }))
+        }
+    }
+}
+
+/// The inventory of the nodes, as far as an archive's images go.
+pub(crate) async fn inventory(
+    cluster: &Cluster,
+    archive: &Archive,
+    cancel: Option<watch::Receiver<bool>>,
+    reporter: &SharedReporter,
+) -> Result<Inventory, Failure> {
+    let record = archive.record();
+    let plan = Plan::new(&record.images, record.registry.as_deref()).map_err(|error| Failure::new(Kind::Usage, error))?;
+    let agents = images::agents(archive).map_err(|error| Failure::new(Kind::Untrusted, error))?;
+    let node_images = images::node_images(archive, &plan);
+    let options = ImportOptions { agents, ..ImportOptions::default() };
+    reporter.step("asking the nodes");
+    let holdings = ask(cluster, &node_images, &options, cancel, reporter).await?;
+    Ok(Inventory { format: INVENTORY_FORMAT, nodes: holdings.into_iter().map(|node| of_node(archive, node)).collect() })
+}
+
+fn of_node(archive: &Archive, node: Holdings) -> NodeInventory {
+    let mut images = BTreeMap::new();
+    for (reference, image) in archive.images() {
+        let Some(content) = archive.children(image, &node.platform) else { continue };
+        let parts = content.indexes.iter().chain([&content.manifest, &content.config]).chain(&content.layers);
+        let complete = parts.map(|part| &part.digest).all(|digest| node.held.contains(digest));
+        images.insert(reference.to_string(), complete);
+    }
+    NodeInventory { node: node.node, platform: node.platform, images, blobs: node.held }
+}

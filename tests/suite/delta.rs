@@ -1,0 +1,260 @@
+//! Delta archives: 1.1 over 1.0 carries only what is new, together they verify to what 1.1 alone would be, and no other base will do.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use offline::{
+    archive::{self, Archive, ArchiveError, Trust},
+    failure::{Failure, Kind},
+    oci::{Digest, Platform},
+    ops::{
+        ChartAccess,
+        export::{self, ExportOptions, ExportOutcome, Shape},
+        inspect::{self, InspectOptions},
+        read_delivery,
+        verify::{self, BaseOutcome, Elsewhere, TrustOptions, VerifyOptions},
+    },
+    progress::Silent,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A layer of 300 kB that nothing else has.
+fn layer(seed: u8) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(300_000);
+    header.set_mode(0o644);
+    header.set_cksum();
+    tar.append_data(&mut header, format!("file-{seed}"), &vec![seed; 300_000][..]).unwrap();
+    tar.into_inner().unwrap()
+}
+
+/// What `docker save` writes for one image.
+fn docker_archive(path: &Path, name: &str, layers: &[u8]) {
+    let layers: Vec<Vec<u8>> = layers.iter().map(|&seed| layer(seed)).collect();
+    let diff_ids: Vec<Digest> = layers.iter().map(|layer| Digest::of(layer)).collect();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();
+    let names: Vec<String> = (0..layers.len()).map(|at| format!("{at}/layer.tar")).collect();
+    let list = json!([{"Config": "c.json", "RepoTags": [name], "Layers": names}]).to_string();
+    let mut tar = tar::Builder::new(fs::File::create(path).unwrap());
+    let layers = names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice));
+    for (name, bytes) in [("c.json", config.as_bytes()), ("manifest.json", list.as_bytes())].into_iter().chain(layers) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, bytes).unwrap();
+    }
+    tar.into_inner().unwrap();
+}
+
+/// A product whose images are made of these layers.
+struct Product {
+    folder: TempDir,
+}
+
+impl Product {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn export(&self, version: &str, images: &[(&str, &[u8])], output: &str, shape: Shape) -> Result<ExportOutcome, Failure> {
+        let mut text = format!(
+            "apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: product, version: '{version}'}}\nspec:\n  platforms: [linux/amd64]\n  images:\n"
+        );
+        for (at, (name, layers)) in images.iter().enumerate() {
+            docker_archive(&self.path(&format!("{at}.tar")), name, layers);
+            text.extend(["  - {archive: ", &at.to_string(), ".tar}\n"]);
+        }
+        fs::write(self.path("delivery.yaml"), text).unwrap();
+        let delivery = read_delivery(&self.path("delivery.yaml")).unwrap_or_else(|error| panic!("{error}"));
+        let agents = vec![offline::cluster::nodes::AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() }];
+        let (output, access) = (Some(self.path(output)), ChartAccess::default());
+        let options = ExportOptions { delivery, output, signer: None, platforms: None, access, agents, dry_run: false, locked: false, ask: None };
+        export::run_shaped(options, shape, Arc::new(Silent)).await
+    }
+
+    /// 1.0, 1.1 as a whole and as a delta.
+    async fn releases() -> Self {
+        let product = Self::new();
+        product.export("1.0", &[("r.dev/app:1.0", &[1, 2]), ("r.dev/side:1", &[1, 3])], "1.0.tar", Shape::default()).await.unwrap();
+        product.export("1.1", ONE_ONE, "whole.tar", Shape::default()).await.unwrap();
+        let outcome = product.export("1.1", ONE_ONE, "1.1.tar", product.over("1.0.tar")).await.unwrap_or_else(|error| panic!("{error}"));
+        let base = outcome.base.unwrap();
+        assert_eq!((base.blobs, base.left_out), (3, layer(1).len() as u64 * 3));
+        product
+    }
+
+    fn over(&self, base: &str) -> Shape {
+        Shape { base: Some(self.path(base)), ..Shape::default() }
+    }
+
+    fn verify(&self, archive: &str, bases: &[&str]) -> Result<verify::VerifyOutcome, Failure> {
+        verify::run_with(&VerifyOptions { archive: self.path(archive), trust: unsigned(), deep: false }, &self.elsewhere(bases), &Silent)
+    }
+
+    fn elsewhere(&self, bases: &[&str]) -> Elsewhere {
+        Elsewhere { bases: bases.iter().map(|base| self.path(base)).collect(), ..Elsewhere::default() }
+    }
+
+    fn open(&self, archive: &str, bases: &[&str]) -> Archive {
+        verify::open_with(&self.path(archive), &self.elsewhere(bases), &unsigned(), &Silent).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// One layer of one image is new.
+const ONE_ONE: &[(&str, &[u8])] = &[("r.dev/app:1.1", &[1, 2, 4]), ("r.dev/side:1", &[1, 3])];
+
+fn unsigned() -> TrustOptions {
+    TrustOptions { allow_unsigned: true, ..TrustOptions::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_carries_what_is_new_and_is_with_its_base_what_the_whole_is() {
+    let product = Product::releases().await;
+    let size = |name: &str| fs::metadata(product.path(name)).unwrap().len();
+    // The new layer, and not the three old ones.
+    assert_eq!(size("whole.tar") - size("1.1.tar"), 3 * (512 + layer(1).len() as u64));
+    let (delta, whole) = (product.open("1.1.tar", &["1.0.tar"]), product.open("whole.tar", &[]));
+    assert!(delta.is_complete());
+    assert_eq!(delta.images(), whole.images());
+    for (_, image) in whole.images() {
+        assert_eq!(delta.blobs(image), whole.blobs(image));
+        for (digest, _) in whole.blobs(image) {
+            assert!(delta.read(&digest).unwrap() == whole.read(&digest).unwrap(), "{digest}");
+        }
+    }
+    let base = product.verify("1.1.tar", &["1.0.tar"]).unwrap().base.unwrap();
+    assert!(base.checked);
+    assert_eq!(product.verify("whole.tar", &[]).unwrap().base, None);
+
+    product.export("1.1", ONE_ONE, "again.tar", product.over("1.0.tar")).await.unwrap();
+    assert!(fs::read(product.path("again.tar")).unwrap() == fs::read(product.path("1.1.tar")).unwrap(), "same in, same out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_base_a_delta_tells_what_was_not_checked() {
+    let product = Product::releases().await;
+    let told = |base: BaseOutcome| {
+        assert!(!base.checked);
+        assert_eq!((base.base.name.as_str(), base.base.version.as_deref()), ("product", Some("1.0")));
+        assert_eq!(base.base.digest, Digest::of(product.open("1.0.tar", &[]).index_json()));
+        let mut wanted: Vec<Digest> = [1, 2, 3].map(|seed| Digest::of(&layer(seed))).into();
+        wanted.sort();
+        assert_eq!(base.blobs.iter().map(|blob| blob.digest.clone()).collect::<Vec<_>>(), wanted);
+        let shared = base.blobs.iter().find(|blob| blob.digest == Digest::of(&layer(1))).unwrap();
+        assert_eq!(shared.images.iter().map(ToString::to_string).collect::<Vec<_>>(), ["r.dev/app:1.1", "r.dev/side:1"]);
+    };
+    told(product.verify("1.1.tar", &[]).unwrap().base.unwrap());
+    told(inspect::run(&InspectOptions { archive: product.path("1.1.tar"), trust: TrustOptions::default() }).unwrap().base.unwrap());
+    let archive = product.open("1.1.tar", &[]);
+    assert!(!archive.is_complete());
+    assert!(matches!(archive.read(&Digest::of(&layer(1))), Err(ArchiveError::NoSuchBlob { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wrong_base_is_refused_with_its_name() {
+    let product = Product::releases().await;
+    // The same version once more, and with something else in it.
+    product.export("1.0", &[("r.dev/app:1.0", &[1, 2]), ("r.dev/side:1", &[1, 5])], "other.tar", Shape::default()).await.unwrap();
+    let failure = product.verify("1.1.tar", &["other.tar"]).unwrap_err();
+    let [wanted, found] = ["1.0.tar", "other.tar"].map(|name| Digest::of(product.open(name, &[]).index_json()));
+    let told = failure.to_string();
+    assert!(told.contains(&format!("was made over product 1.0 ({wanted})")) && told.contains(&format!("other.tar` is product 1.0 ({found})")), "{told}");
+    assert_eq!(failure.kind, Kind::Untrusted);
+    let failure = product.verify("whole.tar", &["1.0.tar"]).unwrap_err();
+    assert!(failure.to_string().contains("is whole and has no base"), "{failure}");
+    assert_eq!(failure.kind, Kind::Usage);
+    // A damaged base is no base.
+    let mut bytes = fs::read(product.path("1.0.tar")).unwrap();
+    let at = bytes.len() - 100_000;
+    bytes[at] ^= 1;
+    fs::write(product.path("damaged.tar"), bytes).unwrap();
+    let failure = product.verify("1.1.tar", &["damaged.tar"]).unwrap_err();
+    assert!(failure.to_string().contains("damaged.tar` is damaged"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_may_be_the_base_of_the_next_one() {
+    let product = Product::releases().await;
+    let images: &[(&str, &[u8])] = &[("r.dev/app:1.2", &[1, 2, 4, 6]), ("r.dev/side:1", &[1, 3])];
+    let outcome = product.export("1.2", images, "1.2.tar", product.over("1.1.tar")).await.unwrap();
+    assert_eq!(outcome.base.unwrap().blobs, 4);
+    assert!(product.verify("1.2.tar", &["1.1.tar", "1.0.tar"]).unwrap().base.unwrap().checked);
+    let failure = product.verify("1.2.tar", &["1.1.tar"]).unwrap_err();
+    let told = failure.to_string();
+    assert!(told.contains("is in none of the archives that were given as its base (product 1.1 (") && told.contains("r.dev/"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_common_makes_a_whole_archive() {
+    let product = Product::releases().await;
+    let images: &[(&str, &[u8])] = &[("r.dev/new:1", &[8, 9])];
+    let outcome = product.export("2.0", images, "2.0.tar", product.over("1.0.tar")).await.unwrap();
+    assert_eq!(outcome.base, None);
+    product.export("2.0", images, "plain.tar", Shape::default()).await.unwrap();
+    assert!(fs::read(product.path("2.0.tar")).unwrap() == fs::read(product.path("plain.tar")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_in_volumes_over_a_base_in_volumes() {
+    let product = Product::releases().await;
+    let volume = "250kB".parse().ok();
+    product.export("1.0", &[("r.dev/app:1.0", &[1, 2]), ("r.dev/side:1", &[1, 3])], "cut.tar", Shape { volume, base: None }).await.unwrap();
+    let shape = Shape { volume, base: Some(product.path("cut.tar")) };
+    product.export("1.1", ONE_ONE, "new.tar", shape).await.unwrap();
+    assert!(product.path("new.tar.002").exists());
+    assert!(product.verify("new.tar", &["cut.tar.volumes.json"]).unwrap().base.unwrap().checked);
+    assert!(product.verify("1.1.tar", &["cut.tar.001"]).unwrap().base.unwrap().checked, "cut or whole, it is the same archive");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_is_a_base_and_a_lock_is_none() {
+    let product = Product::releases().await;
+    let node = |name: &str, seeds: &[u8]| json!({"node": name, "platform": {"architecture": "amd64", "os": "linux"}, "images": {}, "blobs": seeds.iter().map(|&seed| Digest::of(&layer(seed))).collect::<Vec<_>>()});
+    let inventory = json!({"format": 1, "nodes": [node("a", &[1, 2]), node("b", &[1, 2, 3])]}).to_string();
+    fs::write(product.path("nodes.json"), &inventory).unwrap();
+    let outcome = product.export("1.1", ONE_ONE, "inv.tar", product.over("nodes.json")).await.unwrap_or_else(|error| panic!("{error}"));
+    let base = outcome.base.unwrap();
+    assert_eq!((base.blobs, &base.base.digest), (2, &Digest::of(inventory.as_bytes())));
+    assert!(base.base.to_string().starts_with("the inventory nodes.json (sha256:"));
+    assert!(!product.verify("inv.tar", &[]).unwrap().base.unwrap().checked);
+    // Whatever archive has the layers will do: who held them was not an archive.
+    assert!(product.verify("inv.tar", &["whole.tar"]).unwrap().base.unwrap().checked);
+
+    fs::write(product.path("nodes.json"), inventory.replace("\"format\":1", "\"format\":7")).unwrap();
+    let failure = product.export("1.1", ONE_ONE, "x.tar", product.over("nodes.json")).await.unwrap_err();
+    assert!(failure.to_string().contains("it has format 7"), "{failure}");
+    let failure = product.export("1.1", ONE_ONE, "x.tar", product.over("delivery.lock")).await.unwrap_err();
+    assert!(failure.to_string().contains("knows the images of a delivery and not their layers"), "{failure}");
+    assert_eq!(failure.kind, Kind::Usage);
+}
+
+/// What was left out is signed: one layer less is another archive.
+#[tokio::test(flavor = "multi_thread")]
+async fn taking_more_out_of_a_delta_is_refused() {
+    let product = Product::releases().await;
+    let bytes = fs::read(product.path("1.1.tar")).unwrap();
+    let size = (512 + layer(4).len().next_multiple_of(512)) as u64;
+    let last = tar::Archive::new(&bytes[..]).entries().unwrap().map(|e| e.unwrap()).find(|e| e.size() == layer(4).len() as u64).unwrap().raw_header_position();
+    let (from, to) = (usize::try_from(last).unwrap(), usize::try_from(last + size).unwrap());
+    let less = [&bytes[..from], &bytes[to..]].concat();
+    fs::write(product.path("less.tar"), less).unwrap();
+    let failure = product.verify("less.tar", &[]).unwrap_err();
+    assert!(failure.to_string().contains("index.json: what is missing is not what was left out"), "{failure}");
+    assert_eq!(failure.kind, Kind::Untrusted);
+    // And from a whole archive nothing may be taken at all.
+    let whole = fs::read(product.path("whole.tar")).unwrap();
+    let first = tar::Archive::new(&whole[..]).entries().unwrap().map(|e| e.unwrap()).find(|e| e.size() == layer(1).len() as u64).unwrap().raw_header_position();
+    let (from, to) = (usize::try_from(first).unwrap(), usize::try_from(first + size).unwrap());
+    fs::write(product.path("less.tar"), [&whole[..from], &whole[to..]].concat()).unwrap();
+    let error = archive::open(&product.path("less.tar")).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap_err();
+    assert!(error.to_string().contains("it is missing, and blobs/sha256/"), "{error}");
+}
