@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{
+    reach::transport_failure,
     trust::{BadKey, source_failure},
     verify::archive_failure,
 };
@@ -14,6 +15,7 @@ use crate::{
     progress::Reporter,
     redact::Secret,
     signing::{self, KeyError, KeySource, PrivateKey, Signers},
+    transport::Place,
 };
 
 /// What to sign.
@@ -65,6 +67,9 @@ pub fn signers(sources: &[KeySource], password: Option<&Secret<String>>) -> Resu
 
 /// Signs an archive. Every byte is checked first, so that nobody vouches for a damaged one.
 pub fn run(options: &SignOptions, reporter: &dyn Reporter) -> Result<SignOutcome, Failure> {
+    if let place @ (Place::Web(_) | Place::Registry(_)) = Place::parse(&options.archive).map_err(transport_failure)? {
+        return Err(Failure::new(Kind::Usage, format!("`{place}` cannot be signed where it is")).hint("download it, sign the file, and send it again"));
+    }
     let signers = signers(&options.keys, options.password.as_ref())?;
     let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();
     let mut archive = open(&options.archive, reporter)?;
