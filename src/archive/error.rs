@@ -62,6 +62,14 @@ pub enum ArchiveError {
         /// What the file system has left.
         free: u64,
     },
+    /// A file that would be taken for the archive that is to be written, or for a piece of it.
+    #[error("`{}` is in the way: it would be taken for a part of the volumes of `{}`", path.display(), archive.display())]
+    InTheWay {
+        /// What is there.
+        path: PathBuf,
+        /// The archive.
+        archive: PathBuf,
+    },
     /// A blob that is to be read whole is too large for that.
     #[error("blob {digest} has {size} bytes; at most {max} are read into memory")]
     TooLargeToRead {
@@ -154,6 +162,16 @@ pub enum BuildError {
         digest: Digest,
         /// Size in its descriptor.
         size: u64,
+    },
+    /// More volumes than there are names for.
+    #[error("{size} bytes in volumes of {volume} bytes are more than {} volumes; wanted are volumes of {least} bytes or more", super::volumes::VOLUMES_MAX)]
+    TooManyVolumes {
+        /// Bytes of the archive.
+        size: u64,
+        /// Bytes of a volume.
+        volume: u64,
+        /// Bytes of the smallest volumes that would do.
+        least: u64,
     },
     /// Signing failed.
     #[error("index.json cannot be signed: {0}")]

@@ -16,8 +16,10 @@ mod medium;
 mod names;
 mod room;
 mod scan;
+mod target;
 mod trust;
 mod unverified;
+pub mod volumes;
 mod writer;
 
 pub use archive_file::Archive;
@@ -29,4 +31,5 @@ pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
 pub use trust::{Refusal, Signature, SignedBy, Signer, Standing, Trust, Verifier};
 pub use unverified::{Unverified, open, open_medium, open_with};
+pub use volumes::VolumeSize;
 pub use writer::{LayerWriter, Writer};

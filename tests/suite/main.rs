@@ -37,4 +37,5 @@ mod support;
 mod template;
 mod tidy;
 mod transport;
+mod volumes;
 mod watch;

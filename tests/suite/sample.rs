@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use offline::{
-    archive::{Builder, Layout, Signer, Writer, content},
+    archive::{Builder, Layout, Signer, VolumeSize, Writer, content},
     delivery::record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
     oci::{Descriptor, Digest, Platform, media_type},
 };
@@ -144,8 +144,14 @@ fn record(version: &str, images: Vec<ImageRecord>, chart: Digest, manifests: Dig
 impl Sample {
     /// Writes the archive, its layers in parallel and in small pieces.
     pub(crate) fn write(&self, path: &Path, signer: Option<&dyn Signer>) {
+        self.write_in(path, signer, None);
+        assert_eq!(std::fs::metadata(path).unwrap().len(), self.layout.size());
+    }
+
+    /// The same in volumes.
+    pub(crate) fn write_in(&self, path: &Path, signer: Option<&dyn Signer>, volume: Option<VolumeSize>) {
         let signature = signer.map(|signer| self.layout.sign(signer).unwrap());
-        let writer = Writer::create(path, &self.layout, signature.as_deref()).unwrap();
+        let writer = Writer::create_in(path, &self.layout, signature.as_deref(), volume).unwrap();
         assert_eq!(writer.pending().len(), self.layers.len());
         std::thread::scope(|scope| {
             for (digest, bytes) in &self.layers {
@@ -157,6 +163,5 @@ impl Sample {
             }
         });
         writer.finish().unwrap();
-        assert_eq!(std::fs::metadata(path).unwrap().len(), self.layout.size());
     }
 }
