@@ -6,13 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::redact::Secret;
+use crate::{proxy::Proxies, redact::Secret, registry::Reach};
 
 /// The environment, read once.
 #[derive(Debug, Clone)]
 pub struct Context {
     home: Option<PathBuf>,
     docker_config: Option<PathBuf>,
+    /// Podman's file of credentials: `REGISTRY_AUTH_FILE`.
+    registry_auth: Option<PathBuf>,
+    /// Where podman keeps them otherwise: `XDG_RUNTIME_DIR`.
+    runtime: Option<PathBuf>,
     kubeconfig: Option<OsString>,
     cache: Option<PathBuf>,
     config: Option<PathBuf>,
@@ -73,6 +77,8 @@ impl Context {
         Self {
             home: env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).filter(|h| !h.is_empty()).map(PathBuf::from),
             docker_config: path("DOCKER_CONFIG"),
+            registry_auth: path("REGISTRY_AUTH_FILE"),
+            runtime: path("XDG_RUNTIME_DIR"),
             cache: path("KUBECTL_OFFLINE_CACHE").or_else(|| path("XDG_CACHE_HOME").map(|folder| folder.join("kubectl-offline"))),
             config: path("XDG_CONFIG_HOME"),
             gnupg: env::var_os("GNUPGHOME").map(PathBuf::from),
@@ -97,6 +103,15 @@ impl Context {
     pub fn docker_config(&self) -> Option<PathBuf> {
         let folder = self.docker_config.clone().or_else(|| self.home.as_ref().map(|h| h.join(".docker")))?;
         Some(folder.join("config.json"))
+    }
+
+    /// Proxies, and podman's files of credentials (containers-auth.json(5)). What `REGISTRY_AUTH_FILE` names goes before docker's file.
+    pub fn reach(&self) -> Reach {
+        let runtime = self.runtime.as_ref().map(|folder| folder.join("containers/auth.json"));
+        let config = self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")));
+        let config = config.map(|folder| folder.join("containers/auth.json"));
+        let ProxyVariables { https, http, none } = self.proxy.clone();
+        Reach { proxies: Proxies { https, http, none }, first: self.registry_auth.iter().cloned().collect(), last: runtime.into_iter().chain(config).collect() }
     }
 
     /// Where downloads are kept: `KUBECTL_OFFLINE_CACHE`, else by the XDG base directory specification.

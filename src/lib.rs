@@ -17,6 +17,7 @@ pub mod oci;
 pub mod openpgp;
 pub mod ops;
 pub mod progress;
+pub mod proxy;
 pub mod redact;
 pub mod registry;
 pub mod report;

@@ -187,7 +187,7 @@ pub(crate) fn root_name(root: &Descriptor) -> Result<&str, BuildError> {
 }
 
 /// The delivery first, then other artifacts, then images, each by name; no name twice.
-fn sorted(roots: Vec<Descriptor>) -> Result<Vec<Descriptor>, BuildError> {
+pub(crate) fn sorted(roots: Vec<Descriptor>) -> Result<Vec<Descriptor>, BuildError> {
     let mut named: BTreeMap<(u8, String), Descriptor> = BTreeMap::new();
     for root in roots {
         let rank = match root.artifact_type.as_deref() {

@@ -29,7 +29,7 @@ pub enum ArchiveError {
         path: PathBuf,
     },
     /// It carries signatures, and none is by a key that is trusted.
-    #[error("`{}` is not trusted: {entry}: {source}", path.display())]
+    #[error("`{}` is not trusted: {entry}: {}", path.display(), printable(source))]
     Untrusted {
         /// The archive.
         path: PathBuf,
@@ -196,7 +196,7 @@ pub enum BuildError {
 
 /// A fault and the entry that has it.
 #[derive(Debug, thiserror::Error)]
-#[error("{entry}: {fault}")]
+#[error("{entry}: {}", printable(fault))]
 pub struct Flaw {
     /// Name of the entry, or the place where one should be.
     pub entry: String,
@@ -209,6 +209,11 @@ impl Flaw {
     pub(crate) fn new(entry: impl Into<String>, fault: Fault) -> Self {
         Self { entry: entry.into(), fault }
     }
+}
+
+/// A text from an archive that nobody has vouched for must not steer a terminal.
+fn printable(text: &impl std::fmt::Display) -> String {
+    text.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// What can be wrong with an entry.

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Archive, ArchiveError, Contents, Fault, Flaw, Limits, Signature, Standing, Trust,
     builder::{FORMAT, root_name},
-    docker,
+    canonical, docker,
     graph::{Blobs, Graph},
     medium::{self, Medium, WholeFile},
     names::{self, Name},
@@ -51,7 +51,13 @@ pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError
 
 /// The same of whatever gives bytes; `name` stands for it in errors.
 pub fn open_medium(name: &Path, medium: Box<dyn Medium>, limits: Limits) -> Result<Unverified, ArchiveError> {
-    match scan::scan(&*medium, &limits) {
+    let scanned = scan::scan(&*medium, &limits);
+    open_scanned(name, medium, scanned, limits)
+}
+
+/// The same where the entries are known.
+pub(crate) fn open_scanned(name: &Path, medium: Box<dyn Medium>, scanned: Result<Vec<Entry>, Flaw>, limits: Limits) -> Result<Unverified, ArchiveError> {
+    match scanned {
         Ok(entries) => {
             let signatures = entries.iter().filter(|entry| entry.name.is_signature()).cloned().collect();
             Ok(Unverified { opened: Opened { medium, path: name.into(), entries: by_digest(&entries), signatures }, entries, limits })
@@ -130,6 +136,12 @@ impl Unverified {
         self.contents(trust).map(|(_, contents)| contents)
     }
 
+    /// Checks the signature over index.json and nothing else.
+    pub(crate) fn check_trust(&self, trust: &Trust) -> Result<(), ArchiveError> {
+        let index = self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))?;
+        self.check_signature(&index, trust).map(drop)
+    }
+
     /// Signature, then index.json, then documents, then what follows from them. Nothing is parsed before its bytes are vouched for.
     fn contents(&self, trust: &Trust) -> Result<(Bytes, Contents), ArchiveError> {
         let index = self.head(&Name::Index).map_err(|flaw| self.damaged(flaw))?;
@@ -197,6 +209,7 @@ impl Unverified {
                 return Err(index_flaw(Fault::Format(format!("it names `{name}` twice"))));
             }
         }
+        canonical::check_index(index, &parsed).map_err(index_flaw)?;
         let graph = Graph::walk(&parsed.manifests, &Documents::new(self), self.limits.depth)?;
         self.check_order(&graph)?;
         if self.head(&Name::DockerList)? != docker::list(&parsed.manifests, &graph) {

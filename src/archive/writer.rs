@@ -148,9 +148,14 @@ impl LayerWriter {
         self.hasher = Sha256::new();
     }
 
+    /// Digest of what was written so far.
+    pub fn digest(&self) -> Digest {
+        Digest::from_raw(&self.hasher.clone().finalize().into())
+    }
+
     /// Checks size and digest; only then does the layer count as written.
     pub fn finish(self) -> Result<(), ArchiveError> {
-        let found = Digest::from_raw(&self.hasher.finalize().into());
+        let found = self.digest();
         if found != self.digest || self.written != self.size {
             return Err(BuildError::WrongContent { digest: self.digest, size: self.size, found, found_size: self.written }.into());
         }

@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
+    registry::Patience,
     report::{Format, Printer},
     semver::Version,
     signing::KeySource,
@@ -122,6 +123,8 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_repositories: context.helm_repositories(),
         helm_registries: context.helm_registries(),
         cache: context.cache(),
+        reach: context.reach(),
+        patience: Patience::default(),
     }
 }
 

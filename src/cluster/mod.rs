@@ -15,7 +15,6 @@ mod managed_fields;
 mod memory;
 pub mod nodes;
 mod object;
-mod proxy;
 mod readiness;
 pub mod release;
 mod rights;

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::reach;
 pub use super::trust::TrustOptions;
+use super::{
+    deep::{self, DeepOutcome},
+    reach,
+};
 use crate::{
-    archive::{Archive, ArchiveError, Fault, Flaw, Standing, Trust},
+    archive::{self, Archive, ArchiveError, Contents, Fault, Flaw, Limits, Standing, Trust},
     failure::{Failure, Kind},
     io::FileError,
     progress::{Event, Reporter},
@@ -17,13 +20,17 @@ use crate::{
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
 pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let whom = trust.load()?;
-    if matches!(whom, Trust::AllowUnsigned) {
-        let name = Place::parse(path).map_or_else(|_| path.display().to_string(), |place| place.to_string());
-        reporter.event(Event::Warning(format!("`{name}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from")));
-    }
+    warn_unsigned(path, &whom, reporter);
     let archive = reach::open(path, &trust.reach)?.verify(&whom, reporter).map_err(archive_failure)?;
     trust.check_version(archive.record())?;
     Ok(archive)
+}
+
+fn warn_unsigned(path: &Path, trust: &Trust, reporter: &dyn Reporter) {
+    if matches!(trust, Trust::AllowUnsigned) {
+        let name = Place::parse(path).map_or_else(|_| path.display().to_string(), |place| place.to_string());
+        reporter.event(Event::Warning(format!("`{name}` is taken unsigned (--allow-unsigned): nobody vouches for where it comes from")));
+    }
 }
 
 pub(crate) fn file_failure(error: FileError) -> Failure {
@@ -31,7 +38,7 @@ pub(crate) fn file_failure(error: FileError) -> Failure {
 }
 
 /// What an error with an archive means to whoever ran the command.
-pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
+pub fn archive_failure(error: ArchiveError) -> Failure {
     match &error {
         ArchiveError::Damaged { flaw: Flaw { fault: Fault::Read(cause), .. }, .. } => {
             let elsewhere = cause.get_ref().and_then(|cause| cause.downcast_ref::<TransportError>()).is_some();
@@ -53,10 +60,12 @@ pub(crate) fn archive_failure(error: ArchiveError) -> Failure {
 /// What to verify.
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
-    /// The archive.
+    /// The archive; `-` is standard input.
     pub archive: PathBuf,
     /// Whom to trust.
     pub trust: TrustOptions,
+    /// Whether layers are unpacked and held against the configs' diff IDs.
+    pub deep: bool,
 }
 
 /// A verified archive, in figures.
@@ -77,20 +86,48 @@ pub struct VerifyOutcome {
     pub images: usize,
     /// Bytes of everything in it, all of which were checked.
     pub size: u64,
+    /// What unpacking has shown, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deep: Option<DeepOutcome>,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("a stream cannot be verified with --deep: its layers have passed by the time their configs are known to be whole")]
+struct DeepStream;
 
 /// Verifies an archive.
 pub fn run(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<VerifyOutcome, Failure> {
+    if options.archive == Path::new("-") {
+        if options.deep {
+            return Err(Failure::new(Kind::Usage, DeepStream).hint("write it to a file, and verify that"));
+        }
+        return Ok(outcome(&options.archive, &stream(options, reporter)?, None));
+    }
     let archive = open(&options.archive, &options.trust, reporter)?;
+    let deep = options.deep.then(|| deep::run(&archive, reporter)).transpose()?;
+    // Its path is without the secrets that a URL may hold.
+    Ok(outcome(archive.path(), &archive, deep))
+}
+
+/// Verifies what comes on standard input.
+fn stream(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<Contents, Failure> {
+    let trust = options.trust.load()?;
+    warn_unsigned(&options.archive, &trust, reporter);
+    let contents = archive::verify_stream(&options.archive, &mut std::io::stdin().lock(), &Limits::default(), &trust, reporter).map_err(archive_failure)?;
+    options.trust.check_version(contents.record())?;
+    Ok(contents)
+}
+
+fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>) -> VerifyOutcome {
     let record = archive.record();
-    Ok(VerifyOutcome {
-        // Without the secrets that a URL may hold.
-        archive: archive.path().to_owned(),
+    VerifyOutcome {
+        archive: path.to_owned(),
         name: record.name.clone(),
         version: record.version.clone(),
         signature: archive.standing().clone(),
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
-    })
+        deep,
+    }
 }

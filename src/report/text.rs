@@ -23,6 +23,11 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A text from elsewhere, without what would steer a terminal; line feeds and tabs stay.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// A duration: `0.23s`, `15.5s`, `2m05s`.
 pub fn duration(d: Duration) -> String {
     let seconds = d.as_secs_f64();

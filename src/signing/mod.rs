@@ -3,6 +3,7 @@
 //! The bundle (v0.3, a message signature by a key) is read and written with types of our own: sigstore-types refuses cosign's bundles by
 //! Ed25519 keys, and sigstore-bundle's checks refuse every bundle without a log entry or a time stamp, which is what works offline.
 
+mod attached;
 mod bundle;
 mod encrypted;
 mod error;
@@ -11,6 +12,7 @@ mod public;
 mod source;
 mod trusted;
 
+pub use attached::{AttachedError, bundled, simple_signing};
 pub use bundle::hint;
 pub use error::{BundleError, KeyError};
 pub use private::{PrivateKey, Signers};

@@ -114,7 +114,36 @@ fn fill(mut builder: Builder, version: &str, left_out: bool) -> Sample {
     ] {
         builder.add_artifact(artifact).unwrap();
     }
+    attach(&mut builder, &a.descriptor);
     Sample { layout: builder.lay_out().unwrap(), layers }
+}
+
+/// What cosign makes: a signature whose config is that of an image without a platform, and a bundle without any config.
+fn attach(builder: &mut Builder, subject: &Descriptor) {
+    let payload = Bytes::from_static(b"{\"critical\":{}}");
+    let signed = Descriptor::of(media_type::SIMPLE_SIGNING, &payload).with_annotation("dev.cosignproject.cosign/signature", "MEUC");
+    let config = json!({"architecture": "", "os": "", "created": "0001-01-01T00:00:00Z", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [signed.digest]}});
+    let bundle = Bytes::from_static(b"{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
+    let held = Descriptor::of(media_type::SIGSTORE_BUNDLE, &bundle);
+    for (tag, kind, config, layer, content, about) in [
+        (format!(":sha256-{}.sig", subject.digest.hex()), media_type::OCI_CONFIG, Bytes::from(config.to_string()), signed, payload, None),
+        (String::new(), media_type::OCI_EMPTY, Bytes::from_static(b"{}"), held, bundle, Some(subject)),
+    ] {
+        let config_descriptor = Descriptor::of(kind, &config);
+        let mut manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config_descriptor, "layers": [layer]});
+        if let Some(about) = about {
+            manifest["subject"] = json!(Descriptor::new(&about.media_type, about.digest.clone(), about.size));
+            manifest["artifactType"] = json!(media_type::SIGSTORE_BUNDLE);
+        }
+        let manifest = Bytes::from(manifest.to_string());
+        let root = Descriptor::of(media_type::OCI_MANIFEST, &manifest);
+        let name = format!("registry.dev:5000/team/one{tag}@{}", root.digest).parse().unwrap();
+        for (descriptor, bytes) in [(&root, manifest), (&config_descriptor, config), (&layer, content)] {
+            builder.add_document(descriptor, bytes).unwrap();
+        }
+        builder.name(content::attachment_root(&root, &name, &subject.digest));
+    }
 }
 
 fn record(version: &str, images: Vec<ImageRecord>, chart: Digest, manifests: Digest, file: &(String, Bytes)) -> Record {

@@ -53,7 +53,7 @@ impl Desk {
     fn verify(&self, keys: &[&str], require: usize) -> Result<VerifyOutcome, offline::failure::Failure> {
         let keys = keys.iter().map(|name| self.key(&format!("{name}.pub"))).collect();
         let trust = TrustOptions { keys, require, ..TrustOptions::default() };
-        verify::run(&VerifyOptions { archive: self.at("a.tar"), trust }, &Silent)
+        verify::run(&VerifyOptions { archive: self.at("a.tar"), trust, deep: false }, &Silent)
     }
 
     /// What is not a signature.

@@ -129,7 +129,7 @@ fn archive() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
 
 fn verify_with(url: &str, reach: Reach) -> Result<VerifyOutcome, Failure> {
     let trust = TrustOptions { allow_unsigned: true, reach, ..TrustOptions::default() };
-    verify::run(&VerifyOptions { archive: url.into(), trust }, &Silent)
+    verify::run(&VerifyOptions { archive: url.into(), trust, deep: false }, &Silent)
 }
 
 fn verify_at(url: &str) -> Result<VerifyOutcome, Failure> {

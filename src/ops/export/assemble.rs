@@ -100,7 +100,22 @@ pub(super) fn assemble(
         }
         builder.name(content::image_root(&image.root, reference));
     }
+    attach(&mut builder, resolved).map_err(build_failure)?;
     builder.lay_out().map_err(archive_failure)
+}
+
+/// Signatures, attestations and SBOMs: artifacts of their own. Images in one repository with one digest share theirs.
+fn attach(builder: &mut Builder, resolved: &Resolved) -> Result<(), BuildError> {
+    for attachment in resolved.attachments.values().flatten() {
+        for (descriptor, bytes) in &attachment.documents {
+            builder.add_document(descriptor, bytes.clone())?;
+        }
+        for layer in &attachment.layers {
+            builder.add_layer(layer)?;
+        }
+        builder.name(content::attachment_root(&attachment.root, &attachment.name, &attachment.subject));
+    }
+    Ok(())
 }
 
 fn build_failure(error: BuildError) -> Failure {

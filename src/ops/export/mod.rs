@@ -1,6 +1,7 @@
 //! `export`: renders, finds, resolves, lays out, signs, and then pulls every layer straight into its place.
 
 mod assemble;
+pub(super) mod attached;
 mod fill;
 pub(super) mod resolve;
 
@@ -32,6 +33,7 @@ use crate::{
     source::LocalArchive,
 };
 
+use attached::AttachmentMode;
 use resolve::{GuessMode, Resolver};
 
 /// What to export.
@@ -116,7 +118,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let locked = lock::read(&delivery)?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(&delivery));
     if strict {
         lock::must_fit(&delivery, locked.as_ref())?;
     }
@@ -143,7 +145,8 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         (Some(locked), Some(before)) if locked.evidence.as_ref() == Some(&evidence) => GuessMode::AsBefore(before),
         _ => GuessMode::Decide(ask.as_ref()),
     };
-    let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses };
+    let attachments = locked.as_ref().filter(|_| strict).map_or(AttachmentMode::Find, AttachmentMode::Locked);
+    let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses, attachments };
     let failures = std::mem::take(&mut prepared.failures);
     let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
