@@ -17,6 +17,10 @@ const CHUNK: usize = 1 << 20;
 pub(crate) fn rewrite(opened: &Opened, signatures: usize) -> Result<(), ArchiveError> {
     let more = blank_entries(opened, signatures)?;
     let (path, medium) = (&opened.path, &*opened.medium);
+    let failed = |source| FileError::new("write anew", path, source);
+    if std::fs::metadata(path).map_err(failed)?.len() != medium.length() {
+        return Err(failed(std::io::Error::other("it is not one file")).into());
+    }
     let wanted = medium.length() + more.len() as u64;
     if let Some(free) = io::free_space(path)?.filter(|&free| free < wanted) {
         return Err(ArchiveError::NoSpace { path: path.clone(), wanted, free });

@@ -204,4 +204,46 @@ mod tests {
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
     }
+
+    /// Every text in a document.
+    fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => found.push(text.clone()),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            serde_json::Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+            _ => {}
+        }
+    }
+
+    /// Our commands in a shell script: words without quotes, up to a redirection.
+    fn commands(script: &str) -> Vec<Vec<String>> {
+        let ours = script.lines().filter(|line| !line.contains("curl ")).filter_map(|line| Some(&line[line.find("kubectl-offline ")?..]));
+        let words = |line: &str| line.split_whitespace().take_while(|word| !word.starts_with(['>', '|'])).map(|word| word.replace('"', "")).collect();
+        ours.map(words).collect()
+    }
+
+    #[test]
+    fn the_examples_for_pipelines_are_commands_of_ours() {
+        use clap::Parser as _;
+        for (name, text, wanted) in
+            [("github.yml", include_str!("../../examples/ci/github.yml"), 6), ("gitlab.yml", include_str!("../../examples/ci/gitlab.yml"), 6)]
+        {
+            let documents = crate::goyaml::parse_all(text).unwrap();
+            assert_eq!(documents.len(), 1, "{name}");
+            let mut scripts = Vec::new();
+            texts(&documents[0], &mut scripts);
+            let found: Vec<Vec<String>> = scripts.iter().flat_map(|script| commands(script)).collect();
+            assert!(found.len() >= wanted, "{name}: {found:?}");
+            for mut words in found {
+                // What stands for a version is none before the shell has seen it.
+                words.iter_mut().filter(|word| word.contains("_TAG")).for_each(|word| *word = "1.0.0".to_owned());
+                if let Err(error) = super::Cli::try_parse_from(&words) {
+                    panic!("{name}: {words:?}: {error}");
+                }
+            }
+        }
+        // The test itself can fail.
+        let wrong = commands("  x | kubectl-offline export --no-such-flag > out");
+        assert!(super::Cli::try_parse_from(&wrong[0]).is_err());
+    }
 }

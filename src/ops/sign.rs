@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{
+    reach::transport_failure,
     trust::{BadKey, source_failure},
     verify::archive_failure,
 };
@@ -14,6 +15,7 @@ use crate::{
     progress::Reporter,
     redact::Secret,
     signing::{self, KeyError, KeySource, PrivateKey, Signers},
+    transport::Place,
 };
 
 /// What to sign.
@@ -71,6 +73,9 @@ pub fn signers(sources: &[KeySource], password: Option<&Secret<String>>) -> Resu
 pub fn run(options: &SignOptions, reporter: &dyn Reporter) -> Result<SignOutcome, Failure> {
     if archive::volumes::stands_for_volumes(&options.archive) {
         return Err(Failure::new(Kind::Usage, InVolumes(options.archive.clone())).hint("join them with `cat`, sign that, or export again with the other key"));
+    }
+    if let place @ (Place::Web(_) | Place::Registry(_)) = Place::parse(&options.archive).map_err(transport_failure)? {
+        return Err(Failure::new(Kind::Usage, format!("`{place}` cannot be signed where it is")).hint("download it, sign the file, and send it again"));
     }
     let signers = signers(&options.keys, options.password.as_ref())?;
     let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();

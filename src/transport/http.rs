@@ -48,7 +48,8 @@ struct Part {
 impl WebFile {
     /// Opens a file; tells its length and gives its first bytes.
     pub(super) async fn open(url: &SafeUrl, reach: &Reach, first: usize) -> Result<(Self, u64, Bytes), TransportProblem> {
-        let mut file = Self { client: web::client(reach, STALL)?, url: reach.url(url.expose())?, token: reach.token()?, pin: None, moved: Mutex::default() };
+        let (url, token) = (reach.url(url.expose())?, reach.token()?);
+        let mut file = Self { client: web::client(reach, STALL)?, url, token, pin: None, moved: Mutex::default() };
         let part = file.patiently(0, first).await?;
         let length = part.pin.length;
         file.pin = Some(part.pin);

@@ -136,7 +136,13 @@ impl Remote {
         };
         let start = number * BLOCK;
         let wanted = (if going_on { AHEAD * BLOCK } else { BLOCK }).min(self.length - start);
-        let bytes = self.fetch(start, usize::try_from(wanted).unwrap_or(ASK_MAX))?;
+        let whole = usize::try_from(BLOCK.min(wanted)).unwrap_or(ASK_MAX);
+        let mut bytes = self.fetch(start, usize::try_from(wanted).unwrap_or(ASK_MAX))?;
+        // An answer may be shorter than what was asked for: the parts of an archive in a registry end anywhere.
+        while bytes.len() < whole {
+            let more = self.fetch(start + bytes.len() as u64, whole - bytes.len())?;
+            bytes = [bytes, more].concat().into();
+        }
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(number, &bytes, self.length);
         Ok(bytes)
     }
@@ -160,7 +166,6 @@ impl Medium for Remote {
         }
         let block = self.block(offset / BLOCK)?;
         let at = usize::try_from(offset % BLOCK).unwrap_or(usize::MAX);
-        // A short answer may end before the place that is wanted.
         let found = block.get(at..).filter(|rest| !rest.is_empty()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
         let n = found.len().min(wanted);
         buffer[..n].copy_from_slice(&found[..n]);

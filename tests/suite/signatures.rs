@@ -205,3 +205,41 @@ fn cosign_verifies_every_kind_of_signature() {
         work.run(&skopeo, &["inspect", "docker-archive:a.tar:docker.io/library/two:latest"]);
     }
 }
+
+/// Through the program: keys of every place, pinned keys, the threshold, and the oldest version.
+#[test]
+fn the_program_trusts_whom_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    sample::build_with_room("1.4.0", 2).write(&at("a.tar"), None);
+    let program = crate::support::Program::new(folder.path());
+    for name in ["one", "two", "stranger"] {
+        program.run(&["keygen", "-o", name]).ok();
+    }
+    let with_key = crate::support::Program::new(folder.path()).env("KEY", &fs::read_to_string(at("one.key")).unwrap());
+    with_key.run(&["sign", "a.tar", "--key", "env://KEY", "--key", "exec:cat two.key"]).ok();
+    program.run(&["sign", "a.tar", "--key", "env://KEY"]).code(2).says("no variable `KEY`");
+    program.run(&["sign", "a.tar", "--key", "stranger.key", "--add"]).code(1).says("--make-room");
+
+    program.run(&["verify", "a.tar"]).code(3).says("trust add");
+    assert!(program.run(&["trust", "list"]).ok().stdout.starts_with("NAME"));
+    for name in ["one", "two"] {
+        assert!(program.run(&["trust", "add", name, &format!("{name}.pub")]).ok().stdout.contains("sha256:"));
+    }
+    let verified = program.run(&["verify", "a.tar", "--require", "2", "--format", "json"]).ok().json();
+    assert_eq!((&verified["signature"]["by"]["name"], &verified["signature"]["also"][0]["by"]["name"]), (&"one".into(), &"two".into()));
+    assert!(program.run(&["verify", "a.tar"]).ok().stdout.contains("signed by one (sha256:"));
+    program.run(&["verify", "a.tar", "--require", "3"]).code(2).says("only 2 are trusted");
+    program.run(&["verify", "a.tar", "--key", "stranger.pub"]).code(3);
+    program.run(&["trust", "remove", "two"]).ok();
+    program.run(&["verify", "a.tar", "--require", "2"]).code(2);
+    let listed = program.run(&["trust", "list", "--format", "json"]).ok().json();
+    assert_eq!(listed.as_array().unwrap().iter().map(|key| &key["name"]).collect::<Vec<_>>(), ["one"]);
+    assert!(at(".config/kubectl-offline/trust/one.pub").exists());
+
+    program.run(&["verify", "a.tar", "--minimum-version", "1.4"]).ok();
+    program.run(&["verify", "a.tar", "--minimum-version", "1.10"]).code(3).says("sample 1.4.0 is older than 1.10");
+    program.run(&["verify", "a.tar", "--minimum-version", "friday"]).code(2);
+    fs::write(at(".config/kubectl-offline/trust/broken.pub"), "hello").unwrap();
+    program.run(&["verify", "a.tar"]).code(2).says("broken.pub");
+}
