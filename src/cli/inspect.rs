@@ -5,9 +5,9 @@ use std::{fmt::Write as _, path::PathBuf};
 use super::args::{ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
-    failure::Failure,
-    ops::inspect::{self, InspectOutcome},
-    report::{Printer, text},
+    failure::{Failure, Kind},
+    ops::inspect::{self, AttestationInfo, InspectOutcome},
+    report::{Printer, html, text},
 };
 
 /// Show what is in an archive
@@ -17,6 +17,9 @@ use crate::{
 pub(super) struct InspectArgs {
     /// The archive: a file (of one in volumes NAME, NAME.volumes.json or NAME.001), `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
+    /// Write a page (HTML) to this file as well, to be read without a network
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
     #[command(flatten)]
@@ -28,6 +31,9 @@ pub(super) struct InspectArgs {
 impl InspectArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let outcome = inspect::run_with(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) }, &self.elsewhere.resolve())?;
+        if let Some(file) = &self.report {
+            crate::io::write_atomic(file, html::page(&outcome).as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
+        }
         printer.outcome(self.format.format, &outcome, show)
     }
 }
@@ -57,6 +63,16 @@ fn show(o: &InspectOutcome) -> String {
     let _ = write!(out, "\n{}", text::table(&["IMAGE", "DIGEST", "SIZE", "SHARED", "PLATFORMS"], &images));
     if let Some(base) = &o.base {
         let _ = write!(out, "\n{}", text::base(base));
+    }
+    let charts: Vec<Vec<String>> =
+        o.charts.iter().map(|c| vec![c.name.trim_start_matches("charts/").to_owned(), c.digest.short().to_owned(), text::bytes(c.size)]).collect();
+    if !charts.is_empty() {
+        let _ = write!(out, "\n{}", text::table(&["CHART", "DIGEST", "SIZE"], &charts));
+    }
+    if !o.attestations.is_empty() {
+        let about = |a: &AttestationInfo| a.subject.as_ref().map_or_else(|| "-".to_owned(), |digest| digest.short().to_owned());
+        let rows: Vec<Vec<String>> = o.attestations.iter().map(|a| vec![text::printable(&a.kind), about(a), text::bytes(a.size)]).collect();
+        let _ = write!(out, "\n{}", text::table(&["ATTESTATION", "ABOUT", "SIZE"], &rows));
     }
     if !o.files.is_empty() {
         let files: Vec<Vec<String>> = o.files.iter().map(|f| vec![f.path.clone(), text::bytes(f.size)]).collect();

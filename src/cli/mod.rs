@@ -3,6 +3,7 @@
 
 mod args;
 mod completion;
+mod diff;
 mod export;
 mod images;
 mod inspect;
@@ -59,6 +60,7 @@ struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Completion(completion::CompletionArgs),
+    Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Images(images::ImagesArgs),
     Inspect(inspect::InspectArgs),
@@ -121,6 +123,7 @@ impl Command {
     fn run(self, context: &Context, printer: &Printer, debug: bool) -> Result<u8, Failure> {
         match self {
             Self::Outdated(args) => return args.run(context, printer),
+            Self::Diff(args) => return args.run(context, printer),
             Self::Completion(args) => args.run(printer),
             Self::Export(args) => args.run(context, printer),
             Self::Images(args) => args.run(context, printer),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -54,6 +54,10 @@ pub struct InspectOutcome {
     pub images: Vec<ImageInfo>,
     /// Charts, by their name in the archive.
     pub charts: Vec<ChartInfo>,
+    /// Layers of images, the largest first.
+    pub layers: Vec<LayerInfo>,
+    /// Signatures, attestations and lists of contents (SBOM) that travel with images.
+    pub attestations: Vec<AttestationInfo>,
     /// Programs for nodes.
     pub agents: Vec<AgentInfo>,
     /// Files that travel with it.
@@ -107,6 +111,32 @@ pub struct ImageInfo {
     pub origins: Vec<Origin>,
 }
 
+/// A layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerInfo {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size as it travels.
+    pub size: u64,
+    /// The images that have it, several names of one image as one.
+    pub images: Vec<Reference>,
+}
+
+/// Something that is said about an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestationInfo {
+    /// What it says: the predicate's type, or the content's media type.
+    pub kind: String,
+    /// The manifest or index that it is about, where it says so.
+    pub subject: Option<Digest>,
+    /// Its content.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+}
+
 /// A chart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,6 +173,24 @@ pub struct FileInfo {
     pub size: u64,
 }
 
+/// An archive that was looked into.
+pub(super) struct Looked {
+    /// Where it is, without the secrets that a URL may hold.
+    pub(super) archive: PathBuf,
+    pub(super) contents: Contents,
+    /// As they stand in it, with the names of their entries.
+    pub(super) signatures: Vec<(String, String)>,
+}
+
+/// What is in an archive, and the signatures that it carries. Without keys they are not checked.
+pub(super) fn look(path: &Path, trust: &TrustOptions, elsewhere: &Elsewhere) -> Result<Looked, Failure> {
+    let whom = if trust.keys.is_empty() { Trust::AllowUnsigned } else { trust.load()? };
+    let unverified = reach::open_in(path, &elsewhere.volumes, &trust.reach)?;
+    let archive = unverified.path().to_owned();
+    let signatures = unverified.signatures().map_err(archive_failure)?;
+    Ok(Looked { archive, contents: unverified.look(&whom).map_err(archive_failure)?, signatures })
+}
+
 /// Looks into an archive.
 pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
     run_with(options, &Elsewhere::default())
@@ -150,11 +198,7 @@ pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
 
 /// The same of an archive that is not all in one place.
 pub fn run_with(options: &InspectOptions, elsewhere: &Elsewhere) -> Result<InspectOutcome, Failure> {
-    let trust = if options.trust.keys.is_empty() { Trust::AllowUnsigned } else { options.trust.load()? };
-    let unverified = reach::open_in(&options.archive, &elsewhere.volumes, &options.trust.reach)?;
-    let archive = unverified.path().to_owned();
-    let signatures = unverified.signatures().map_err(archive_failure)?;
-    let contents = unverified.look(&trust).map_err(archive_failure)?;
+    let Looked { archive, contents, signatures } = look(&options.archive, &options.trust, elsewhere)?;
     let record = contents.record();
     options.trust.check_version(record)?;
     Ok(InspectOutcome {
@@ -169,6 +213,8 @@ pub fn run_with(options: &InspectOptions, elsewhere: &Elsewhere) -> Result<Inspe
         apps: apps(&contents),
         images: images(&contents),
         charts: contents.charts().iter().map(|c| ChartInfo { name: c.name.clone(), digest: c.package.digest.clone(), size: c.package.size }).collect(),
+        layers: layers(&contents),
+        attestations: attestations(&contents),
         agents: contents.agents().iter().map(|a| AgentInfo { platform: a.platform.clone(), digest: a.agent.digest.clone(), size: a.agent.size }).collect(),
         files: contents.files().iter().map(|(path, d)| FileInfo { path: path.clone(), digest: d.digest.clone(), size: d.size }).collect(),
         base: left_out(&contents, false),
@@ -187,6 +233,44 @@ fn apps(contents: &Contents) -> Vec<AppInfo> {
         AppInfo { name: app.name.clone(), namespace: app.namespace.clone(), depends_on: app.depends_on.clone(), source, digest: digest.clone() }
     };
     contents.record().apps.iter().map(app).collect()
+}
+
+fn layers(contents: &Contents) -> Vec<LayerInfo> {
+    let mut found: BTreeMap<Digest, LayerInfo> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for (reference, descriptor) in contents.images().iter().filter(|(_, descriptor)| seen.insert(descriptor.digest.clone())) {
+        for (digest, size) in contents.blobs(descriptor).into_iter().filter(|(digest, _)| !contents.graph.is_document(digest)) {
+            let layer = found.entry(digest.clone()).or_insert_with(|| LayerInfo { digest, size, images: Vec::new() });
+            layer.images.push(reference.clone());
+        }
+    }
+    let mut layers: Vec<LayerInfo> = found.into_values().collect();
+    layers.sort_by_key(|layer| (std::cmp::Reverse(layer.size), layer.digest.clone()));
+    layers
+}
+
+/// By what their layers say: buildkit and cosign annotate attestations with their predicate (in-toto), cosign's signatures and attached lists have a type
+/// of their own.
+fn attestations(contents: &Contents) -> Vec<AttestationInfo> {
+    const PREDICATES: [&str; 2] = ["in-toto.io/predicate-type", "predicateType"];
+    const TYPES: [&str; 6] = ["in-toto", "spdx", "cyclonedx", "syft", "simplesigning", "sigstore.bundle"];
+    let mut found = Vec::new();
+    for manifest in contents.graph.manifests.values() {
+        for layer in &manifest.layers {
+            let predicate = PREDICATES.iter().find_map(|key| layer.annotation(key));
+            if predicate.is_some() || TYPES.iter().any(|part| layer.media_type.contains(part)) {
+                let kind = predicate.unwrap_or(&layer.media_type).to_owned();
+                found.push(AttestationInfo {
+                    kind,
+                    subject: manifest.subject.as_ref().map(|d| d.digest.clone()),
+                    digest: layer.digest.clone(),
+                    size: layer.size,
+                });
+            }
+        }
+    }
+    found.sort_by(|a, b| (&a.kind, &a.digest).cmp(&(&b.kind, &b.digest)));
+    found
 }
 
 fn images(contents: &Contents) -> Vec<ImageInfo> {

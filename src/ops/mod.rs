@@ -2,6 +2,7 @@
 
 mod charts;
 mod deep;
+pub mod diff;
 pub mod export;
 mod faces;
 mod guesses;

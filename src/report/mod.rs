@@ -2,6 +2,7 @@
 
 pub mod evidence;
 mod failure;
+pub mod html;
 mod printer;
 mod progress;
 pub mod prompt;

@@ -45,7 +45,8 @@ impl Printer {
     /// Prints an outcome: `text` makes the form for people.
     pub fn outcome<T: Serialize>(&self, format: Format, outcome: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let mut printed = match format {
-            Format::Text => text(outcome),
+            // Names come from archives and registries.
+            Format::Text => super::text::printable(&text(outcome)),
             Format::Json => serde_json::to_string_pretty(outcome).map_err(|e| Failure::new(crate::failure::Kind::Other, e))?,
         };
         if !printed.is_empty() && !printed.ends_with('\n') {

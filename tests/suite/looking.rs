@@ -105,3 +105,80 @@ fn a_stream_is_verified_in_one_pass() {
     let (code, _, error) = stream(&["verify", "-", "--allow-unsigned", "--deep"], good);
     assert!(code == Some(2) && error.contains("--deep"), "{code:?} {error}");
 }
+
+#[test]
+fn diff_tells_what_differs_and_what_would_travel() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, version) in [("a.tar", "1.0"), ("same.tar", "1.0"), ("b.tar", "2.0")] {
+        sample::build(version).write(&folder.path().join(name), None);
+    }
+    fs::write(folder.path().join("other.tar"), tar(&Draft::sound().parts(None))).unwrap();
+    let program = Program::new(folder.path());
+    let same = program.run(&["diff", "a.tar", "same.tar"]).code(0);
+    assert_eq!(same.stdout, "");
+    let text = program.run(&["diff", "a.tar", "b.tar"]).code(1).stdout;
+    assert!(text.contains("--- a.tar") && text.contains("~ delivery") && text.contains("to travel"), "{text}");
+    let said = program.run(&["diff", "a.tar", "b.tar", "--format", "json"]).code(1).json();
+    assert_eq!((&said["different"], said["entries"].as_array().unwrap().len()), (&json!(true), 1));
+    // The record and the manifest that names it, nothing of the images.
+    assert_eq!((&said["added"]["blobs"], &said["removed"]["blobs"]), (&json!(2), &json!(2)));
+    let said = program.run(&["diff", "a.tar", "other.tar", "--format", "json"]).code(1).json();
+    let entries = said["entries"].as_array().unwrap();
+    let of =
+        |subject: &str, name: &str| entries.iter().find(|e| e["subject"] == subject && e["name"] == name).unwrap_or_else(|| panic!("{subject} {name}")).clone();
+    assert_eq!(of("image", "registry.example/a:1")["change"], "added");
+    assert!(of("image", "registry.example/a:1")["travels"].as_u64().unwrap() > 3700);
+    assert_eq!((&of("image", "ghcr.io/x/two:2")["change"], &of("app", "glue")["change"]), (&json!("removed"), &json!("removed")));
+    assert_eq!(of("chart", "web-1.2.3")["change"], "removed");
+    // A failure is no difference.
+    program.run(&["diff", "a.tar", "none.tar"]).code(2).says("none.tar");
+    fs::write(folder.path().join("bad.tar"), b"bad").unwrap();
+    program.run(&["diff", "a.tar", "bad.tar"]).code(3).says("bad.tar");
+}
+
+/// Values are told by their places: they may be secret.
+#[test]
+fn diff_never_shows_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, secret: &str| {
+        let record = |record: &mut Value| record["apps"][0]["values"] = json!({"auth": {"password": secret, "user": "u"}, "n": 1});
+        fs::write(folder.path().join(name), tar(&Draft::edited(&Edits { record: &record, ..Edits::default() }).parts(None))).unwrap();
+    };
+    write("a.tar", "hunter2");
+    write("b.tar", "hunter3");
+    for format in ["text", "json"] {
+        let out = Program::new(folder.path()).run(&["diff", "a.tar", "b.tar", "--format", format]).code(1).stdout;
+        assert!(out.contains("values auth.password") && !out.contains("hunter"), "{out}");
+    }
+}
+
+/// The page in a real browser, as wide as a phone and as wide as a desk, light and dark: it shows something, and asks nobody for anything.
+#[test]
+fn the_report_shows_in_a_browser() {
+    let folder = tempfile::tempdir().unwrap();
+    sample::build("1.0").write(&folder.path().join("a.tar"), None);
+    let out = Program::new(folder.path()).run(&["inspect", "a.tar", "--report", "report.html"]).ok().stdout;
+    assert!(out.contains("NOT signed"), "{out}");
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("registry.dev:5000/team/one:1.0") && page.contains("not signed"));
+    let Some(browser) = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].into_iter().find(|path| Path::new(path).exists()) else {
+        eprintln!("skipped: no chromium (Debian's package chromium) to show the page in");
+        return;
+    };
+    for (width, dark) in [(390, false), (1280, true)] {
+        let picture = folder.path().join(format!("{width}.png"));
+        let mut command = std::process::Command::new(browser);
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]).env("HOME", folder.path());
+        command.args([format!("--window-size={width},1600"), format!("--screenshot={}", picture.display())]);
+        if dark {
+            command.arg("--blink-settings=preferredColorScheme=0");
+        }
+        let url = format!("file://{}", folder.path().join("report.html").display());
+        let shown = command.arg(&url).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(shown.success(), "{width}");
+        assert!(fs::metadata(&picture).unwrap().len() > 20_000, "the picture {width} wide is empty");
+        if let Ok(kept) = std::env::var("OFFLINE_SCREENSHOTS") {
+            fs::copy(&picture, Path::new(&kept).join(format!("{width}.png"))).unwrap();
+        }
+    }
+}
