@@ -8,7 +8,9 @@ use crate::{
     failure::Failure,
     ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
+    registry::Patience,
     report::{Format, Printer},
+    store::{STORE_MAX, Store},
 };
 
 /// How data is printed.
@@ -44,6 +46,25 @@ pub(super) struct CacheArgs {
     no_cache: bool,
 }
 
+/// Where layers are kept once they were pulled.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreArgs {
+    /// Folder in which pulled layers are kept for the next export, up to 10 GiB; left out: the user's cache folder
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Pull all layers, and keep none
+    #[arg(long, conflicts_with = "store")]
+    no_store: bool,
+}
+
+impl StoreArgs {
+    /// Puts the choice into what is needed to reach images.
+    pub(super) fn put(self, access: ChartAccess, context: &Context) -> ChartAccess {
+        let folder = self.store.or_else(|| Some(context.cache()?.join("layers"))).filter(|_| !self.no_store);
+        ChartAccess { store: folder.map(|folder| Store::new(folder, STORE_MAX)), ..access }
+    }
+}
+
 impl CacheArgs {
     /// What of this machine is needed to reach charts and images.
     pub(super) fn access(self, context: &Context) -> ChartAccess {
@@ -59,6 +80,8 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_repositories: context.helm_repositories(),
         helm_registries: context.helm_registries(),
         cache: context.cache(),
+        store: None,
+        patience: Patience::default(),
     }
 }
 

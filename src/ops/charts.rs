@@ -9,8 +9,9 @@ use crate::{
     delivery::{AppSource, ChartSource, Delivery},
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
-    registry::HostOptions,
+    registry::{HostOptions, Patience},
     source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
+    store::Store,
 };
 
 /// What of this machine is needed to reach charts and images.
@@ -24,6 +25,10 @@ pub struct ChartAccess {
     pub helm_registries: Option<PathBuf>,
     /// Where downloads are kept; nowhere if left out.
     pub cache: Option<PathBuf>,
+    /// Where layers are kept once they were pulled; nowhere if left out.
+    pub store: Option<Store>,
+    /// How much of a registry with images is put up with.
+    pub patience: Patience,
 }
 
 /// Charts by app, each with what it needs.

@@ -6,10 +6,10 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::{
-    Problem, Registries, RegistryError, blob,
+    Problem, Registries, RegistryError,
     credentials::Credentials,
     host::{Host, Session},
-    pool::{ATTEMPTS, DOCUMENT_TIME},
+    pool::DOCUMENT_TIME,
     web::Page,
 };
 use crate::{oci::Reference, redact::Secret};
@@ -103,12 +103,11 @@ impl Registries {
         loop {
             attempt += 1;
             let asked = tokio::time::timeout(DOCUMENT_TIME, async {
-                let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
-                let _slot = host.slots.acquire().await.expect("the semaphore is never closed");
+                let _turn = self.turn(host).await;
                 session.web.page(url.clone(), &session.credentials, scope).await
             });
             match asked.await.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
-                Err(problem) if problem.is_transient() && attempt < ATTEMPTS => tokio::time::sleep(blob::backoff(attempt)).await,
+                Err(problem) if host.again(attempt, &problem).await => {}
                 answer => return answer,
             }
         }

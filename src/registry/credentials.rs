@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
-use oci_client::secrets::RegistryAuth;
 
 use crate::{
     io::{FileError, read_capped},
@@ -108,14 +107,6 @@ impl Credentials {
     /// Name of who asks.
     pub(super) fn user(&self) -> Option<&str> {
         self.account.as_ref().map(|(user, _)| user.as_str())
-    }
-
-    /// In the form of the client.
-    pub(super) fn auth(&self) -> RegistryAuth {
-        match &self.account {
-            Some((user, password)) => RegistryAuth::Basic(user.clone(), password.expose().clone()),
-            None => RegistryAuth::Anonymous,
-        }
     }
 }
 

@@ -45,12 +45,22 @@ impl Endpoint {
         Ok(Self { host: host.to_owned(), repository: moved.repository().to_owned(), options: of_mirror })
     }
 
-    /// The client's form of a name: by digest where there is one, else by tag.
-    pub(super) fn name(&self, image: &Reference, digest: Option<&Digest>) -> oci_client::Reference {
+    /// Where an image's manifest is below `/v2/`: by digest where there is one, else by tag (distribution-spec, "Pulling manifests").
+    pub(super) fn manifest(&self, image: &Reference, digest: Option<&Digest>) -> String {
         match digest.or(image.digest()) {
-            Some(digest) => oci_client::Reference::with_digest(self.host.clone(), self.repository.clone(), digest.to_string()),
-            None => oci_client::Reference::with_tag(self.host.clone(), self.repository.clone(), image.tag().unwrap_or("latest").to_owned()),
+            Some(digest) => format!("{}/manifests/{digest}", self.repository),
+            None => format!("{}/manifests/{}", self.repository, image.tag().unwrap_or("latest")),
         }
+    }
+
+    /// Where a blob is below `/v2/` (distribution-spec, "Pulling blobs").
+    pub(super) fn blob(&self, digest: &Digest) -> String {
+        format!("{}/blobs/{digest}", self.repository)
+    }
+
+    /// What a token for reading is asked for (distribution, docs/spec/auth/scope.md).
+    pub(super) fn scope(&self) -> String {
+        format!("repository:{}:pull", self.repository)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Registries: credentials, resolving references, pulling manifests and layers.
 //!
-//! The protocol is `oci-client`'s; around it stand what it leaves out: several hosts with options of their own, mirrors, typed failures,
-//! retries that go on where a transfer broke, and bounds on how much is asked at a time.
+//! Several hosts with options of their own, mirrors, typed failures, retries that go on where a transfer broke, and bounds on how much is asked
+//! at a time. From `oci-client` come the errors that registries tell.
 
 mod artifact;
 mod blob;
@@ -21,6 +21,7 @@ pub use blob::BlobSink;
 pub use credentials::{CredentialError, account};
 pub use endpoint::{HostOptions, is_loopback};
 pub use error::{Problem, RegistryError};
+pub use host::Patience;
 pub use image::{Documents, Image, ImageError, gather};
 pub use login::{Kept, forget, keep};
-pub use pool::{Registries, RemoteImage};
+pub use pool::{Registries, RemoteImage, Turn};

@@ -91,6 +91,7 @@ impl Desk {
             helm_repositories: Some(self.path(".config/helm/repositories.yaml")),
             helm_registries: Some(self.path(".config/helm/registry/config.json")),
             cache: Some(self.path(".cache/kubectl-offline")),
+            ..ChartAccess::default()
         }
     }
 

@@ -32,6 +32,7 @@ use crate::{
     source::LocalArchive,
 };
 
+use fill::Sources;
 use resolve::{GuessMode, Resolver};
 
 /// What to export.
@@ -108,7 +109,8 @@ pub struct ExportedImage {
     pub size: u64,
 }
 
-/// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
+/// Makes an archive. If this future is dropped, or what fails will fail again, no file stays behind; where running again can go on, what is
+/// written stays.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     let started = Instant::now();
     let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run, locked: strict, ask } = options;
@@ -116,7 +118,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let locked = lock::read(&delivery)?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()).patient(access.patience));
     if strict {
         lock::must_fit(&delivery, locked.as_ref())?;
     }
@@ -181,7 +183,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         elapsed_seconds: 0.0,
     };
     if !dry_run {
-        write(path, layout, signer, resolved, registries, &reporter).await?;
+        write(path, layout, signer, Sources { resolved, registries, store: access.store }, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
 }
@@ -205,22 +207,15 @@ async fn render(
     .await
 }
 
-async fn write(
-    path: PathBuf,
-    layout: Layout,
-    signer: Option<PrivateKey>,
-    resolved: resolve::Resolved,
-    registries: Arc<Registries>,
-    reporter: &SharedReporter,
-) -> Result<(), Failure> {
+async fn write(path: PathBuf, layout: Layout, signer: Option<PrivateKey>, sources: Sources, reporter: &SharedReporter) -> Result<(), Failure> {
     reporter.step("writing the archive");
     let writer = blocking(move || {
         let signature = signer.map(|key| layout.sign(&key)).transpose().map_err(archive_failure)?;
         Writer::create(&path, &layout, signature.as_deref()).map_err(archive_failure)
     })
     .await?;
-    fill::fill(&writer, resolved, registries, reporter).await?;
-    blocking(move || writer.finish().map_err(archive_failure)).await
+    fill::fill(&writer, sources, reporter).await?;
+    blocking(move || writer.finish().map_err(fill::writing_failure)).await
 }
 
 /// Work that computes or reads files, off the threads that wait for the network.
