@@ -151,7 +151,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     resolved.tell_guesses(&reporter);
     let current = match locked {
         Some(old) if !strict => {
-            let new = lock::of(&delivery, &found, &resolved, evidence).with_tags(tags);
+            let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
             if !dry_run {
                 lock::keep_current(&delivery, &old, &new, &reporter)?;
             }
@@ -164,7 +164,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &found, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
