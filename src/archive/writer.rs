@@ -18,7 +18,7 @@ use super::{
     names,
 };
 use crate::{
-    io::{self, FileError, NewFile},
+    io::{self, FileError, NewFile, Writeback, Written},
     oci::Digest,
 };
 
@@ -35,6 +35,7 @@ pub struct Writer {
     new: NewFile,
     journal: Journal,
     kept: BTreeMap<Digest, u64>,
+    writeback: Option<Writeback>,
     path: PathBuf,
     layers: BTreeMap<Digest, (u64, u64)>,
     order: Vec<Digest>,
@@ -77,7 +78,8 @@ impl Writer {
         let missing = Arc::new(Mutex::new(order.clone()));
         // From here on the owner decides; only what cannot be written stays.
         stays.store(false, Ordering::Relaxed);
-        Ok(Self { path: path.into(), new, journal, kept, layers, order, missing })
+        let writeback = Writeback::start();
+        Ok(Self { path: path.into(), new, journal, kept, writeback, layers, order, missing })
     }
 
     /// Layers whose content has not been written yet, with their sizes, the largest first.
@@ -102,6 +104,7 @@ impl Writer {
             hasher: Sha256::new(),
             kept: self.kept.get(digest).copied().filter(|kept| *kept <= size).unwrap_or_default(),
             notes: self.journal.notes().clone(),
+            started: self.writeback.as_ref().map(Writeback::written),
             noted: 0,
         })
     }
@@ -122,7 +125,10 @@ impl Writer {
         if !missing.is_empty() {
             return Err(BuildError::Unfilled(missing.into_iter().map(|(digest, _)| digest).collect()).into());
         }
-        let Self { new, journal, .. } = self;
+        let Self { new, journal, writeback, .. } = self;
+        if let Some(writeback) = writeback {
+            writeback.finish();
+        }
         new.keep()?;
         drop(journal);
         Ok(())
@@ -142,6 +148,7 @@ pub struct LayerWriter {
     /// Bytes that an earlier run says it has written.
     kept: u64,
     notes: Notes,
+    started: Option<Written>,
     noted: u64,
 }
 
@@ -172,6 +179,9 @@ impl LayerWriter {
     }
 
     fn note(&mut self) {
+        if let Some(started) = &self.started {
+            started.range(&self.file, self.offset + self.noted, self.written - self.noted);
+        }
         self.noted = self.written;
         self.notes.note(&self.digest, self.written);
     }

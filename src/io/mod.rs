@@ -3,6 +3,7 @@
 mod error;
 mod file;
 mod positioned;
+mod writeback;
 
 pub use error::FileError;
 pub use file::{
@@ -10,3 +11,4 @@ pub use file::{
     write_private_atomic,
 };
 pub use positioned::{read_at, read_exact_at, write_all_at};
+pub use writeback::{Writeback, Written};

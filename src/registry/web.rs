@@ -186,6 +186,11 @@ impl Web {
         let answer = self.send(url.clone(), who.basic().as_deref(), who.user()).await?;
         let (status, wait) = (answer.status(), wait(answer.headers(), SystemTime::now()));
         let body = self.read(answer, TOKEN_MAX, who).await?;
+        let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        if status.is_client_error() && !may_pass {
+            let said = String::from_utf8_lossy(&body).into_owned();
+            return Err(Problem::of(OciDistributionError::AuthenticationFailure(said), who.user(), 0));
+        }
         if status != StatusCode::OK {
             return Err(refusal(status, &url, &body, who.user()).after(wait));
         }
@@ -292,9 +297,16 @@ fn wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn refusal(status: StatusCode, url: &Url, body: &Bytes, user: Option<&str>) -> Problem {
-    let message = String::from_utf8_lossy(body).into_owned();
-    let error = OciDistributionError::ServerError { code: status.as_u16(), url: url.path().to_owned(), message };
-    Problem::of(error, user, 0)
+    let url = url.path().to_owned();
+    let error = match serde_json::from_slice(body) {
+        // Where the status leaves it open, the body tells (distribution-spec, "Error Codes").
+        Ok(envelope) if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => OciDistributionError::RegistryError { envelope, url },
+        _ => OciDistributionError::ServerError { code: status.as_u16(), url, message: String::from_utf8_lossy(body).into_owned() },
+    };
+    match Problem::of(error, user, 0) {
+        Problem::Server { status: 400, message, .. } if status == StatusCode::NOT_FOUND => Problem::NotFound(message),
+        problem => problem,
+    }
 }
 
 #[cfg(test)]

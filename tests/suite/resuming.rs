@@ -12,13 +12,18 @@ use std::{
 
 use offline::{
     archive::{self, Trust},
-    ops::{ChartAccess, export, export::ExportOptions},
+    failure::Failure,
+    ops::{
+        ChartAccess,
+        export::{self, ExportOptions, ExportOutcome},
+    },
     progress::Silent,
+    registry::Patience,
     store::Store,
 };
 
 use crate::{
-    pulling::{Site, options},
+    pulling::{self, Site},
     support::faulty::Fault,
 };
 
@@ -26,6 +31,17 @@ use crate::{
 const LAYERS: [usize; 5] = [300_000, 21_000_000, 700_000, 900_001, 2_000_000];
 /// Tells the test's own program to be an export: folder and archive.
 const CHILD: &str = "OFFLINE_TEST_EXPORT";
+
+/// What these tests count are requests, so a busy machine must not look like a registry that stalls.
+fn options(folder: &Path, archive: &Path) -> ExportOptions {
+    let options = pulling::options(folder, archive);
+    let patience = Patience { stall: Duration::from_secs(30), ..options.access.patience };
+    ExportOptions { access: ChartAccess { patience, ..options.access }, ..options }
+}
+
+async fn finish(site: &Site, archive: &Path) -> Result<ExportOutcome, Failure> {
+    export::run(options(site.folder.path(), archive), Arc::new(Silent)).await
+}
 
 /// Not a test: what `killed` starts, so that a process can be killed that is not the tests' own.
 #[test]
@@ -75,7 +91,7 @@ async fn killed_at_any_moment_an_export_goes_on_where_it_stopped() {
         process.wait().unwrap();
         begun_parts += usize::from(site.path("a.tar.part").exists());
         site.registry.plan(|_| Fault::Nothing);
-        crate::pulling::export(site.folder.path(), &archive).await.unwrap_or_else(|failure| panic!("round {round}, after {moment:?}: {failure}"));
+        finish(&site, &archive).await.unwrap_or_else(|failure| panic!("round {round}, after {moment:?}: {failure}"));
         assert!(fs::read(&archive).unwrap() == wanted, "round {round}, after {moment:?}: another archive");
         assert!(!site.path("a.tar.part").exists() && !site.path("a.tar.part.journal").exists());
         saved += all - asked(&site);
@@ -95,7 +111,7 @@ async fn what_was_left_is_hashed_before_it_is_trusted() {
         None => Fault::Drop(18_000_000),
         Some(_) => Fault::Drop(0),
     });
-    crate::pulling::export(site.folder.path(), &archive).await.unwrap_err();
+    finish(&site, &archive).await.unwrap_err();
     let part = site.path("a.tar.part");
     let left = fs::read(&part).unwrap();
     let journal = fs::read(site.path("a.tar.part.journal")).unwrap();
@@ -103,7 +119,7 @@ async fn what_was_left_is_hashed_before_it_is_trusted() {
         fs::write(&part, bytes).unwrap();
         fs::write(site.path("a.tar.part.journal"), noted).unwrap();
         site.registry.plan(|_| Fault::Nothing);
-        crate::pulling::export(site.folder.path(), &archive).await.unwrap_or_else(|failure| panic!("{failure}"));
+        finish(&site, &archive).await.unwrap_or_else(|failure| panic!("{failure}"));
         assert!(fs::read(&archive).unwrap() == wanted);
         asked(&site)
     };
@@ -128,11 +144,11 @@ async fn only_one_run_makes_an_archive() {
     let wanted = site.wanted().await;
     let archive = site.path("a.tar");
     site.registry.plan(|_| Fault::Slow(64 << 10));
-    let (one, other) = tokio::join!(crate::pulling::export(site.folder.path(), &archive), async {
+    let (one, other) = tokio::join!(finish(&site, &archive), async {
         while !site.path("a.tar.part.journal").exists() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        crate::pulling::export(site.folder.path(), &archive).await
+        finish(&site, &archive).await
     });
     one.unwrap_or_else(|failure| panic!("{failure}"));
     let text = other.unwrap_err().to_string();
@@ -173,17 +189,17 @@ async fn a_disk_that_gets_full_is_told_and_goes_on_with_room() {
         }
         Fault::Nothing
     });
-    let failure = crate::pulling::export(site.folder.path(), &archive).await.unwrap_err();
+    let failure = finish(&site, &archive).await.unwrap_err();
     let text = format!("{failure} {:?}", failure.hints);
     assert!(text.contains("a.tar.part") && text.contains("No space left") && text.contains("same command again"), "{text}");
     assert_eq!(failure.kind, offline::failure::Kind::Other);
     assert!(disk.0.path().join("a.tar.part").exists() && !archive.exists());
     // Still no room: told before anything is asked for, and nothing is lost.
-    let failure = crate::pulling::export(site.folder.path(), &archive).await.unwrap_err();
+    let failure = finish(&site, &archive).await.unwrap_err();
     assert!(failure.to_string().contains("needs") && disk.0.path().join("a.tar.part").exists(), "{failure}");
     fs::remove_file(&filler).unwrap();
     site.registry.plan(|_| Fault::Nothing);
-    crate::pulling::export(site.folder.path(), &archive).await.unwrap_or_else(|failure| panic!("{failure}"));
+    finish(&site, &archive).await.unwrap_or_else(|failure| panic!("{failure}"));
     assert!(fs::read(&archive).unwrap() == wanted);
     assert!(asked(&site) < LAYERS.iter().sum(), "what was there was not asked for again");
 }
