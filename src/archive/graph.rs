@@ -8,6 +8,9 @@ use bytes::Bytes;
 use super::{Fault, Flaw, names};
 use crate::oci::{Descriptor, Digest, ImageConfig, Index, Manifest, ManifestKind, Platform, media_type};
 
+/// Layers of a manifest, manifests of an index. The kernel mounts 500 layers at most (overlayfs), containerd 127.
+const CHILDREN_MAX: usize = 10_000;
+
 /// Where the walk gets documents from.
 pub(crate) trait Blobs {
     /// The size of a blob that is there.
@@ -95,6 +98,7 @@ impl Graph {
     /// Only some of an index's manifests need to be there: those of the platforms that were asked for.
     fn index(&mut self, digest: &Digest, index: Index, blobs: &dyn Blobs, depth: usize) -> Result<(), Flaw> {
         let entry = names::blob(digest);
+        check_children(&entry, index.manifests.len())?;
         let Some(below) = depth.checked_sub(1) else { return Err(Flaw::new(entry, Fault::Depth(0))) };
         let mut found = false;
         for child in index.manifests.iter().filter(|child| blobs.size(&child.digest).is_some()) {
@@ -111,6 +115,7 @@ impl Graph {
 
     fn manifest(&mut self, digest: &Digest, manifest: Manifest, blobs: &dyn Blobs) -> Result<(), Flaw> {
         let entry = names::blob(digest);
+        check_children(&entry, manifest.layers.len())?;
         let config = &manifest.config;
         check_size(config, &entry, blobs)?;
         self.documents.insert(config.digest.clone(), config.size);
@@ -135,6 +140,14 @@ impl Graph {
 /// Whether a config is that of an image that can run.
 pub(crate) fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
+}
+
+fn check_children(entry: &str, children: usize) -> Result<(), Flaw> {
+    if children > CHILDREN_MAX {
+        Err(Flaw::new(entry, Fault::Format(format!("it refers to {children} others; at most {CHILDREN_MAX} are accepted"))))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_size(descriptor: &Descriptor, by: &str, blobs: &dyn Blobs) -> Result<(), Flaw> {

@@ -16,7 +16,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::Layout;
+use super::{Layout, volumes::VolumeSize};
 use crate::{
     io::{FileError, read_capped_text},
     oci::Digest,
@@ -46,12 +46,12 @@ pub(super) struct Notes {
 impl Journal {
     /// Begins the journal of an archive at `path`, or takes up the one that is there, if it is about the very same layout. Gives the bytes that
     /// are said to be there of each layer.
-    pub(super) fn begin(path: &Path, layout: &Layout) -> Result<(Self, BTreeMap<Digest, u64>), FileError> {
+    pub(super) fn begin(path: &Path, layout: &Layout, volume: Option<VolumeSize>) -> Result<(Self, BTreeMap<Digest, u64>), FileError> {
         let mut name = path.as_os_str().to_owned();
         name.push(".part.journal");
         let journal = PathBuf::from(name);
         let mut file = locked(&journal)?;
-        let head = format!("{HEAD} {}", identity(layout));
+        let head = format!("{HEAD} {}", identity(layout, volume));
         let text = read_capped_text(&journal, MAX).unwrap_or_default();
         let kept = parse(&text, &head);
         let failed = |source| FileError::new("write", &journal, source);
@@ -127,8 +127,9 @@ fn parse(text: &str, head: &str) -> Option<BTreeMap<Digest, u64>> {
 }
 
 /// Digest over everything that decides which byte belongs where.
-fn identity(layout: &Layout) -> Digest {
+fn identity(layout: &Layout, volume: Option<VolumeSize>) -> Digest {
     let mut hasher = Sha256::new();
+    hasher.update(format!("{}\n", volume.map_or(0, VolumeSize::bytes)));
     hasher.update(layout.index_json());
     for entry in layout.entries() {
         hasher.update(format!("\n{} {} {}", entry.name, entry.offset, entry.fill.size()));

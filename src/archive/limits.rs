@@ -31,7 +31,7 @@ impl Default for Limits {
             entries: 100_000,
             document: MANIFEST_MAX,
             docker_list: 16 << 20,
-            documents: 256 << 20,
+            documents: 128 << 20,
             layer: 1 << 40,
             signature: 64 << 10,
             signatures: 9,

@@ -5,6 +5,7 @@
 
 mod archive_file;
 mod builder;
+mod canonical;
 pub mod content;
 mod contents;
 mod docker;
@@ -15,18 +16,24 @@ mod journal;
 mod limits;
 mod medium;
 mod names;
+mod room;
 mod scan;
+mod stream;
+mod target;
 mod trust;
 mod unverified;
+pub mod volumes;
 mod writer;
 
 pub use archive_file::Archive;
-pub use builder::{Builder, Layout};
-pub use contents::{AgentContent, ChartContent, Contents, ImageContent, ManifestsContent};
+pub use builder::{Builder, Layout, SIGNATURES_MAX};
+pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use limits::Limits;
 pub use medium::Medium;
 pub use names::{INDEX, SIGNATURE};
-pub use trust::{SignedBy, Signer, Standing, Trust, Verifier};
+pub use stream::verify_stream;
+pub use trust::{Refusal, Signature, SignedBy, Signer, Standing, Trust, Verifier};
 pub use unverified::{Unverified, open, open_medium, open_with};
+pub use volumes::VolumeSize;
 pub use writer::{LayerWriter, Writer};

@@ -20,44 +20,120 @@ pub(crate) struct Entry {
 
 /// All entries of an archive, in order.
 pub(crate) fn scan(medium: &dyn Medium, limits: &Limits) -> Result<Vec<Entry>, Flaw> {
-    let length = medium.length();
-    let mut entries = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut at = 0;
-    loop {
-        let after = entries.last().map_or("the start", |entry: &Entry| &entry.label);
-        let place = || format!("at byte {at}, after {after}");
-        let head = block(medium, at, length).map_err(|fault| Flaw::new(place(), fault))?;
+    let mut tape = Whole { medium, length: medium.length(), at: 0 };
+    let mut scanner = Scanner::new(limits);
+    while let Some(entry) = scanner.next(&mut tape)? {
+        let flaw = |fault| Flaw::new(entry.label.clone(), fault);
+        // The end is known, so that a size that is a lie is noticed before anything is looked for there.
+        let next = scanner.at;
+        if next > tape.length {
+            return Err(flaw(Fault::Truncated { missing: next - tape.length }));
+        }
+        tape.at = entry.offset + entry.size;
+        padding(&mut tape, entry.size).map_err(flaw)?;
+    }
+    scanner.finish()
+}
+
+/// What a tar is read from, from the start to the end.
+pub(crate) trait Tape {
+    /// Fills the buffer with what comes next.
+    fn take(&mut self, buffer: &mut [u8]) -> Result<(), Fault>;
+
+    /// How much there still is; of a stream, no more is counted than has come.
+    fn left(&mut self) -> Result<u64, Fault>;
+}
+
+/// A medium, whose length is known.
+struct Whole<'a> {
+    medium: &'a dyn Medium,
+    length: u64,
+    at: u64,
+}
+
+impl Tape for Whole<'_> {
+    fn take(&mut self, buffer: &mut [u8]) -> Result<(), Fault> {
+        let wanted = buffer.len() as u64;
+        if self.length - self.at < wanted {
+            return Err(Fault::Truncated { missing: self.at + wanted - self.length });
+        }
+        medium::read_exact_at(self.medium, buffer, self.at).map_err(Fault::Read)?;
+        self.at += wanted;
+        Ok(())
+    }
+
+    fn left(&mut self) -> Result<u64, Fault> {
+        Ok(self.length - self.at)
+    }
+}
+
+/// Reads one header after the other; contents and padding between them are the caller's.
+pub(crate) struct Scanner<'a> {
+    limits: &'a Limits,
+    entries: Vec<Entry>,
+    seen: BTreeSet<String>,
+    /// Where the next header stands.
+    at: u64,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(limits: &'a Limits) -> Self {
+        Self { limits, entries: Vec::new(), seen: BTreeSet::new(), at: 0 }
+    }
+
+    /// The next entry, none at the end of the archive. The tape stands behind its header.
+    pub(crate) fn next(&mut self, tape: &mut dyn Tape) -> Result<Option<Entry>, Flaw> {
+        let after = self.entries.last().map_or("the start", |entry| &entry.label);
+        let place = format!("at byte {}, after {after}", self.at);
+        let mut head = [0; BLOCK];
+        tape.take(&mut head).map_err(|fault| Flaw::new(place.clone(), fault))?;
         if head == [0; BLOCK] {
-            end(medium, at, length).map_err(|fault| Flaw::new(format!("end of the archive {}", place()), fault))?;
-            break;
+            end(tape).map_err(|fault| Flaw::new(format!("end of the archive {place}"), fault))?;
+            return Ok(None);
         }
         let label = header::name(&head);
-        let label = if label.is_empty() { place() } else { label };
+        let label = if label.is_empty() { place } else { label };
         let flaw = |fault| Flaw::new(label.clone(), fault);
         let size = header::size(&head, &label).map_err(flaw)?;
         let name = Name::parse(&label).ok_or_else(|| flaw(Fault::Name))?;
-        let max = maximum(&name, limits);
+        let max = maximum(&name, self.limits);
         if size > max {
             return Err(flaw(Fault::TooLarge { size, max }));
         }
-        if !seen.insert(label.clone()) {
+        if !self.seen.insert(label.clone()) {
             return Err(flaw(Fault::Duplicate));
         }
-        if entries.len() == limits.entries {
-            return Err(flaw(Fault::TooMany { max: limits.entries }));
+        if self.entries.len() == self.limits.entries {
+            return Err(flaw(Fault::TooMany { max: self.limits.entries }));
         }
-        let offset = at + BLOCK_U64;
-        let next = header::padded(size).and_then(|padded| offset.checked_add(padded)).ok_or_else(|| flaw(Fault::Header))?;
-        if next > length {
-            return Err(flaw(Fault::Truncated { missing: next - length }));
-        }
-        zeros(medium, offset + size, next).map_err(flaw)?;
-        entries.push(Entry { label, name, offset, size });
-        at = next;
+        let offset = self.at + BLOCK_U64;
+        self.at = header::padded(size).and_then(|padded| offset.checked_add(padded)).ok_or_else(|| flaw(Fault::Header))?;
+        let entry = Entry { label, name, offset, size };
+        self.entries.push(entry.clone());
+        Ok(Some(entry))
     }
-    check_sequence(&entries, limits, at)?;
-    Ok(entries)
+
+    /// What was read so far, held against the format as if it were all, without the entry that was read last.
+    pub(crate) fn so_far(&self) -> Result<Vec<Entry>, Flaw> {
+        let before = &self.entries[..self.entries.len().saturating_sub(1)];
+        check_sequence(before, self.limits, self.at)?;
+        Ok(before.to_vec())
+    }
+
+    /// Holds the order of all entries against the format.
+    pub(crate) fn finish(self) -> Result<Vec<Entry>, Flaw> {
+        check_sequence(&self.entries, self.limits, self.at)?;
+        Ok(self.entries)
+    }
+}
+
+/// What fills the last block of an entry.
+pub(crate) fn padding(tape: &mut dyn Tape, size: u64) -> Result<(), Fault> {
+    let mut filling = [0; BLOCK];
+    let rest = usize::try_from(size % BLOCK_U64).map_err(|_| Fault::Padding)?;
+    let filling = &mut filling[..(BLOCK - rest) % BLOCK];
+    tape.take(filling)?;
+    if filling.iter().all(|&b| b == 0) { Ok(()) } else { Err(Fault::Padding) }
 }
 
 fn maximum(name: &Name, limits: &Limits) -> u64 {
@@ -70,31 +146,17 @@ fn maximum(name: &Name, limits: &Limits) -> u64 {
     }
 }
 
-fn block(medium: &dyn Medium, at: u64, length: u64) -> Result<header::Block, Fault> {
-    if length - at < BLOCK_U64 {
-        return Err(Fault::Truncated { missing: at + BLOCK_U64 - length });
+/// Two blocks of zeros, of which one was read, and then nothing.
+fn end(tape: &mut dyn Tape) -> Result<(), Fault> {
+    let mut second = [0; BLOCK];
+    tape.take(&mut second)?;
+    if second != [0; BLOCK] {
+        return Err(Fault::Trailing(BLOCK_U64 + tape.left()?));
     }
-    let mut block = [0; BLOCK];
-    medium::read_exact_at(medium, &mut block, at).map_err(Fault::Read)?;
-    Ok(block)
-}
-
-/// Two blocks of zeros, and then nothing.
-fn end(medium: &dyn Medium, at: u64, length: u64) -> Result<(), Fault> {
-    if block(medium, at + BLOCK_U64, length)? != [0; BLOCK] {
-        return Err(Fault::Trailing(length - at - BLOCK_U64));
-    }
-    match length - at - 2 * BLOCK_U64 {
+    match tape.left()? {
         0 => Ok(()),
         more => Err(Fault::Trailing(more)),
     }
-}
-
-fn zeros(medium: &dyn Medium, from: u64, to: u64) -> Result<(), Fault> {
-    let mut padding = [0; BLOCK];
-    let padding = &mut padding[..usize::try_from(to - from).map_err(|_| Fault::Padding)?];
-    medium::read_exact_at(medium, padding, from).map_err(Fault::Read)?;
-    if padding.iter().all(|&b| b == 0) { Ok(()) } else { Err(Fault::Padding) }
 }
 
 /// The head stands in a fixed order; blobs follow it.

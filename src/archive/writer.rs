@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
@@ -15,10 +15,12 @@ use super::{
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
     header,
     journal::{Journal, Notes},
-    names,
+    scan::Entry,
+    target::{Parts, Target},
+    volumes::VolumeSize,
 };
 use crate::{
-    io::{self, FileError, NewFile, Writeback, Written},
+    io::{self, FileError, Writeback, Written},
     oci::Digest,
 };
 
@@ -27,16 +29,17 @@ const NOTED: u64 = 8 << 20;
 /// Bytes that are read at a time from what an earlier run has written.
 const READ: usize = 1 << 20;
 
-/// An archive in the making, at `PATH.part`. Dropped before [`Writer::finish`], it is removed, unless it could not be written any further.
+/// An archive in the making, at `PATH.part`, or in volumes at `PATH.001.part` and so on. Dropped before [`Writer::finish`], it is removed, unless it
+/// could not be written any further.
 ///
 /// A run that was killed, or found the disk full, has left it with its journal; the same layout is then taken up where it stopped.
 #[derive(Debug)]
 pub struct Writer {
-    new: NewFile,
+    target: Target,
+    index: Digest,
     journal: Journal,
     kept: BTreeMap<Digest, u64>,
     writeback: Option<Writeback>,
-    path: PathBuf,
     layers: BTreeMap<Digest, (u64, u64)>,
     order: Vec<Digest>,
     missing: Arc<Mutex<Vec<Digest>>>,
@@ -45,30 +48,33 @@ pub struct Writer {
 impl Writer {
     /// Begins an archive: asks for the room, gives the file its whole length, and writes all but the layers that come later.
     pub fn create(path: &Path, layout: &Layout, signature: Option<&str>) -> Result<Self, ArchiveError> {
+        Self::create_in(path, layout, signature, None)
+    }
+
+    /// The same in volumes, if a size is given: `PATH.001`, `PATH.002` … and `PATH.volumes.json`, each byte written once as well.
+    pub fn create_in(path: &Path, layout: &Layout, signature: Option<&str>, volume: Option<VolumeSize>) -> Result<Self, ArchiveError> {
         let signature = padded_signature(signature, SIGNATURE_ROOM)?;
-        let (journal, mut kept) = Journal::begin(path, layout)?;
+        let (journal, mut kept) = Journal::begin(path, layout, volume)?;
         let stays = journal.notes().stays().clone();
-        let new = NewFile::open(path, !stays.load(Ordering::Relaxed), stays.clone())?;
+        // What is never written reads as zero: the blocks between entries and at the end.
+        let target = Target::create(path, layout.size(), volume, &stays)?;
+        if !target.was_begun() {
+            kept.clear();
+        }
         // Taken up, what is there is not needed again.
-        let wanted = layout.size().saturating_sub(io::allocated(new.part()));
+        let wanted = layout.size().saturating_sub(target.parts().allocated());
         if let Some(free) = io::free_space(path)?.filter(|&free| free < wanted) {
             return Err(ArchiveError::NoSpace { path: path.into(), wanted, free });
         }
-        if new.file().metadata().map_or(0, |metadata| metadata.len()) != layout.size() {
-            kept.clear();
-        }
-        let failed = |source| FileError::new("write", new.part(), source);
-        let file = new.file();
-        // What is never written reads as zero: the blocks between entries and at the end.
-        file.set_len(layout.size()).map_err(failed)?;
+        let parts = target.parts();
         let mut layers = BTreeMap::new();
         let mut order = Vec::new();
         for entry in layout.entries() {
             let head = header::write(&entry.name, entry.fill.size());
-            io::write_all_at(file, &head, entry.offset - header::BLOCK_U64).map_err(failed)?;
+            parts.write_all_at(&head, entry.offset - header::BLOCK_U64)?;
             match &entry.fill {
-                Fill::Bytes(bytes) => io::write_all_at(file, bytes, entry.offset).map_err(failed)?,
-                Fill::Signature => io::write_all_at(file, &signature, entry.offset).map_err(failed)?,
+                Fill::Bytes(bytes) => parts.write_all_at(bytes, entry.offset)?,
+                Fill::Signature => parts.write_all_at(&signature, entry.offset)?,
                 Fill::Layer(digest, size) => {
                     layers.insert(digest.clone(), (entry.offset, *size));
                     order.push(digest.clone());
@@ -78,8 +84,8 @@ impl Writer {
         let missing = Arc::new(Mutex::new(order.clone()));
         // From here on the owner decides; only what cannot be written stays.
         stays.store(false, Ordering::Relaxed);
-        let writeback = Writeback::start();
-        Ok(Self { path: path.into(), new, journal, kept, writeback, layers, order, missing })
+        let (index, writeback) = (Digest::of(layout.index_json()), Writeback::start());
+        Ok(Self { target, index, journal, kept, writeback, layers, order, missing })
     }
 
     /// Layers whose content has not been written yet, with their sizes, the largest first.
@@ -94,8 +100,7 @@ impl Writer {
         let place = self.layers.get(digest).filter(|_| pending);
         let &(offset, size) = place.ok_or_else(|| BuildError::NotPending(digest.clone()))?;
         Ok(LayerWriter {
-            file: self.new.file().clone(),
-            path: self.new.part().into(),
+            parts: self.target.parts().clone(),
             missing: self.missing.clone(),
             digest: digest.clone(),
             offset,
@@ -116,7 +121,7 @@ impl Writer {
 
     /// Where the archive will be.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.target.path()
     }
 
     /// Flushes the archive and gives it its name. Every layer must have been finished.
@@ -125,11 +130,11 @@ impl Writer {
         if !missing.is_empty() {
             return Err(BuildError::Unfilled(missing.into_iter().map(|(digest, _)| digest).collect()).into());
         }
-        let Self { new, journal, writeback, .. } = self;
+        let Self { target, index, journal, writeback, .. } = self;
         if let Some(writeback) = writeback {
             writeback.finish();
         }
-        new.keep()?;
+        target.keep(index)?;
         drop(journal);
         Ok(())
     }
@@ -137,8 +142,7 @@ impl Writer {
 
 /// Writes one layer into its place, from the first byte to the last, and checks it on the way.
 pub struct LayerWriter {
-    file: Arc<File>,
-    path: PathBuf,
+    parts: Arc<Parts>,
     missing: Arc<Mutex<Vec<Digest>>>,
     digest: Digest,
     offset: u64,
@@ -165,11 +169,11 @@ impl LayerWriter {
             return Err(BuildError::TooMuch { digest: self.digest.clone(), size: self.size }.into());
         }
         self.hasher.update(chunk);
-        if let Err(source) = io::write_all_at(&self.file, chunk, self.offset + self.written) {
+        if let Err(error) = self.parts.write_all_at(chunk, self.offset + self.written) {
             // What is there is good; a disk can be made room on.
             self.notes.note(&self.digest, self.written);
             self.notes.stays().store(true, Ordering::Relaxed);
-            return Err(FileError::new("write", &self.path, source).into());
+            return Err(error.into());
         }
         self.written += chunk.len() as u64;
         if self.written - self.noted >= NOTED {
@@ -180,7 +184,7 @@ impl LayerWriter {
 
     fn note(&mut self) {
         if let Some(started) = &self.started {
-            started.range(&self.file, self.offset + self.noted, self.written - self.noted);
+            self.parts.tell(started, self.offset + self.noted, self.written - self.noted);
         }
         self.noted = self.written;
         self.notes.note(&self.digest, self.written);
@@ -196,7 +200,7 @@ impl LayerWriter {
         let mut buffer = vec![0; READ];
         while self.written < self.kept {
             let n = usize::try_from(self.kept - self.written).unwrap_or(READ).min(READ);
-            io::read_exact_at(&self.file, &mut buffer[..n], self.offset + self.written).map_err(|source| FileError::new("read", &self.path, source))?;
+            self.parts.read_exact_at(&mut buffer[..n], self.offset + self.written)?;
             self.hasher.update(&buffer[..n]);
             self.written += n as u64;
         }
@@ -241,18 +245,18 @@ impl LayerWriter {
     }
 }
 
-/// Puts another signature into an archive, in its place; nothing else is touched.
-pub(crate) fn replace_signature(path: &Path, offset: u64, room: u64, bundle: &str) -> Result<(), ArchiveError> {
-    let room = usize::try_from(room).unwrap_or(usize::MAX).min(1 << 20);
-    let bytes = padded_signature(Some(bundle), room)?;
+/// Puts another signature into an archive, in its place, or blanks; nothing else is touched.
+pub(crate) fn replace_signature(path: &Path, place: &Entry, bundle: Option<&str>) -> Result<(), ArchiveError> {
+    let room = usize::try_from(place.size).unwrap_or(usize::MAX).min(1 << 20);
+    let bytes = padded_signature(bundle, room)?;
     let failed = |source| FileError::new("write the signature into", path, source);
     let file = File::options().read(true).write(true).open(path).map_err(failed)?;
     // The place was found with another handle; make sure that it is still the same archive.
     let mut head = [0; header::BLOCK];
-    io::read_exact_at(&file, &mut head, offset - header::BLOCK_U64).map_err(failed)?;
-    if header::name(&head) != names::SIGNATURE {
+    io::read_exact_at(&file, &mut head, place.offset - header::BLOCK_U64).map_err(failed)?;
+    if header::name(&head) != place.label {
         return Err(FileError::new("write the signature into", path, std::io::Error::other("the file has changed meanwhile")).into());
     }
-    io::write_all_at(&file, &bytes, offset).and_then(|()| file.sync_all()).map_err(failed)?;
+    io::write_all_at(&file, &bytes, place.offset).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(())
 }

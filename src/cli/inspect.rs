@@ -15,7 +15,7 @@ use crate::{
 /// Without a key the signature is shown and not checked.
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArgs {
-    /// The archive
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     trust: TrustArgs,
@@ -24,8 +24,8 @@ pub(super) struct InspectArgs {
 }
 
 impl InspectArgs {
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = inspect::run(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve() })?;
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let outcome = inspect::run(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) })?;
         printer.outcome(self.format.format, &outcome, show)
     }
 }

@@ -7,7 +7,7 @@ mod writeback;
 
 pub use error::FileError;
 pub use file::{
-    NewFile, allocated, create_private, create_public, free_space, part_of, read_capped, read_capped_text, rename, sync_parent, write_atomic,
+    NewFile, allocated, create_private, create_public, free_space, part_of, read_capped, read_capped_text, remove_if_there, rename, sync_parent, write_atomic,
     write_private_atomic,
 };
 pub use positioned::{read_at, read_exact_at, write_all_at};

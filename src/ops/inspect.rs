@@ -7,9 +7,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::verify::{TrustOptions, archive_failure};
+use super::{
+    reach,
+    verify::{TrustOptions, archive_failure},
+};
 use crate::{
-    archive::{self, Contents, Standing, Trust},
+    archive::{Contents, Standing, Trust},
     delivery::record::{AppSource, Origin},
     failure::Failure,
     oci::{Digest, Platform, Reference},
@@ -140,12 +143,14 @@ pub struct FileInfo {
 /// Looks into an archive.
 pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
     let trust = if options.trust.keys.is_empty() { Trust::AllowUnsigned } else { options.trust.load()? };
-    let unverified = archive::open(&options.archive).map_err(archive_failure)?;
+    let unverified = reach::open(&options.archive, &options.trust.reach)?;
+    let archive = unverified.path().to_owned();
     let signatures = unverified.signatures().map_err(archive_failure)?;
     let contents = unverified.look(&trust).map_err(archive_failure)?;
     let record = contents.record();
+    options.trust.check_version(record)?;
     Ok(InspectOutcome {
-        archive: options.archive.clone(),
+        archive,
         name: record.name.clone(),
         version: record.version.clone(),
         size: contents.size(),

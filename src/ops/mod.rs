@@ -1,6 +1,7 @@
 //! One file per use case: options in, an outcome out. Nothing here prints; outcomes are data that `report` shows or writes as JSON.
 
 mod charts;
+mod deep;
 pub mod export;
 mod faces;
 mod guesses;
@@ -14,15 +15,19 @@ pub mod lock;
 pub mod outdated;
 mod parallel;
 mod prepare;
+pub mod reach;
 pub mod registry;
 mod several;
 pub mod sign;
 pub mod status;
 mod tags;
 pub mod template;
+pub mod trust;
 pub mod verify;
+pub mod version;
 pub mod watch;
 
 pub use charts::{ChartAccess, locate};
+pub use deep::{DeepOutcome, LeftOut, Without};
 pub use guesses::{Ask, Guess};
 pub use inputs::{read_delivery, read_values};

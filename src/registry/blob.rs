@@ -91,7 +91,7 @@ async fn whole(target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) 
 
 async fn attempt(session: &Session, target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
     let (scope, from) = (target.endpoint.scope(), sink.written());
-    let wanted = Wanted { url: session.web.at(&target.endpoint.blob(&blob.digest))?, scope: Some(&scope), accept: None, from, follow: true };
+    let wanted = Wanted { from, ..Wanted::all(session.web.at(&target.endpoint.blob(&blob.digest))?, &scope) };
     let mut answer = match session.web.get(&wanted, &session.credentials).await {
         // There is no such part, where there should be: what the server has is another file, or was.
         Err(Problem::Server { status: 416, .. }) if from > 0 => {
@@ -136,7 +136,7 @@ fn begin(answer: &Response, from: u64, size: u64, sink: &mut dyn BlobSink) -> Re
 }
 
 /// First byte and whole size of `bytes FIRST-LAST/SIZE`.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(super) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, size) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, _) = range.split_once('-')?;
     Some((first.trim().parse().ok()?, size.trim().parse().ok()))

@@ -98,7 +98,7 @@ impl Registries {
         Ok(found.into_iter().collect())
     }
 
-    async fn page(&self, host: &Host, session: &Session, url: Url, scope: &str) -> Result<Page, Problem> {
+    pub(super) async fn page(&self, host: &Host, session: &Session, url: Url, scope: &str) -> Result<Page, Problem> {
         let mut attempt = 0;
         loop {
             attempt += 1;

@@ -136,6 +136,16 @@ pub enum Problem {
         /// Why not.
         reason: String,
     },
+    /// The certificate that says who we are cannot be used.
+    #[error("cannot use the certificate `{path}` with the key `{key}`: {reason}")]
+    ClientCertificate {
+        /// The certificate.
+        path: String,
+        /// Its key.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file could not be read.
     #[error(transparent)]
     File(#[from] FileError),

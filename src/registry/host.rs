@@ -129,16 +129,16 @@ impl Host {
     }
 
     async fn connect(&self) -> Result<Session, Problem> {
-        let (configs, host) = (self.configs.clone(), self.name.clone());
+        let (configs, host, account) = (self.configs.clone(), self.name.clone(), self.options.account.clone());
         // A credential helper is a process that is waited for.
-        let found = tokio::task::spawn_blocking(move || Credentials::look_up(&configs, &host)).await;
+        let found = tokio::task::spawn_blocking(move || Credentials::look_up(&configs, &host, account.as_deref())).await;
         self.connect_as(found.expect("looking up credentials does not panic").map_err(Problem::Credentials)?).await
     }
 
     async fn connect_as(&self, credentials: Credentials) -> Result<Session, Problem> {
         let plain = self.options.plain_http;
         let mut web = Web::new(&self.name, &self.options, plain, self.patience.stall)?;
-        if !plain && self.options.ca_file.is_none() && is_loopback(&self.name) {
+        if !plain && self.options.ca_file.is_none() && self.options.client.is_none() && is_loopback(&self.name) {
             // On this machine registries without TLS are common; TLS is tried first, as docker does.
             if web.reached().await.is_err_and(|problem| may_be_plain(&problem)) {
                 let other = Web::new(&self.name, &self.options, true, self.patience.stall)?;

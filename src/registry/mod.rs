@@ -4,19 +4,25 @@
 //! at a time. From `oci-client` come the errors that registries tell.
 
 mod artifact;
+mod attachments;
 mod blob;
 mod catalog;
 mod challenge;
 mod credentials;
 mod endpoint;
 mod error;
+mod helper;
 mod host;
 mod image;
 mod login;
 mod pool;
+mod reach;
+mod secure;
+mod store;
 mod tags;
 mod web;
 
+pub use attachments::{Attachment, Attachments, Attested};
 pub use blob::BlobSink;
 pub use credentials::{CredentialError, account};
 pub use endpoint::{HostOptions, is_loopback};
@@ -25,3 +31,5 @@ pub use host::Patience;
 pub use image::{Documents, Image, ImageError, gather};
 pub use login::{Kept, forget, keep};
 pub use pool::{Registries, RemoteImage, Turn};
+pub use reach::Reach;
+pub(crate) use secure::through;

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -11,14 +11,18 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    BlobSink, Documents, HostOptions, Image, Problem, RegistryError,
+    BlobSink, Documents, HostOptions, Image, Problem, Reach, RegistryError,
     blob::{self, Memory},
+    credentials::Scopes,
     endpoint::Endpoint,
     gather,
     host::{Host, Patience},
     web::Wanted,
 };
-use crate::oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type};
+use crate::{
+    oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type},
+    proxy::Proxies,
+};
 
 /// Requests at a time over all hosts.
 const OVERALL: usize = 8;
@@ -34,6 +38,9 @@ const ACCEPTED: &str = concat!(
 pub struct Registries {
     options: BTreeMap<String, HostOptions>,
     configs: Vec<PathBuf>,
+    /// Parts of hosts for which credentials are kept.
+    scopes: OnceLock<Scopes>,
+    proxies: Proxies,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     patience: Patience,
     overall: Arc<Semaphore>,
@@ -73,6 +80,8 @@ impl Registries {
         Self {
             options,
             configs: docker_config.into_iter().collect(),
+            scopes: OnceLock::new(),
+            proxies: Proxies::default(),
             hosts: Mutex::default(),
             patience: Patience::default(),
             overall: Arc::new(Semaphore::new(OVERALL)),
@@ -83,6 +92,14 @@ impl Registries {
     #[must_use]
     pub fn and_credentials_of(mut self, config: Option<PathBuf>) -> Self {
         self.configs.extend(config);
+        self
+    }
+
+    /// Reached through these proxies, and with the credentials of these files too, of which the last ones are looked into last.
+    #[must_use]
+    pub fn reached(mut self, reach: &Reach) -> Self {
+        self.configs = reach.first.iter().cloned().chain(self.configs).chain(reach.last.iter().cloned()).collect();
+        self.proxies = reach.proxies.clone();
         self
     }
 
@@ -153,14 +170,17 @@ impl Registries {
     }
 
     fn host_of(&self, endpoint: &Endpoint) -> Arc<Host> {
+        let mut endpoint = endpoint.clone();
+        endpoint.options.proxies = self.proxies.clone();
+        endpoint.options.account = self.scopes.get_or_init(|| Scopes::of(&self.configs)).of_repository(&endpoint.host, &endpoint.repository);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.
         let key = format!("{} {:?}", endpoint.host, endpoint.options);
-        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(endpoint, self.configs.clone(), self.patience))).clone()
+        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.configs.clone(), self.patience))).clone()
     }
 
     /// The bytes of a manifest or an index; size and time are bounded.
-    async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
+    pub(super) async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
         let (path, scope) = (target.endpoint.manifest(target.image, digest), target.endpoint.scope());
         let wanted = digest.or(target.image.digest());
         let mut attempt = 0;
@@ -181,7 +201,7 @@ impl Registries {
     async fn manifest_once(&self, target: &Target<'_>, path: &str, scope: &str) -> Result<Bytes, Problem> {
         let _turn = self.turn(&target.host).await;
         let session = target.host.session().await?;
-        let wanted = Wanted { url: session.web.at(path)?, scope: Some(scope), accept: Some(ACCEPTED), from: 0, follow: true };
+        let wanted = Wanted { accept: Some(ACCEPTED), ..Wanted::all(session.web.at(path)?, scope) };
         let answer = session.web.get(&wanted, &session.credentials).await?;
         target.host.has_answered();
         session.web.read(answer, MANIFEST_MAX, &session.credentials).await

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use bytes::Bytes;
 use oci_client::errors::OciDistributionError;
 use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK, RANGE, RETRY_AFTER, WWW_AUTHENTICATE},
+    Body, Client, Method, Response, StatusCode, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, RANGE, RETRY_AFTER, WWW_AUTHENTICATE},
     redirect::{Attempt, Policy},
 };
 use serde::Deserialize;
@@ -23,6 +23,7 @@ use super::{
     challenge::{Challenge, challenge, next_page},
     credentials::Credentials,
     endpoint::{HostOptions, is_loopback},
+    secure,
 };
 use crate::{io::read_capped, redact::Secret};
 
@@ -58,8 +59,32 @@ pub(super) struct Wanted<'a> {
     pub(super) accept: Option<&'a str>,
     /// First byte of a blob that is wanted.
     pub(super) from: u64,
+    /// Last byte that is wanted, where it is not the blob's last.
+    pub(super) until: Option<u64>,
     /// Whether it may be on another host.
     pub(super) follow: bool,
+    /// What is done.
+    pub(super) method: Method,
+    /// What is sent.
+    pub(super) content: Option<Content<'a>>,
+}
+
+/// The body of a request, made anew for every attempt.
+pub(super) struct Content<'a> {
+    pub(super) media_type: &'a str,
+    pub(super) length: u64,
+    pub(super) body: &'a (dyn Fn() -> Body + Sync),
+}
+
+impl<'a> Wanted<'a> {
+    /// All that is at an address, which may be on another host.
+    pub(super) fn all(url: Url, scope: &'a str) -> Self {
+        Self { url, scope: Some(scope), accept: None, from: 0, until: None, follow: true, method: Method::GET, content: None }
+    }
+
+    fn part(&self) -> bool {
+        self.from > 0 || self.until.is_some()
+    }
 }
 
 /// A page of a list.
@@ -118,13 +143,13 @@ impl Web {
     }
 
     async fn ask(&self, url: Url, who: &Credentials, scope: Option<&str>) -> Result<(HeaderMap, Bytes), Problem> {
-        let wanted = Wanted { url, scope, accept: None, from: 0, follow: false };
+        let wanted = Wanted { scope, follow: false, ..Wanted::all(url, "") };
         let answer = self.get(&wanted, who).await?;
         let headers = answer.headers().clone();
         Ok((headers, self.read(answer, PAGE_MAX, who).await?))
     }
 
-    /// The answer to a question, its body still to come: status 200, or 206 where not all was wanted.
+    /// The answer to a question, its body still to come: status 200, 206 where not all was wanted, and 201, 202 or 204 to what is no question.
     pub(super) async fn get(&self, wanted: &Wanted<'_>, who: &Credentials) -> Result<Response, Problem> {
         let kept = self.answers.lock().unwrap_or_else(PoisonError::into_inner).entry(wanted.scope.unwrap_or_default().to_owned()).or_default().clone();
         let known = kept.lock().await.clone();
@@ -136,7 +161,8 @@ impl Web {
         }
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            StatusCode::PARTIAL_CONTENT if wanted.from > 0 => Ok(answer),
+            StatusCode::PARTIAL_CONTENT if wanted.part() => Ok(answer),
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT if wanted.method != Method::GET => Ok(answer),
             status => {
                 let wait = wait(answer.headers(), SystemTime::now());
                 let body = self.read(answer, TOKEN_MAX, who).await?;
@@ -171,6 +197,9 @@ impl Web {
 
     /// A token for the scope, as `Bearer …`.
     async fn token(&self, realm: &str, service: Option<&str>, scope: Option<&str>, who: &Credentials) -> Result<String, Problem> {
+        if let Some(token) = who.token() {
+            return Ok(format!("Bearer {}", token.expose()));
+        }
         let mut url = Url::parse(realm).map_err(|_| Problem::Listing("the registry names a token server that is no URL".to_owned()))?;
         // A password must not go further in the clear than to the registry itself.
         let host = url.host_str().unwrap_or_default();
@@ -178,12 +207,34 @@ impl Web {
         if url.scheme() != "https" && !(url.scheme() == "http" && as_far) {
             return Err(Problem::Listing(format!("its token server {host} does not speak TLS, so nobody's password is sent there")));
         }
+        if let Some(identity) = who.identity() {
+            return self.exchanged(url, service, scope, who, identity).await;
+        }
         for (key, value) in [("service", service), ("scope", scope), ("account", who.user())] {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(key, value);
             }
         }
         let answer = self.send(url.clone(), who.basic().as_deref(), who.user()).await?;
+        self.given(answer, &url, who).await
+    }
+
+    /// A token for an identity token, which is a refresh token (distribution, docs/spec/auth/oauth.md).
+    async fn exchanged(&self, url: Url, service: Option<&str>, scope: Option<&str>, who: &Credentials, identity: &Secret<String>) -> Result<String, Problem> {
+        let form = secure::form(&[
+            ("grant_type", Some("refresh_token")),
+            ("service", service),
+            ("client_id", Some("kubectl-offline")),
+            ("scope", scope),
+            ("refresh_token", Some(identity.expose())),
+        ]);
+        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.as_bytes().to_vec());
+        let answer = request.send().await.map_err(|error| self.problem(error, who.user()))?;
+        self.given(answer, &url, who).await
+    }
+
+    /// The token in a token server's answer.
+    async fn given(&self, answer: Response, url: &Url, who: &Credentials) -> Result<String, Problem> {
         let (status, wait) = (answer.status(), wait(answer.headers(), SystemTime::now()));
         let body = self.read(answer, TOKEN_MAX, who).await?;
         let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
@@ -192,7 +243,7 @@ impl Web {
             return Err(Problem::of(OciDistributionError::AuthenticationFailure(said), who.user(), 0));
         }
         if status != StatusCode::OK {
-            return Err(refusal(status, &url, &body, who.user()).after(wait));
+            return Err(refusal(status, url, &body, who.user()).after(wait));
         }
         let token = serde_json::from_slice::<Token>(&body).ok().and_then(|answer| answer.token.or(answer.access_token));
         let token = token.filter(|token| !token.is_empty());
@@ -206,12 +257,16 @@ impl Web {
 
     async fn send_wanted(&self, wanted: &Wanted<'_>, authorization: Option<&Secret<String>>, who: &Credentials) -> Result<Response, Problem> {
         let client = if wanted.follow { &self.following } else { &self.client };
-        let mut request = authorized(client.get(wanted.url.clone()), authorization.map(|secret| secret.expose().as_str()))?;
+        let mut request = authorized(client.request(wanted.method.clone(), wanted.url.clone()), authorization.map(|secret| secret.expose().as_str()))?;
         if let Some(types) = wanted.accept {
             request = request.header(ACCEPT, types);
         }
-        if wanted.from > 0 {
-            request = request.header(RANGE, format!("bytes={}-", wanted.from));
+        if wanted.part() {
+            let until = wanted.until.map_or_else(String::new, |until| until.to_string());
+            request = request.header(RANGE, format!("bytes={}-{until}", wanted.from));
+        }
+        if let Some(content) = &wanted.content {
+            request = request.header(CONTENT_TYPE, content.media_type).header(CONTENT_LENGTH, content.length).body((content.body)());
         }
         request.send().await.map_err(|error| self.problem(error, who.user()))
     }
@@ -234,9 +289,9 @@ impl Web {
     }
 
     /// A link of the registry's own; another host would get the credentials.
-    fn same_host(&self, from: &Url, text: &str) -> Result<Url, Problem> {
+    pub(super) fn same_host(&self, from: &Url, text: &str) -> Result<Url, Problem> {
         let next = from.join(text).ok().filter(|url| url.origin() == self.base.origin());
-        next.ok_or_else(|| Problem::Listing("its next page is said to be on another host".to_owned()))
+        next.ok_or_else(|| Problem::Listing("it sends on to another host, which is not given the credentials".to_owned()))
     }
 }
 
@@ -267,7 +322,7 @@ fn client(options: &HostOptions, policy: Policy, stall: Duration) -> Result<Clie
         }
         builder = builder.tls_certs_merge(authorities);
     }
-    builder.build().map_err(|error| Problem::of(error.into(), None, stall.as_secs()))
+    secure::prepared(builder, options)?.build().map_err(|error| Problem::of(error.into(), None, stall.as_secs()))
 }
 
 /// TLS is never left on the way.

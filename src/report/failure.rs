@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
+use super::text::printable;
 use crate::{delivery::DeliveryError, failure::Failure, ops::template::PrintedFailure};
 
 /// The whole text, with a final newline.
@@ -14,16 +15,14 @@ pub(super) fn render(failure: &Failure, color: bool) -> String {
     } else if failure.source.is::<PrintedFailure>() {
         let _ = writeln!(out, "Error: {failure}");
     } else {
-        out.push_str("error: ");
-        out.push_str(&failure.to_string());
-        out.push('\n');
+        let _ = writeln!(out, "error: {}", printable(&failure.to_string()));
         let mut said = failure.to_string();
         let mut cause = std::error::Error::source(failure);
         while let Some(error) = cause {
             let text = error.to_string();
             // Many errors repeat their cause in their own text.
             if !said.contains(&text) {
-                let _ = writeln!(out, "  because: {text}");
+                let _ = writeln!(out, "  because: {}", printable(&text));
             }
             said = text;
             cause = error.source();

@@ -23,6 +23,11 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A text from elsewhere, without what would steer a terminal; line feeds and tabs stay.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// A duration: `0.23s`, `15.5s`, `2m05s`.
 pub fn duration(d: Duration) -> String {
     let seconds = d.as_secs_f64();
@@ -62,7 +67,10 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 /// Who vouches for an archive, in words.
 pub fn standing(standing: &Standing) -> String {
     match standing {
-        Standing::Signed { by, .. } => format!("signed by {}", by.fingerprint),
+        Standing::Signed { by, also, .. } => {
+            let all: Vec<String> = std::iter::once(by).chain(also.iter().map(|one| &one.by)).map(ToString::to_string).collect();
+            format!("signed by {}", all.join(" and "))
+        }
         Standing::Unchecked => "signature NOT checked".to_owned(),
         Standing::Unsigned => "NOT signed".to_owned(),
     }

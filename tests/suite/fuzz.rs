@@ -25,17 +25,17 @@ const SLOWEST: Duration = Duration::from_secs(20);
 /// Longest input.
 const MAX_INPUT: usize = 4096;
 
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit.max(1) as u64).unwrap()
     }
 }
@@ -133,7 +133,7 @@ const PIECES: &[&str] = &[
     "quote ",
 ];
 
-fn mutate(seeds: &[String], random: &mut Random) -> String {
+pub(crate) fn mutate(seeds: &[String], random: &mut Random) -> String {
     let mut bytes = seeds[random.below(seeds.len())].clone().into_bytes();
     if bytes.len() > MAX_INPUT {
         let from = random.below(bytes.len() - MAX_INPUT);
@@ -182,13 +182,18 @@ fn seeds(folder: &str, endings: &[&str]) -> Vec<String> {
 }
 
 /// Runs a target on mutated seeds: `target` gives a digest of its answer, or panics.
-fn fuzz(name: &str, seeds: &[String], target: impl Fn(&str) -> u64) {
+pub(crate) fn fuzz(name: &str, seeds: &[String], target: impl Fn(&str) -> u64) {
+    fuzz_with(name, |random| mutate(seeds, random), |input| target(input));
+}
+
+/// The same on whatever `make` makes.
+pub(crate) fn fuzz_with<T: std::fmt::Debug>(name: &str, make: impl Fn(&mut Random) -> T, target: impl Fn(&T) -> u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let time = Duration::from_millis(number("OFFLINE_FUZZ_MILLISECONDS").unwrap_or(1000));
     let mut random = Random(number("OFFLINE_FUZZ_SEED").unwrap_or(0x9E37_79B9_7F4A_7C15).max(1));
     let (start, mut runs) = (Instant::now(), 0_u64);
     while start.elapsed() < time || runs < 50 {
-        let input = mutate(seeds, &mut random);
+        let input = make(&mut random);
         let before = Instant::now();
         let first = catch_unwind(AssertUnwindSafe(|| target(&input)));
         let took = before.elapsed();
@@ -200,7 +205,7 @@ fn fuzz(name: &str, seeds: &[String], target: impl Fn(&str) -> u64) {
     println!("{name}: {runs} inputs in {:.1} s", start.elapsed().as_secs_f64());
 }
 
-fn digest(answer: &str) -> u64 {
+pub(crate) fn digest(answer: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     answer.hash(&mut hasher);
     hasher.finish()

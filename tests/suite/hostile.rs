@@ -81,7 +81,7 @@ impl Case {
     #[track_caller]
     fn refused(&self, what: &str, bytes: &[u8], says: &[&str]) {
         let error = self.open(bytes).map(|_| ()).expect_err(what);
-        let failure = verify::run(&VerifyOptions { archive: self.put(bytes), trust: self.options() }, &Silent).expect_err(what);
+        let failure = verify::run(&VerifyOptions { archive: self.put(bytes), trust: self.options(), deep: false }, &Silent).expect_err(what);
         assert_eq!((failure.kind, failure.to_string()), (Kind::Untrusted, error.to_string()), "{what}");
         let text = error.to_string();
         for say in says {
@@ -90,7 +90,7 @@ impl Case {
     }
 
     fn options(&self) -> TrustOptions {
-        TrustOptions { keys: vec![self.folder.path().join("k.pub")], allow_unsigned: false }
+        TrustOptions { keys: vec![self.folder.path().join("k.pub").into()], ..TrustOptions::default() }
     }
 
     /// The archive with `new` in the place of `range`.
@@ -400,13 +400,13 @@ fn a_further_signature_counts_as_well() {
 fn operations_fail_with_the_documented_kind() {
     let case = Case::new();
     let trust = case.options();
-    let run = |bytes: &[u8], trust: &TrustOptions| verify::run(&VerifyOptions { archive: case.put(bytes), trust: trust.clone() }, &Silent);
+    let run = |bytes: &[u8], trust: &TrustOptions| verify::run(&VerifyOptions { archive: case.put(bytes), trust: trust.clone(), deep: false }, &Silent);
     let outcome = run(&case.bytes, &trust).unwrap();
     assert_eq!((outcome.name.as_str(), outcome.apps, outcome.images), ("sample", 2, 3));
     assert_eq!(run(&case.flipped(case.blobs()[0].at), &trust).unwrap_err().kind, Kind::Untrusted);
     assert_eq!(run(&case.bytes[..5000], &trust).unwrap_err().kind, Kind::Untrusted);
     assert_eq!(run(&case.bytes, &TrustOptions::default()).unwrap_err().kind, Kind::Untrusted);
-    let missing = VerifyOptions { archive: case.folder.path().join("none"), trust: trust.clone() };
+    let missing = VerifyOptions { archive: case.folder.path().join("none"), trust: trust.clone(), deep: false };
     assert_eq!(verify::run(&missing, &Silent).unwrap_err().kind, Kind::Other);
 
     let inspected = inspect::run(&InspectOptions { archive: case.put(&case.bytes), trust: TrustOptions::default() }).unwrap();
@@ -426,9 +426,9 @@ fn signing_anew_touches_nothing_else() {
     let other = PrivateKey::generate().unwrap();
     let key = case.folder.path().join("other.key");
     std::fs::write(&key, other.to_encrypted_pem(&"pw".into()).unwrap()).unwrap();
-    let options = SignOptions { archive: path.clone(), key, password: Some("pw".into()) };
+    let options = SignOptions { archive: path.clone(), keys: vec![key.into()], password: Some("pw".into()), add: false, make_room: false };
     let outcome = sign::run(&options, &Silent).unwrap();
-    assert!(outcome.replaced && outcome.fingerprint == other.public().fingerprint());
+    assert!(outcome.before == 1 && outcome.fingerprints == [other.public().fingerprint()]);
     let bytes = std::fs::read(&path).unwrap();
     let entry = case.entry("index.json.sigstore.json");
     assert_eq!((&bytes[..entry.at], &bytes[entry.end()..]), (&case.bytes[..entry.at], &case.bytes[entry.end()..]));

@@ -10,6 +10,8 @@
     reason = "a test that panics says where, and says why it did nothing"
 )]
 
+mod attachments;
+mod attacks;
 mod bad_input;
 mod certificates;
 mod cli_trust;
@@ -18,13 +20,17 @@ mod delivery;
 mod discovery;
 mod docking;
 mod e2e;
+mod forge;
 mod fuzz;
+mod fuzz_archives;
 mod hostile;
 mod hostile_archives;
 mod hostile_charts;
+mod hostile_corpus;
 mod install;
 mod interop;
 mod interop_cli;
+mod looking;
 mod nodes;
 mod provenance;
 mod pulling;
@@ -33,8 +39,11 @@ mod registry;
 mod release;
 mod resuming;
 mod sample;
+mod signatures;
 mod sources;
 mod support;
 mod template;
 mod tidy;
+mod transport;
+mod volumes;
 mod watch;

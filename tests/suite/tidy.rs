@@ -14,7 +14,11 @@ const FILE_LINES: usize = 1000;
 const FUNCTION_LINES: usize = 120;
 
 /// Files and functions that are longer, with the reason.
-const LONG: &[(&str, &str)] = &[];
+const LONG: &[(&str, &str)] = &[
+    ("tests/suite/attacks.rs: fn container", "a table, one attack after the other"),
+    ("tests/suite/attacks.rs: fn index", "a table"),
+    ("tests/suite/attacks.rs: fn documents", "a table"),
+];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// Signatures that an archive of ours has room for: whoever makes it, and some who agree. A place takes 17 kB.
+const SIGNATURES: usize = 4;
+
 /// All files of a delivery together; they are held in memory, large content belongs into images.
 const FILES_MAX: u64 = 32 << 20;
 
@@ -81,6 +84,7 @@ pub(super) fn assemble(
         files: file_records,
     };
     let mut builder = Builder::new();
+    builder.room_for_signatures(SIGNATURES);
     let mut artifacts = vec![content::delivery_artifact(&record, &files)];
     artifacts.extend(packages(prepared, charts)?);
     artifacts.extend(agents.iter().map(|agent| content::agent_artifact(&agent.platform, agent.loader.clone(), agent.agent.clone())));
@@ -96,7 +100,22 @@ pub(super) fn assemble(
         }
         builder.name(content::image_root(&image.root, reference));
     }
+    attach(&mut builder, resolved).map_err(build_failure)?;
     builder.lay_out().map_err(archive_failure)
+}
+
+/// Signatures, attestations and SBOMs: artifacts of their own. Images in one repository with one digest share theirs.
+fn attach(builder: &mut Builder, resolved: &Resolved) -> Result<(), BuildError> {
+    for attachment in resolved.attachments.values().flatten() {
+        for (descriptor, bytes) in &attachment.documents {
+            builder.add_document(descriptor, bytes.clone())?;
+        }
+        for layer in &attachment.layers {
+            builder.add_layer(layer)?;
+        }
+        builder.name(content::attachment_root(&attachment.root, &attachment.name, &attachment.subject));
+    }
+    Ok(())
 }
 
 fn build_failure(error: BuildError) -> Failure {
