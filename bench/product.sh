@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Export and import of a product's worth of images, each beside a peer in the same run.
-#   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar
+#   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar; without a store, with an empty one,
+#                                and with one that has all layers, which is held against `cp` of the archive
 #   bench/product.sh verify      our verify beside sha256sum
 #   bench/product.sh import I    our import into node I of a lab that it starts, beside `ctr images import` there; each on a disk made for it
 # Needs the tools of tests/lab/build.sh, and root for `import`.
@@ -48,9 +49,13 @@ case ${1:-export} in
   export)
     registry; delivery
     for _ in 1 2 3 4 5; do
-      rm -f "$work/product.tar" "$work/crane.tar"
-      timed "export" "$program" -q export -f "$work/delivery.yaml" -o "$work/product.tar" --key "$work/offline.key"
-      timed "crane " crane pull --insecure $(sed 's/@.*//' "$work/images") "$work/crane.tar"
+      rm -rf "$work/product.tar" "$work/crane.tar" "$work/copy.tar" "$work/store"
+      ours=("$program" -q export -f "$work/delivery.yaml" -o "$work/product.tar" --key "$work/offline.key")
+      timed "no store   " "${ours[@]}" --no-store; rm "$work/product.tar"
+      timed "empty store" "${ours[@]}" --store "$work/store"; rm "$work/product.tar"
+      timed "full store " "${ours[@]}" --store "$work/store"
+      timed "cp         " cp "$work/product.tar" "$work/copy.tar"
+      timed "crane      " crane pull --insecure $(sed 's/@.*//' "$work/images") "$work/crane.tar"
     done
     ls -l "$work/product.tar" ;;
   verify)
@@ -83,5 +88,5 @@ case ${1:-export} in
       timed "repeat" "$program" -q install "$work/product.tar" --key "$work/offline.pub"
       fresh; timed "ctr   " "$lab" ctr "$node" images import "$work/crane.tar"
     done ;;
-  *) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -25,6 +25,7 @@ pub mod rewrite;
 pub mod semver;
 pub mod signing;
 pub mod source;
+pub mod store;
 pub mod tag_policy;
 pub mod transport;
 pub mod tree;

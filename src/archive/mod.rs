@@ -13,6 +13,7 @@ mod docker;
 mod error;
 mod graph;
 mod header;
+mod journal;
 mod limits;
 mod medium;
 mod names;

@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
     volumes::{self, Cut, VOLUMES_MAX, Volume, VolumeList, VolumeSize},
 };
 use crate::{
-    io::{self, FileError, NewFile},
+    io::{self, FileError, NewFile, Written},
     oci::Digest,
 };
 
@@ -34,6 +37,43 @@ impl Parts {
             offset += n as u64;
         }
         Ok(())
+    }
+
+    /// Fills the buffer from an offset of the archive.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), FileError> {
+        let mut at = 0;
+        while at < buffer.len() {
+            let run = self.cut.at(offset + at as u64).expect("nothing is read behind the end of the layout");
+            let n = usize::try_from(run.left).unwrap_or(usize::MAX).min(buffer.len() - at);
+            let (file, path) = &self.files[run.piece];
+            io::read_exact_at(file, &mut buffer[at..at + n], run.offset).map_err(|source| FileError::new("read", path, source))?;
+            at += n;
+        }
+        Ok(())
+    }
+
+    /// Tells that a range of the archive is written and stays as it is.
+    pub(crate) fn tell(&self, written: &Written, mut offset: u64, mut length: u64) {
+        while length > 0 {
+            let Some(run) = self.cut.at(offset) else { return };
+            let n = run.left.min(length);
+            written.range(&self.files[run.piece].0, run.offset, n);
+            offset += n;
+            length -= n;
+        }
+    }
+
+    /// Bytes that the files have on the disk.
+    pub(crate) fn allocated(&self) -> u64 {
+        self.files.iter().map(|(_, path)| io::allocated(path)).sum()
+    }
+
+    fn have_lengths(&self) -> bool {
+        self.files.iter().zip(self.cut.sizes()).all(|((file, _), size)| file.metadata().is_ok_and(|metadata| metadata.len() == size))
+    }
+
+    fn empty(&self) -> Result<(), FileError> {
+        self.files.iter().try_for_each(|(file, path)| file.set_len(0).map_err(|source| FileError::new("write", path, source)))
     }
 
     /// Gives every file its length; what is not written reads as zero.
@@ -70,13 +110,15 @@ pub(crate) struct Target {
     path: PathBuf,
     parts: Arc<Parts>,
     new: Vec<NewFile>,
+    begun: bool,
     /// Volumes of an older archive of this name, behind the last one of ours; nothing if there are no volumes.
     volumes: Option<Vec<PathBuf>>,
 }
 
 impl Target {
-    /// Begins the files of an archive, in their whole length.
-    pub(crate) fn create(path: &Path, length: u64, volume: Option<VolumeSize>) -> Result<Self, ArchiveError> {
+    /// Begins the files of an archive, in their whole length; those that an earlier run has left are taken up if `stays` says so, and stay as long
+    /// as it does.
+    pub(crate) fn create(path: &Path, length: u64, volume: Option<VolumeSize>, stays: &Arc<AtomicBool>) -> Result<Self, ArchiveError> {
         let (cut, paths, volumes) = match volume {
             None => (Cut::whole(length), vec![path.to_owned()], None),
             Some(volume) => {
@@ -87,10 +129,20 @@ impl Target {
                 (cut, (1..=count).map(|number| volumes::part(path, number)).collect(), Some(older))
             }
         };
-        let new = paths.iter().map(|path| NewFile::create(path)).collect::<Result<Vec<_>, _>>()?;
+        let fresh = !stays.load(Ordering::Relaxed);
+        let new = paths.iter().map(|path| NewFile::open(path, fresh, stays.clone())).collect::<Result<Vec<_>, _>>()?;
         let parts = Parts { cut, files: new.iter().map(|new| (new.file().clone(), new.part().to_owned())).collect() };
+        let begun = !fresh && parts.have_lengths();
+        if !begun {
+            parts.empty()?;
+        }
         parts.set_lengths()?;
-        Ok(Self { path: path.into(), parts: parts.into(), new, volumes })
+        Ok(Self { path: path.into(), parts: parts.into(), new, begun, volumes })
+    }
+
+    /// Whether an earlier run has left all the files.
+    pub(crate) fn was_begun(&self) -> bool {
+        self.begun
     }
 
     /// Where to write.
@@ -107,7 +159,7 @@ impl Target {
     ///
     /// Volumes get their list last, and lose an older one first: where a list is, its volumes are.
     pub(crate) fn keep(self, index: Digest) -> Result<(), ArchiveError> {
-        let Self { path, parts, new, volumes } = self;
+        let Self { path, parts, new, volumes, .. } = self;
         let Some(older) = volumes else {
             return Ok(new.into_iter().try_for_each(NewFile::keep)?);
         };

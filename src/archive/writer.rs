@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::File,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -14,20 +14,32 @@ use super::{
     ArchiveError, BuildError, Layout,
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
     header,
+    journal::{Journal, Notes},
     scan::Entry,
     target::{Parts, Target},
     volumes::VolumeSize,
 };
 use crate::{
-    io::{self, FileError},
+    io::{self, FileError, Writeback, Written},
     oci::Digest,
 };
 
-/// An archive in the making, at `PATH.part`, or in volumes at `PATH.001.part` and so on. Dropped before [`Writer::finish`], it is removed.
+/// Bytes of a layer between two notes in the journal: what a run that was killed may have done for nothing.
+const NOTED: u64 = 8 << 20;
+/// Bytes that are read at a time from what an earlier run has written.
+const READ: usize = 1 << 20;
+
+/// An archive in the making, at `PATH.part`, or in volumes at `PATH.001.part` and so on. Dropped before [`Writer::finish`], it is removed, unless it
+/// could not be written any further.
+///
+/// A run that was killed, or found the disk full, has left it with its journal; the same layout is then taken up where it stopped.
 #[derive(Debug)]
 pub struct Writer {
     target: Target,
     index: Digest,
+    journal: Journal,
+    kept: BTreeMap<Digest, u64>,
+    writeback: Option<Writeback>,
     layers: BTreeMap<Digest, (u64, u64)>,
     order: Vec<Digest>,
     missing: Arc<Mutex<Vec<Digest>>>,
@@ -42,11 +54,18 @@ impl Writer {
     /// The same in volumes, if a size is given: `PATH.001`, `PATH.002` … and `PATH.volumes.json`, each byte written once as well.
     pub fn create_in(path: &Path, layout: &Layout, signature: Option<&str>, volume: Option<VolumeSize>) -> Result<Self, ArchiveError> {
         let signature = padded_signature(signature, SIGNATURE_ROOM)?;
-        if let Some(free) = io::free_space(path)?.filter(|&free| free < layout.size()) {
-            return Err(ArchiveError::NoSpace { path: path.into(), wanted: layout.size(), free });
-        }
+        let (journal, mut kept) = Journal::begin(path, layout, volume)?;
+        let stays = journal.notes().stays().clone();
         // What is never written reads as zero: the blocks between entries and at the end.
-        let target = Target::create(path, layout.size(), volume)?;
+        let target = Target::create(path, layout.size(), volume, &stays)?;
+        if !target.was_begun() {
+            kept.clear();
+        }
+        // Taken up, what is there is not needed again.
+        let wanted = layout.size().saturating_sub(target.parts().allocated());
+        if let Some(free) = io::free_space(path)?.filter(|&free| free < wanted) {
+            return Err(ArchiveError::NoSpace { path: path.into(), wanted, free });
+        }
         let parts = target.parts();
         let mut layers = BTreeMap::new();
         let mut order = Vec::new();
@@ -63,7 +82,10 @@ impl Writer {
             }
         }
         let missing = Arc::new(Mutex::new(order.clone()));
-        Ok(Self { target, index: Digest::of(layout.index_json()), layers, order, missing })
+        // From here on the owner decides; only what cannot be written stays.
+        stays.store(false, Ordering::Relaxed);
+        let (index, writeback) = (Digest::of(layout.index_json()), Writeback::start());
+        Ok(Self { target, index, journal, kept, writeback, layers, order, missing })
     }
 
     /// Layers whose content has not been written yet, with their sizes, the largest first.
@@ -85,7 +107,16 @@ impl Writer {
             size,
             written: 0,
             hasher: Sha256::new(),
+            kept: self.kept.get(digest).copied().filter(|kept| *kept <= size).unwrap_or_default(),
+            notes: self.journal.notes().clone(),
+            started: self.writeback.as_ref().map(Writeback::written),
+            noted: 0,
         })
+    }
+
+    /// Lets what is written stay for another run, if this one does not finish.
+    pub fn leave(&self) {
+        self.journal.notes().stays().store(true, Ordering::Relaxed);
     }
 
     /// Where the archive will be.
@@ -99,7 +130,13 @@ impl Writer {
         if !missing.is_empty() {
             return Err(BuildError::Unfilled(missing.into_iter().map(|(digest, _)| digest).collect()).into());
         }
-        self.target.keep(self.index)
+        let Self { target, index, journal, writeback, .. } = self;
+        if let Some(writeback) = writeback {
+            writeback.finish();
+        }
+        target.keep(index)?;
+        drop(journal);
+        Ok(())
     }
 }
 
@@ -112,6 +149,11 @@ pub struct LayerWriter {
     size: u64,
     written: u64,
     hasher: Sha256,
+    /// Bytes that an earlier run says it has written.
+    kept: u64,
+    notes: Notes,
+    started: Option<Written>,
+    noted: u64,
 }
 
 impl fmt::Debug for LayerWriter {
@@ -127,9 +169,46 @@ impl LayerWriter {
             return Err(BuildError::TooMuch { digest: self.digest.clone(), size: self.size }.into());
         }
         self.hasher.update(chunk);
-        self.parts.write_all_at(chunk, self.offset + self.written)?;
+        if let Err(error) = self.parts.write_all_at(chunk, self.offset + self.written) {
+            // What is there is good; a disk can be made room on.
+            self.notes.note(&self.digest, self.written);
+            self.notes.stays().store(true, Ordering::Relaxed);
+            return Err(error.into());
+        }
         self.written += chunk.len() as u64;
+        if self.written - self.noted >= NOTED {
+            self.note();
+        }
         Ok(())
+    }
+
+    fn note(&mut self) {
+        if let Some(started) = &self.started {
+            self.parts.tell(started, self.offset + self.noted, self.written - self.noted);
+        }
+        self.noted = self.written;
+        self.notes.note(&self.digest, self.written);
+    }
+
+    /// Whether an earlier run has written something of it.
+    pub fn was_begun(&self) -> bool {
+        self.kept > 0
+    }
+
+    /// Reads again what an earlier run has written, and goes on behind it. Tells whether that is all, and the right bytes; wrong ones are forgotten.
+    pub fn take_up(&mut self) -> Result<bool, ArchiveError> {
+        let mut buffer = vec![0; READ];
+        while self.written < self.kept {
+            let n = usize::try_from(self.kept - self.written).unwrap_or(READ).min(READ);
+            self.parts.read_exact_at(&mut buffer[..n], self.offset + self.written)?;
+            self.hasher.update(&buffer[..n]);
+            self.written += n as u64;
+        }
+        self.noted = self.written;
+        if self.written == self.size && self.digest() != self.digest {
+            self.restart();
+        }
+        Ok(self.written == self.size)
     }
 
     /// Bytes written so far: where a transfer that broke goes on.
@@ -144,8 +223,9 @@ impl LayerWriter {
 
     /// Forgets what was written, for a server that can only send from the start.
     pub fn restart(&mut self) {
-        self.written = 0;
+        (self.written, self.noted, self.kept) = (0, 0, 0);
         self.hasher = Sha256::new();
+        self.notes.note(&self.digest, 0);
     }
 
     /// Digest of what was written so far.
@@ -154,11 +234,12 @@ impl LayerWriter {
     }
 
     /// Checks size and digest; only then does the layer count as written.
-    pub fn finish(self) -> Result<(), ArchiveError> {
+    pub fn finish(mut self) -> Result<(), ArchiveError> {
         let found = self.digest();
         if found != self.digest || self.written != self.size {
             return Err(BuildError::WrongContent { digest: self.digest, size: self.size, found, found_size: self.written }.into());
         }
+        self.note();
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).retain(|d| *d != self.digest);
         Ok(())
     }

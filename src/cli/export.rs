@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 
-use super::args::{self, CacheArgs, FormatArgs, ReachArgs};
+use super::args::{self, CacheArgs, FormatArgs, ReachArgs, StoreArgs};
 use crate::{
     archive::VolumeSize,
     context::Context,
@@ -60,6 +60,8 @@ pub(super) struct ExportArgs {
     reach: ReachArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -130,7 +132,7 @@ impl ExportArgs {
             output: file.or_else(|| scratch.as_ref().map(|folder| folder.path().join(name))),
             signer,
             platforms: (!self.platform.is_empty()).then_some(self.platform),
-            access: self.cache.access(context),
+            access: self.store.put(self.cache.access(context), context),
             agents: crate::cluster::nodes::embedded(),
             dry_run: self.dry_run,
             locked: self.locked,

@@ -11,6 +11,7 @@ use crate::{
     progress::{Event, SharedReporter},
     registry::{HostOptions, Patience, Reach, Registries},
     source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
+    store::Store,
 };
 
 /// What of this machine is needed to reach charts and images.
@@ -24,6 +25,8 @@ pub struct ChartAccess {
     pub helm_registries: Option<PathBuf>,
     /// Where downloads are kept; nowhere if left out.
     pub cache: Option<PathBuf>,
+    /// Where layers are kept once they were pulled; nowhere if left out.
+    pub store: Option<Store>,
     /// Proxies, and further files with credentials.
     pub reach: Reach,
     /// How much of a registry with images is put up with.

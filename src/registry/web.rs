@@ -36,6 +36,9 @@ const REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
 const CA_MAX: u64 = 4 << 20;
 
+/// The header that a registry was content with.
+type Authorization = tokio::sync::Mutex<Option<Secret<String>>>;
+
 /// A client for one host.
 pub(super) struct Web {
     client: Client,
@@ -44,7 +47,7 @@ pub(super) struct Web {
     base: Url,
     stall: Duration,
     /// What the registry was content with before, by scope. Who asks for a new token holds the lock, so that there is one.
-    answers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Secret<String>>>>>>,
+    answers: Mutex<HashMap<String, Arc<Authorization>>>,
 }
 
 /// What is asked for, below `/v2/`.
@@ -172,7 +175,7 @@ impl Web {
     async fn authorization(
         &self,
         answer: &Response,
-        kept: &tokio::sync::Mutex<Option<Secret<String>>>,
+        kept: &Authorization,
         known: Option<&Secret<String>>,
         scope: Option<&str>,
         who: &Credentials,
@@ -234,6 +237,11 @@ impl Web {
     async fn given(&self, answer: Response, url: &Url, who: &Credentials) -> Result<String, Problem> {
         let (status, wait) = (answer.status(), wait(answer.headers(), SystemTime::now()));
         let body = self.read(answer, TOKEN_MAX, who).await?;
+        let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        if status.is_client_error() && !may_pass {
+            let said = String::from_utf8_lossy(&body).into_owned();
+            return Err(Problem::of(OciDistributionError::AuthenticationFailure(said), who.user(), 0));
+        }
         if status != StatusCode::OK {
             return Err(refusal(status, url, &body, who.user()).after(wait));
         }
@@ -344,9 +352,16 @@ fn wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn refusal(status: StatusCode, url: &Url, body: &Bytes, user: Option<&str>) -> Problem {
-    let message = String::from_utf8_lossy(body).into_owned();
-    let error = OciDistributionError::ServerError { code: status.as_u16(), url: url.path().to_owned(), message };
-    Problem::of(error, user, 0)
+    let url = url.path().to_owned();
+    let error = match serde_json::from_slice(body) {
+        // Where the status leaves it open, the body tells (distribution-spec, "Error Codes").
+        Ok(envelope) if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => OciDistributionError::RegistryError { envelope, url },
+        _ => OciDistributionError::ServerError { code: status.as_u16(), url, message: String::from_utf8_lossy(body).into_owned() },
+    };
+    match Problem::of(error, user, 0) {
+        Problem::Server { status: 400, message, .. } if status == StatusCode::NOT_FOUND => Problem::NotFound(message),
+        problem => problem,
+    }
 }
 
 #[cfg(test)]

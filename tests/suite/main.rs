@@ -38,6 +38,7 @@ mod pulling;
 mod quickstart;
 mod registry;
 mod release;
+mod resuming;
 mod sample;
 mod signatures;
 mod sources;

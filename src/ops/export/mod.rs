@@ -29,12 +29,12 @@ use crate::{
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
-    registry::Registries,
     signing::{PrivateKey, Signers},
     source::LocalArchive,
 };
 
 use attached::AttachmentMode;
+use fill::Sources;
 use resolve::{GuessMode, Resolver};
 
 /// What to export.
@@ -140,7 +140,8 @@ pub struct ExportedImage {
     pub size: u64,
 }
 
-/// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
+/// Makes an archive. If this future is dropped, or what fails will fail again, no file stays behind; where running again can go on, what is
+/// written stays.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     run_shaped(options, Shape::default(), reporter).await
 }
@@ -222,7 +223,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
         elapsed_seconds: 0.0,
     };
     if !dry_run {
-        write((path, volume), layout, signer, resolved, registries, &reporter).await?;
+        write((path, volume), layout, signer, Sources { resolved, registries, store: access.store }, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
 }
@@ -250,8 +251,7 @@ async fn write(
     (path, volume): (PathBuf, Option<VolumeSize>),
     mut layout: Layout,
     signer: Option<Signers>,
-    resolved: resolve::Resolved,
-    registries: Arc<Registries>,
+    sources: Sources,
     reporter: &SharedReporter,
 ) -> Result<(), Failure> {
     reporter.step("writing the archive");
@@ -262,8 +262,8 @@ async fn write(
         Writer::create_in(&path, &layout, signature.as_deref(), volume).map_err(archive_failure)
     })
     .await?;
-    fill::fill(&writer, resolved, registries, reporter).await?;
-    blocking(move || writer.finish().map_err(archive_failure)).await
+    fill::fill(&writer, sources, reporter).await?;
+    blocking(move || writer.finish().map_err(fill::writing_failure)).await
 }
 
 /// Work that computes or reads files, off the threads that wait for the network.
