@@ -61,6 +61,7 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_registries: context.helm_registries(),
         cache: context.cache(),
         reach: context.reach(),
+        docker_host: context.docker_host.clone(),
         patience: Patience::default(),
     }
 }

@@ -26,6 +26,8 @@ pub struct ChartAccess {
     pub cache: Option<PathBuf>,
     /// Proxies, and further files with credentials.
     pub reach: Reach,
+    /// Where a running docker listens, as `DOCKER_HOST` says; its usual socket if left out.
+    pub docker_host: Option<String>,
     /// How much of a registry with images is put up with.
     pub patience: Patience,
 }

@@ -186,7 +186,8 @@ async fn faults_that_stay_are_told_with_blob_image_and_host() {
             }
             fault => site.with(always(fault)).await,
         }
-        .map(|_| "an archive").expect_err(&name);
+        .map(|_| "an archive")
+        .expect_err(&name);
         let text = failure.to_string();
         assert_eq!(failure.kind, Kind::Source, "{name}: {text}");
         for part in [site.layers[1].as_str(), &format!("{}/app:1", site.registry.host), &format!("from {}", site.registry.host), says] {
