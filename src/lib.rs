@@ -25,5 +25,6 @@ pub mod rewrite;
 pub mod semver;
 pub mod signing;
 pub mod source;
+pub mod store;
 pub mod tag_policy;
 pub mod tree;

@@ -11,6 +11,7 @@ mod docker;
 mod error;
 mod graph;
 mod header;
+mod journal;
 mod limits;
 mod medium;
 mod names;

@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -13,17 +13,28 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ArchiveError, BuildError, Layout,
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
-    header, names,
+    header,
+    journal::{Journal, Notes},
+    names,
 };
 use crate::{
     io::{self, FileError, NewFile},
     oci::Digest,
 };
 
-/// An archive in the making, at `PATH.part`. Dropped before [`Writer::finish`], it is removed.
+/// Bytes of a layer between two notes in the journal: what a run that was killed may have done for nothing.
+const NOTED: u64 = 8 << 20;
+/// Bytes that are read at a time from what an earlier run has written.
+const READ: usize = 1 << 20;
+
+/// An archive in the making, at `PATH.part`. Dropped before [`Writer::finish`], it is removed, unless it could not be written any further.
+///
+/// A run that was killed, or found the disk full, has left it with its journal; the same layout is then taken up where it stopped.
 #[derive(Debug)]
 pub struct Writer {
     new: NewFile,
+    journal: Journal,
+    kept: BTreeMap<Digest, u64>,
     path: PathBuf,
     layers: BTreeMap<Digest, (u64, u64)>,
     order: Vec<Digest>,
@@ -34,10 +45,17 @@ impl Writer {
     /// Begins an archive: asks for the room, gives the file its whole length, and writes all but the layers that come later.
     pub fn create(path: &Path, layout: &Layout, signature: Option<&str>) -> Result<Self, ArchiveError> {
         let signature = padded_signature(signature, SIGNATURE_ROOM)?;
-        if let Some(free) = io::free_space(path)?.filter(|&free| free < layout.size()) {
-            return Err(ArchiveError::NoSpace { path: path.into(), wanted: layout.size(), free });
+        let (journal, mut kept) = Journal::begin(path, layout)?;
+        let stays = journal.notes().stays().clone();
+        let new = NewFile::open(path, !stays.load(Ordering::Relaxed), stays.clone())?;
+        // Taken up, what is there is not needed again.
+        let wanted = layout.size().saturating_sub(io::allocated(new.part()));
+        if let Some(free) = io::free_space(path)?.filter(|&free| free < wanted) {
+            return Err(ArchiveError::NoSpace { path: path.into(), wanted, free });
         }
-        let new = NewFile::create(path)?;
+        if new.file().metadata().map_or(0, |metadata| metadata.len()) != layout.size() {
+            kept.clear();
+        }
         let failed = |source| FileError::new("write", new.part(), source);
         let file = new.file();
         // What is never written reads as zero: the blocks between entries and at the end.
@@ -57,7 +75,9 @@ impl Writer {
             }
         }
         let missing = Arc::new(Mutex::new(order.clone()));
-        Ok(Self { path: path.into(), new, layers, order, missing })
+        // From here on the owner decides; only what cannot be written stays.
+        stays.store(false, Ordering::Relaxed);
+        Ok(Self { path: path.into(), new, journal, kept, layers, order, missing })
     }
 
     /// Layers whose content has not been written yet, with their sizes, the largest first.
@@ -80,7 +100,15 @@ impl Writer {
             size,
             written: 0,
             hasher: Sha256::new(),
+            kept: self.kept.get(digest).copied().filter(|kept| *kept <= size).unwrap_or_default(),
+            notes: self.journal.notes().clone(),
+            noted: 0,
         })
+    }
+
+    /// Lets what is written stay for another run, if this one does not finish.
+    pub fn leave(&self) {
+        self.journal.notes().stays().store(true, Ordering::Relaxed);
     }
 
     /// Where the archive will be.
@@ -94,7 +122,10 @@ impl Writer {
         if !missing.is_empty() {
             return Err(BuildError::Unfilled(missing.into_iter().map(|(digest, _)| digest).collect()).into());
         }
-        Ok(self.new.keep()?)
+        let Self { new, journal, .. } = self;
+        new.keep()?;
+        drop(journal);
+        Ok(())
     }
 }
 
@@ -108,6 +139,10 @@ pub struct LayerWriter {
     size: u64,
     written: u64,
     hasher: Sha256,
+    /// Bytes that an earlier run says it has written.
+    kept: u64,
+    notes: Notes,
+    noted: u64,
 }
 
 impl fmt::Debug for LayerWriter {
@@ -123,9 +158,43 @@ impl LayerWriter {
             return Err(BuildError::TooMuch { digest: self.digest.clone(), size: self.size }.into());
         }
         self.hasher.update(chunk);
-        io::write_all_at(&self.file, chunk, self.offset + self.written).map_err(|source| FileError::new("write", &self.path, source))?;
+        if let Err(source) = io::write_all_at(&self.file, chunk, self.offset + self.written) {
+            // What is there is good; a disk can be made room on.
+            self.notes.note(&self.digest, self.written);
+            self.notes.stays().store(true, Ordering::Relaxed);
+            return Err(FileError::new("write", &self.path, source).into());
+        }
         self.written += chunk.len() as u64;
+        if self.written - self.noted >= NOTED {
+            self.note();
+        }
         Ok(())
+    }
+
+    fn note(&mut self) {
+        self.noted = self.written;
+        self.notes.note(&self.digest, self.written);
+    }
+
+    /// Whether an earlier run has written something of it.
+    pub fn was_begun(&self) -> bool {
+        self.kept > 0
+    }
+
+    /// Reads again what an earlier run has written, and goes on behind it. Tells whether that is all, and the right bytes; wrong ones are forgotten.
+    pub fn take_up(&mut self) -> Result<bool, ArchiveError> {
+        let mut buffer = vec![0; READ];
+        while self.written < self.kept {
+            let n = usize::try_from(self.kept - self.written).unwrap_or(READ).min(READ);
+            io::read_exact_at(&self.file, &mut buffer[..n], self.offset + self.written).map_err(|source| FileError::new("read", &self.path, source))?;
+            self.hasher.update(&buffer[..n]);
+            self.written += n as u64;
+        }
+        self.noted = self.written;
+        if self.written == self.size && self.digest() != self.digest {
+            self.restart();
+        }
+        Ok(self.written == self.size)
     }
 
     /// Bytes written so far: where a transfer that broke goes on.
@@ -140,8 +209,9 @@ impl LayerWriter {
 
     /// Forgets what was written, for a server that can only send from the start.
     pub fn restart(&mut self) {
-        self.written = 0;
+        (self.written, self.noted, self.kept) = (0, 0, 0);
         self.hasher = Sha256::new();
+        self.notes.note(&self.digest, 0);
     }
 
     /// Digest of what was written so far.
@@ -150,11 +220,12 @@ impl LayerWriter {
     }
 
     /// Checks size and digest; only then does the layer count as written.
-    pub fn finish(self) -> Result<(), ArchiveError> {
+    pub fn finish(mut self) -> Result<(), ArchiveError> {
         let found = self.digest();
         if found != self.digest || self.written != self.size {
             return Err(BuildError::WrongContent { digest: self.digest, size: self.size, found, found_size: self.written }.into());
         }
+        self.note();
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).retain(|d| *d != self.digest);
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::{
     redact::Secret,
     registry::Patience,
     report::{Format, Printer},
+    store::{STORE_MAX, Store},
 };
 
 /// How data is printed.
@@ -45,6 +46,25 @@ pub(super) struct CacheArgs {
     no_cache: bool,
 }
 
+/// Where layers are kept once they were pulled.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreArgs {
+    /// Folder in which pulled layers are kept for the next export, up to 10 GiB; left out: the user's cache folder
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Pull all layers, and keep none
+    #[arg(long, conflicts_with = "store")]
+    no_store: bool,
+}
+
+impl StoreArgs {
+    /// Puts the choice into what is needed to reach images.
+    pub(super) fn put(self, access: ChartAccess, context: &Context) -> ChartAccess {
+        let folder = self.store.or_else(|| Some(context.cache()?.join("layers"))).filter(|_| !self.no_store);
+        ChartAccess { store: folder.map(|folder| Store::new(folder, STORE_MAX)), ..access }
+    }
+}
+
 impl CacheArgs {
     /// What of this machine is needed to reach charts and images.
     pub(super) fn access(self, context: &Context) -> ChartAccess {
@@ -62,6 +82,7 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         cache: context.cache(),
         reach: context.reach(),
         docker_host: context.docker_host.clone(),
+        store: None,
         patience: Patience::default(),
     }
 }

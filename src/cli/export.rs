@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::{self, CacheArgs, FormatArgs};
+use super::args::{self, CacheArgs, FormatArgs, StoreArgs};
 use crate::{
     context::Context,
     failure::{Failure, Kind},
@@ -38,6 +38,8 @@ pub(super) struct ExportArgs {
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
@@ -56,7 +58,7 @@ impl ExportArgs {
             output: self.output,
             signer,
             platforms: (!self.platform.is_empty()).then_some(self.platform),
-            access: self.cache.access(context),
+            access: self.store.put(self.cache.access(context), context),
             agents: crate::cluster::nodes::embedded(),
             dry_run: self.dry_run,
             locked: self.locked,

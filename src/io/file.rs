@@ -4,6 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::FileError;
@@ -120,28 +124,52 @@ pub fn free_space(_: &Path) -> Result<Option<u64>, FileError> {
     Ok(None)
 }
 
-/// A file in the making, under another name beside its place. Dropped before [`NewFile::keep`], it is removed.
+/// Bytes that a file has on the disk, holes not counted; none of a file that is not there.
+#[cfg(unix)]
+pub fn allocated(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).map_or(0, |metadata| metadata.blocks().saturating_mul(512))
+}
+
+/// Bytes that a file has on the disk, as far as the system tells.
+#[cfg(not(unix))]
+pub fn allocated(_: &Path) -> u64 {
+    0
+}
+
+/// The name of a file in the making.
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+/// A file in the making, under another name beside its place. Dropped before [`NewFile::keep`], it is removed, unless it is to stay.
 #[derive(Debug)]
 pub struct NewFile {
-    file: std::sync::Arc<File>,
+    file: Arc<File>,
     part: PathBuf,
     path: PathBuf,
     kept: bool,
+    stays: Arc<AtomicBool>,
 }
 
 impl NewFile {
     /// Begins `path` as `path.part`; one that an earlier run left is overwritten.
     pub fn create(path: &Path) -> Result<Self, FileError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&part).map_err(|source| FileError::new("create", &part, source))?;
-        Ok(Self { file: file.into(), part, path: path.into(), kept: false })
+        Self::open(path, true, Arc::default())
+    }
+
+    /// The same with what an earlier run has left, unless it is to be `fresh`. It stays when it is dropped while `stays` says so.
+    pub fn open(path: &Path, fresh: bool, stays: Arc<AtomicBool>) -> Result<Self, FileError> {
+        let part = part_of(path);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(fresh).open(&part);
+        let file = opened.map_err(|source| FileError::new("create", &part, source))?;
+        Ok(Self { file: file.into(), part, path: path.into(), kept: false, stays })
     }
 
     /// The open file, to write by offset from several threads.
-    pub fn file(&self) -> &std::sync::Arc<File> {
+    pub fn file(&self) -> &Arc<File> {
         &self.file
     }
 
@@ -152,7 +180,11 @@ impl NewFile {
 
     /// Flushes it to the disk and gives it its name.
     pub fn keep(mut self) -> Result<(), FileError> {
-        self.file.sync_all().map_err(|source| FileError::new("flush", &self.part, source))?;
+        if let Err(source) = self.file.sync_all() {
+            // Some file systems find out only now that they are full.
+            self.stays.store(true, Ordering::Relaxed);
+            return Err(FileError::new("flush", &self.part, source));
+        }
         rename(&self.part, &self.path)?;
         self.kept = true;
         sync_parent(&self.path)
@@ -161,7 +193,7 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.kept && !self.stays.load(Ordering::Relaxed) {
             // There is nobody to tell, and what remains is named `.part`.
             let _ = fs::remove_file(&self.part);
         }

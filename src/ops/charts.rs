@@ -11,6 +11,7 @@ use crate::{
     progress::{Event, SharedReporter},
     registry::{HostOptions, Patience, Reach, Registries},
     source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
+    store::Store,
 };
 
 /// What of this machine is needed to reach charts and images.
@@ -28,6 +29,8 @@ pub struct ChartAccess {
     pub reach: Reach,
     /// Where a running docker listens, as `DOCKER_HOST` says; its usual socket if left out.
     pub docker_host: Option<String>,
+    /// Where layers are kept once they were pulled; nowhere if left out.
+    pub store: Option<Store>,
     /// How much of a registry with images is put up with.
     pub patience: Patience,
 }

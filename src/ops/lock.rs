@@ -144,7 +144,7 @@ pub(super) async fn anew(
     let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries, guesses, attachments };
     let evidence = prepared.images.digest();
     let resolved = asked.resolve(prepared.images, archives, prepared.failures, reporter).await?;
-    Ok((of(&delivery, &found, &resolved, evidence).with_tags(tags), resolved))
+    Ok((of(&delivery, &found, &resolved, evidence)?.with_tags(tags), resolved))
 }
 
 /// The delivery's lock, where it has one.
@@ -198,7 +198,7 @@ pub(super) fn agree_on_charts(delivery: &Delivery, lock: &Lock, found: &ChartSet
     let mut differences = Vec::new();
     for (app, chart) in found {
         if let Some(locked) = lock.chart(app)
-            && locked.digest != Digest::of(&chart.package)
+            && locked.digest != Digest::of(&chart.package().map_err(prepare::source_failure)?)
         {
             let path = locked.path.as_deref().unwrap_or_default();
             differences.push(format!("the chart `{path}` of app `{app}` has changed since"));
@@ -232,7 +232,7 @@ fn agree(delivery: &Delivery, differences: Vec<String>) -> Result<(), Failure> {
 }
 
 /// The lock of what was resolved.
-pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evidence: Digest) -> Lock {
+pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evidence: Digest) -> Result<Lock, Failure> {
     let mut locked = Vec::new();
     for app in &delivery.spec.apps {
         let (AppSource::Chart(source), Some(chart)) = (&app.source, found.get(&app.name)) else { continue };
@@ -240,7 +240,7 @@ pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evi
             (Some(origin), ChartSource::Repository { .. } | ChartSource::Registry { .. }) => origin.version.clone(),
             _ => chart.chart.version().to_owned(),
         };
-        let mut entry = LockedChart::asking(&app.name, source, version, Digest::of(&chart.package));
+        let mut entry = LockedChart::asking(&app.name, source, version, Digest::of(&chart.package().map_err(prepare::source_failure)?));
         entry.tag_policy = app.tag_policy.as_ref().map(Into::into);
         entry.manifest = chart.origin.as_ref().and_then(|origin| origin.manifest.clone());
         entry.dependencies = chart.dependencies.iter().map(locked_dependency).collect();
@@ -249,7 +249,7 @@ pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evi
     let images = resolved.images.iter().map(|(reference, (image, _))| (reference.clone(), image.root.digest.clone())).collect();
     let attached = |attachment: &Attachment| LockedAttachment { reference: attachment.name.clone(), subject: attachment.subject.clone() };
     let attachments = resolved.attachments.iter().map(|(image, found)| (image.clone(), found.iter().map(attached).collect())).collect();
-    Lock::new(locked, images, evidence).with_attachments(attachments)
+    Ok(Lock::new(locked, images, evidence).with_attachments(attachments))
 }
 
 fn locked_dependency(d: &ResolvedDependency) -> LockedDependency {

@@ -305,6 +305,12 @@ impl Problem {
 }
 
 impl RegistryError {
+    /// Whether it may pass, so that the same thing can succeed later.
+    pub fn may_pass(&self) -> bool {
+        let problem = &*self.problem;
+        matches!(problem, Problem::Broken { .. }) || problem.is_transient() || problem.is_connection()
+    }
+
     /// What to do about it, where there is something that helps.
     pub fn hint(&self) -> Option<String> {
         self.problem.hint(&self.host)

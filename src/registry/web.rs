@@ -36,6 +36,9 @@ const REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
 const CA_MAX: u64 = 4 << 20;
 
+/// The header that a registry was content with.
+type Authorization = tokio::sync::Mutex<Option<Secret<String>>>;
+
 /// A client for one host.
 pub(super) struct Web {
     client: Client,
@@ -44,7 +47,7 @@ pub(super) struct Web {
     base: Url,
     stall: Duration,
     /// What the registry was content with before, by scope. Who asks for a new token holds the lock, so that there is one.
-    answers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Secret<String>>>>>>,
+    answers: Mutex<HashMap<String, Arc<Authorization>>>,
 }
 
 /// What is asked for, below `/v2/`.
@@ -147,7 +150,7 @@ impl Web {
     async fn authorization(
         &self,
         answer: &Response,
-        kept: &tokio::sync::Mutex<Option<Secret<String>>>,
+        kept: &Authorization,
         known: Option<&Secret<String>>,
         scope: Option<&str>,
         who: &Credentials,

@@ -34,6 +34,7 @@ mod quickstart;
 mod reach;
 mod registry;
 mod release;
+mod resuming;
 mod sample;
 mod sources;
 mod support;

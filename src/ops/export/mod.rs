@@ -28,12 +28,12 @@ use crate::{
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
-    registry::Registries,
     signing::PrivateKey,
     source::LocalArchive,
 };
 
 use attached::AttachmentMode;
+use fill::Sources;
 use resolve::{GuessMode, Resolver};
 
 /// What to export.
@@ -110,7 +110,8 @@ pub struct ExportedImage {
     pub size: u64,
 }
 
-/// Makes an archive. Whatever fails, and whenever this future is dropped, no file stays behind.
+/// Makes an archive. If this future is dropped, or what fails will fail again, no file stays behind; where running again can go on, what is
+/// written stays.
 pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<ExportOutcome, Failure> {
     let started = Instant::now();
     let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run, locked: strict, ask } = options;
@@ -152,7 +153,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     resolved.tell_guesses(&reporter);
     let current = match locked {
         Some(old) if !strict => {
-            let new = lock::of(&delivery, &found, &resolved, evidence).with_tags(tags);
+            let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
             if !dry_run {
                 lock::keep_current(&delivery, &old, &new, &reporter)?;
             }
@@ -165,7 +166,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &found, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -184,7 +185,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         elapsed_seconds: 0.0,
     };
     if !dry_run {
-        write(path, layout, signer, resolved, registries, &reporter).await?;
+        write(path, layout, signer, Sources { resolved, registries, store: access.store }, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
 }
@@ -209,22 +210,15 @@ async fn render(
     .await
 }
 
-async fn write(
-    path: PathBuf,
-    layout: Layout,
-    signer: Option<PrivateKey>,
-    resolved: resolve::Resolved,
-    registries: Arc<Registries>,
-    reporter: &SharedReporter,
-) -> Result<(), Failure> {
+async fn write(path: PathBuf, layout: Layout, signer: Option<PrivateKey>, sources: Sources, reporter: &SharedReporter) -> Result<(), Failure> {
     reporter.step("writing the archive");
     let writer = blocking(move || {
         let signature = signer.map(|key| layout.sign(&key)).transpose().map_err(archive_failure)?;
         Writer::create(&path, &layout, signature.as_deref()).map_err(archive_failure)
     })
     .await?;
-    fill::fill(&writer, resolved, registries, reporter).await?;
-    blocking(move || writer.finish().map_err(archive_failure)).await
+    fill::fill(&writer, sources, reporter).await?;
+    blocking(move || writer.finish().map_err(fill::writing_failure)).await
 }
 
 /// Work that computes or reads files, off the threads that wait for the network.
