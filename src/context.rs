@@ -32,6 +32,8 @@ pub struct Context {
     watch_secret: Option<Password>,
     /// A bearer token for web servers with archives, from `KUBECTL_OFFLINE_TOKEN`. Never printed.
     token: Option<Password>,
+    /// Where docker listens, from `DOCKER_HOST`.
+    pub docker_host: Option<String>,
     /// Proxy settings as other programs read them.
     pub proxy: ProxyVariables,
     /// `NO_COLOR` is set (no-color.org).
@@ -87,6 +89,7 @@ impl Context {
                 repositories: path("HELM_REPOSITORY_CONFIG"),
                 registries: path("HELM_REGISTRY_CONFIG"),
             },
+            docker_host: text("DOCKER_HOST"),
             kubeconfig: env::var_os("KUBECONFIG").filter(|k| !k.is_empty()),
             helm_context: text("HELM_KUBECONTEXT"),
             helm_namespace: text("HELM_NAMESPACE"),

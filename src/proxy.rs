@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// The table of Go's own test (`UseProxyTests` in httpproxy/proxy_test.go), with the ports that it adds; true where the proxy is used.
+    /// The table of Go's own test (`UseProxyTests` in `proxy_test.go`), with the ports that it adds; true where the proxy is used.
     #[test]
     fn hosts_are_matched_as_go_does() {
         let none = "foobar.com, .barbaz.net, *.wildcard.io, 192.168.1.1, 192.168.1.2:81, 192.168.1.3:80, 10.0.0.0/30, 2001:db8::52:0:1, [2001:db8::52:0:2]:443, [2001:db8::52:0:3]:80, 2002:db8:a::45/64";

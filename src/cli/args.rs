@@ -163,8 +163,9 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_repositories: context.helm_repositories(),
         helm_registries: context.helm_registries(),
         cache: context.cache(),
-        store: None,
         reach: context.reach(),
+        docker_host: context.docker_host.clone(),
+        store: None,
         patience: Patience::default(),
     }
 }

@@ -159,6 +159,8 @@ pub enum ImageEntry {
     },
     /// In a file: `docker save` or OCI layout.
     Archive(PathBuf),
+    /// In a docker that runs on the machine.
+    Docker(Reference),
 }
 
 impl Delivery {

@@ -250,7 +250,7 @@ pub(crate) struct Install {
     pub(crate) api_versions: Vec<String>,
 }
 
-/// An image that no app names: `ref` or `archive`.
+/// An image that no app names: `ref`, `archive` or `docker`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ImageEntry {
@@ -262,6 +262,10 @@ pub(crate) struct ImageEntry {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) archive: Option<String>,
+    /// Name and tag of an image that a docker running on this machine has.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) docker: Option<String>,
     /// Chooses the tag among those of the repository that `ref` names; `ref` has no tag then.
     #[serde(default)]
     #[schemars(with = "TagPolicy")]

@@ -319,6 +319,9 @@ impl Checker {
         if image.tag_policy.is_some() && image.archive.is_some() {
             self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for an image archive: what is in it is taken");
         }
+        if let Some(name) = &image.docker {
+            return self.docker_image(&at, name, image.reference.is_some() || image.archive.is_some(), image.tag_policy.is_some());
+        }
         let policy = image.tag_policy.map(|policy| self.tag_policy(&format!("{at}/tagPolicy"), &policy));
         match (image.reference, image.archive) {
             (Some(text), None) => {
@@ -332,14 +335,31 @@ impl Checker {
             }
             (None, Some(path)) => self.path(&format!("{at}/archive"), &path).map(ImageEntry::Archive),
             (Some(_), Some(_)) => {
-                self.say(at, "an image has either `ref` or `archive`, not both");
+                self.say(at, "an image has one of `ref`, `archive` and `docker`");
                 None
             }
             (None, None) => {
-                self.say(at, "an image needs `ref` or `archive`");
+                self.say(at, "an image needs `ref`, `archive` or `docker`");
                 None
             }
         }
+    }
+
+    /// An image that docker has is known there by a tag: its digests are a registry's.
+    fn docker_image(&mut self, at: &str, name: &str, has_other: bool, has_policy: bool) -> Option<ImageEntry> {
+        if has_other {
+            self.say(at, "an image has one of `ref`, `archive` and `docker`");
+        }
+        if has_policy {
+            self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for an image that docker has: it is taken by its tag");
+        }
+        let pointer = format!("{at}/docker");
+        let image = self.reference(&pointer, name)?;
+        if image.digest().is_some() {
+            self.say(pointer, format!("`{name}` has a digest: wanted a name with a tag, as `docker images` lists it"));
+            return None;
+        }
+        Some(ImageEntry::Docker(image))
     }
 
     fn tag_policy(&mut self, at: &str, written: &types::TagPolicy) -> Option<TagPolicy> {

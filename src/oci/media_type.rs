@@ -49,6 +49,11 @@ pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, OCI_INDEX | DOCKER_MANIFEST_LIST)
 }
 
+/// Whether this is a layer that may not be distributed (image-spec, layer.md, "Non-Distributable Layers"; distribution, manifest-v2-2.md).
+pub fn is_foreign(media_type: &str) -> bool {
+    media_type.starts_with("application/vnd.docker.image.rootfs.foreign.") || media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
+}
+
 /// Whether this is an image manifest of either family.
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)

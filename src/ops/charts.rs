@@ -25,10 +25,12 @@ pub struct ChartAccess {
     pub helm_registries: Option<PathBuf>,
     /// Where downloads are kept; nowhere if left out.
     pub cache: Option<PathBuf>,
-    /// Where layers are kept once they were pulled; nowhere if left out.
-    pub store: Option<Store>,
     /// Proxies, and further files with credentials.
     pub reach: Reach,
+    /// Where a running docker listens, as `DOCKER_HOST` says; its usual socket if left out.
+    pub docker_host: Option<String>,
+    /// Where layers are kept once they were pulled; nowhere if left out.
+    pub store: Option<Store>,
     /// How much of a registry with images is put up with.
     pub patience: Patience,
 }

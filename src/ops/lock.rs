@@ -140,7 +140,7 @@ pub(super) async fn anew(
     let tags = tags::settle(&mut delivery, None, registries, reporter).await?;
     let found = charts::fetch(&delivery, &sources, None, true, reporter).await?;
     let prepared = prepare::prepare(&delivery, &found, &**reporter);
-    let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
+    let archives = open_archives(&delivery, access, &delivery.spec.platforms, delivery.folder())?;
     let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries, guesses, attachments };
     let evidence = prepared.images.digest();
     let resolved = asked.resolve(prepared.images, archives, prepared.failures, reporter).await?;

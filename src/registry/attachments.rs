@@ -175,8 +175,8 @@ impl Attachments {
     async fn of(&self, target: &Target<'_>, subject: &Digest, left: &mut Vec<String>) -> Result<Vec<(Reference, Descriptor, Bytes)>, Problem> {
         let mut found = Vec::new();
         let stem = format!("sha256-{}", subject.hex());
-        let tags = self.tags(target).await?;
-        let listed = match self.listed(target, subject).await? {
+        let (tags, listed) = futures::try_join!(self.tags(target), self.listed(target, subject))?;
+        let listed = match listed {
             Some(listed) => listed,
             None if tags.may_have(&stem) => match self.tagged(target, &stem).await? {
                 Some(bytes) => referrers(&bytes)?,
@@ -200,17 +200,24 @@ impl Attachments {
             let name = target.image.by_digest(descriptor.digest.clone());
             found.push((name, described(&bytes)?, bytes));
         }
-        for suffix in SUFFIXES {
-            let tag = format!("{stem}.{suffix}");
-            if tags.may_have(&tag)
-                && let Some(bytes) = self.tagged(target, &tag).await?
-            {
-                let root = described(&bytes)?;
-                let name = format!("{}:{tag}@{}", target.image.name(), root.digest).parse();
-                found.push((name.map_err(|error: crate::oci::ReferenceError| Problem::BadTag(error.to_string()))?, root, bytes));
-            }
-        }
+        // One after the other they would take as many times as the registry is far away.
+        let [signatures, attestations, sboms] = SUFFIXES.map(|suffix| format!("{stem}.{suffix}"));
+        let (signatures, attestations, sboms) =
+            futures::try_join!(self.by_tag(target, &tags, &signatures), self.by_tag(target, &tags, &attestations), self.by_tag(target, &tags, &sboms))?;
+        found.extend([signatures, attestations, sboms].into_iter().flatten());
         Ok(found)
+    }
+
+    /// What one of cosign's tags stands for, where it is there.
+    async fn by_tag(&self, target: &Target<'_>, tags: &Tags, tag: &str) -> Result<Option<(Reference, Descriptor, Bytes)>, Problem> {
+        if !tags.may_have(tag) {
+            return Ok(None);
+        }
+        let Some(bytes) = self.tagged(target, tag).await? else { return Ok(None) };
+        let root = described(&bytes)?;
+        let name = format!("{}:{tag}@{}", target.image.name(), root.digest).parse();
+        let name = name.map_err(|error: crate::oci::ReferenceError| Problem::BadTag(error.to_string()))?;
+        Ok(Some((name, root, bytes)))
     }
 
     /// The registry's own list; nothing where it has none. One that has such a list answers 200 even for what it does not know.

@@ -19,7 +19,7 @@ use crate::{
 pub(super) const CONFIG_MAX: u64 = 1 << 20;
 /// Who asks with an identity token, for messages.
 const IDENTITY: &str = "<identity token>";
-/// The user that helpers give with an identity token (docker-credential-helpers; docker/cli, cli/config/credentials/native_store.go).
+/// The user that helpers give with an identity token (docker-credential-helpers; docker/cli, `getCredentialsFromStore`).
 const TOKEN_USER: &str = "<token>";
 /// The name under which docker keeps the credentials of docker.io (docker/cli, cli/registry, `IndexServer`).
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";

@@ -56,6 +56,19 @@ pub enum ImageError {
         #[source]
         source: serde_json::Error,
     },
+    /// A layer that the registry need not have, and that may not be passed on.
+    #[error(
+        "its layer {digest} has the type `{media_type}`, which may not be distributed{}; such layers, of Windows as a rule, do not travel",
+        .urls.first().map_or_else(String::new, |url| format!(" (it is to be had from {})", crate::redact::SafeUrl::new(url.as_str())))
+    )]
+    Foreign {
+        /// Which layer.
+        digest: String,
+        /// What it is.
+        media_type: String,
+        /// Where it may be had.
+        urls: Vec<String>,
+    },
     /// A platform that is wanted and not there.
     #[error("it has no content for {wanted}; it has {found}")]
     Platform {
@@ -148,6 +161,10 @@ async fn take_manifest<D: Documents>(manifest: &Manifest, said: Option<&Platform
     }
     within("layers", manifest.layers.len(), LAYERS_MAX)?;
     small(&manifest.config)?;
+    if let Some(layer) = manifest.layers.iter().find(|layer| media_type::is_foreign(&layer.media_type)) {
+        let (digest, media_type, urls) = (layer.digest.to_string(), layer.media_type.clone(), layer.urls.clone());
+        return Err(ImageError::Foreign { digest, media_type, urls }.into());
+    }
     let config = source.document(&manifest.config).await?;
     let parsed: ImageConfig = serde_json::from_slice(&config).map_err(|source| ImageError::Config { digest: manifest.config.digest.to_string(), source })?;
     let own = Platform { architecture: parsed.architecture, os: parsed.os, variant: parsed.variant, os_version: None };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{FetchError, IndexError, ProvenanceError};
+use super::{DaemonProblem, FetchError, IndexError, ProvenanceError};
 use crate::{
     chart::ChartError,
     io::FileError,
@@ -105,6 +105,15 @@ pub enum SourceError {
     Unnamed {
         /// The archive.
         path: PathBuf,
+    },
+    /// A running docker does not give an image.
+    #[error("cannot get {image} from docker: {problem}")]
+    Daemon {
+        /// Which.
+        image: String,
+        /// Why not.
+        #[source]
+        problem: Box<DaemonProblem>,
     },
     /// Something could not be had over HTTP.
     #[error(transparent)]

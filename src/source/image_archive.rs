@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     SourceError,
     blobs::{self, Blob},
-    docker_save,
+    docker_daemon, docker_save,
     error::ImageProblem,
     tar_index::{self, not_an_archive},
 };
@@ -69,16 +69,34 @@ impl LocalArchive {
             return Err(SourceError::Missing { what: "image archive", path: path.into() });
         }
         let entries = if path.is_dir() { blobs::folder(path)? } else { tar_index::index(path, scratch)? };
+        Self::of(path, &entries, wanted)
+    }
+
+    /// An image that a running docker has; `host` is what `DOCKER_HOST` says. What docker sends is kept in a nameless file in `scratch`.
+    pub fn of_docker(host: Option<&str>, image: &Reference, scratch: &Path, wanted: &[Platform]) -> Result<Self, SourceError> {
+        let file = docker_daemon::save(host, image, scratch, tar_index::UNPACKED_MAX)?;
+        let path = PathBuf::from(format!("docker: {image}"));
+        let mut opened = Self::of(&path, &tar_index::index_of(&path, file, scratch)?, wanted)?;
+        // Docker gives the names that it was asked for, in a shorter form.
+        opened.images.retain(|found| found.names.contains(image));
+        if opened.images.is_empty() {
+            return Err(not_an_archive(&path, "what docker sent does not hold the image by its name".into()));
+        }
+        opened.images.iter_mut().for_each(|found| found.names.retain(|name| name == image));
+        Ok(opened)
+    }
+
+    fn of(path: &Path, entries: &BTreeMap<String, Blob>, wanted: &[Platform]) -> Result<Self, SourceError> {
         let document = |name: &str| entries.get(name).map(|blob| blob.read(path, name)).transpose();
         let mut opened = Self { path: path.into(), images: Vec::new(), blobs: BTreeMap::new() };
         // Docker since 25 writes both; a layout has the manifests, so it goes first where it has names.
         if let Some(index) = document("index.json")?
-            && opened.layout(&entries, &index, wanted)?
+            && opened.layout(entries, &index, wanted)?
         {
             return Ok(opened);
         }
         match document("manifest.json")? {
-            Some(list) => opened.docker(&entries, &list, wanted)?,
+            Some(list) => opened.docker(entries, &list, wanted)?,
             None if document("index.json")?.is_some() => return Err(SourceError::Unnamed { path: path.into() }),
             None => return Err(not_an_archive(path, "it has neither index.json nor manifest.json".into())),
         }

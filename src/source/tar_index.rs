@@ -16,12 +16,17 @@ use crate::io::FileError;
 
 const ENTRIES_MAX: usize = 100_000;
 /// Unpacked size of a compressed archive.
-const UNPACKED_MAX: u64 = 64 << 30;
+pub(super) const UNPACKED_MAX: u64 = 64 << 30;
 
 /// Indexes an archive file; `scratch` is a folder with room for what a compressed one unpacks to.
 pub(super) fn index(path: &Path, scratch: &Path) -> Result<BTreeMap<String, Blob>, SourceError> {
+    let file = File::open(path).map_err(|source| FileError::new("read", path, source))?;
+    index_of(path, file, scratch)
+}
+
+/// The same for a file that is open; `path` is for messages.
+pub(super) fn index_of(path: &Path, mut file: File, scratch: &Path) -> Result<BTreeMap<String, Blob>, SourceError> {
     let failed = |source| FileError::new("read", path, source);
-    let mut file = File::open(path).map_err(failed)?;
     let mut magic = [0; 4];
     let read = file.read(&mut magic).and_then(|n| file.rewind().map(|()| n)).map_err(failed)?;
     let file = match &magic[..read] {

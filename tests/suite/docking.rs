@@ -158,7 +158,7 @@ fn with_input(program: &Program, args: &[&str], input: &str) -> Finished {
 
 #[test]
 fn login_ls_tags_logout_with_a_real_registry() {
-    let (registry, folder) = (Registry::start(Setup { auth: true, tls: false }), TempDir::new().unwrap());
+    let (registry, folder) = (Registry::start(Setup { auth: true, ..Setup::default() }), TempDir::new().unwrap());
     let layout = Layout::made("2024-01-01T00:00:00Z");
     for name in ["team/app:v1", "team/app:v2", "team/app:x5", "other:1"] {
         registry.push(layout.path(), "app", name);
@@ -199,7 +199,7 @@ fn login_ls_tags_logout_with_a_real_registry() {
 #[test]
 fn a_helper_keeps_the_password() {
     use std::os::unix::fs::PermissionsExt as _;
-    let (registry, folder) = (Registry::start(Setup { auth: true, tls: false }), TempDir::new().unwrap());
+    let (registry, folder) = (Registry::start(Setup { auth: true, ..Setup::default() }), TempDir::new().unwrap());
     let bin = folder.path().join("bin");
     fs::create_dir_all(&bin).unwrap();
     fs::create_dir_all(folder.path().join(".docker")).unwrap();

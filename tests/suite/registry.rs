@@ -131,7 +131,7 @@ async fn fails(registries: &Registries, image: &str) -> RegistryError {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pulls_by_tag_and_by_index_digest_with_a_password() {
-    let (registry, layout) = (Registry::start(Setup { auth: true, tls: false }), Layout::new());
+    let (registry, layout) = (Registry::start(Setup { auth: true, ..Setup::default() }), Layout::new());
     registry.push(layout.path(), "app", "team/app:1");
     let registries = registries(&[], Some(registry.docker_config(PASSWORD)));
     let both = platforms(&["linux/amd64", "linux/arm64"]);
@@ -155,7 +155,7 @@ async fn pulls_by_tag_and_by_index_digest_with_a_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_told_apart() {
-    let (registry, layout) = (Registry::start(Setup { auth: true, tls: false }), Layout::new());
+    let (registry, layout) = (Registry::start(Setup { auth: true, ..Setup::default() }), Layout::new());
     registry.push(layout.path(), "app", "app:1");
     let image = format!("{}/app:1", registry.host);
     let error = fails(&registries(&[], None), &image).await;
@@ -176,7 +176,7 @@ async fn failures_are_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_authority_is_refused_until_it_is_named() {
-    let (registry, layout) = (Registry::start(Setup { auth: false, tls: true }), Layout::new());
+    let (registry, layout) = (Registry::start(Setup { tls: true, ..Setup::default() }), Layout::new());
     registry.push(layout.path(), "app", "app:1");
     let image = format!("{}/app:1", registry.host);
     let error = fails(&registries(&[], None), &image).await;

@@ -181,7 +181,7 @@ fn a_chart_of_a_repository_travels_as_it_was_downloaded() {
 
 #[test]
 fn a_chart_of_a_registry_travels_as_it_was_downloaded() {
-    let (desk, registry) = (Desk::new(), Registry::start(Setup { auth: true, tls: false }));
+    let (desk, registry) = (Desk::new(), Registry::start(Setup { auth: true, ..Setup::default() }));
     desk.helm(&["registry", "login", &registry.host, "--plain-http", "-u", USER, "-p", PASSWORD]);
     let mut packed = PathBuf::new();
     for version in ["1.2.0", "1.3.0+build.7", "2.0.0-rc.1"] {
@@ -612,7 +612,7 @@ fn charts_are_located_as_helm_locates_them() {
 
 #[test]
 fn a_repository_of_an_unknown_authority_needs_its_certificate() {
-    let (desk, registry) = (Desk::new(), Registry::start(Setup { auth: false, tls: true }));
+    let (desk, registry) = (Desk::new(), Registry::start(Setup { tls: true, ..Setup::default() }));
     // The registry's own TLS answers; what matters is whether the connection is trusted.
     let chart = format!("{{repo: 'https://{}/charts', name: web}}", registry.host);
     desk.deliver(&[&chart], "");

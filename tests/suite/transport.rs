@@ -299,7 +299,7 @@ async fn an_archive_is_sent_to_a_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_keeps_an_archive_in_parts() {
     let (folder, path, bytes) = archive();
-    let registry = Registry::start(Setup { auth: true, tls: false });
+    let registry = Registry::start(Setup { auth: true, ..Setup::default() });
     let reach = Reach { docker_config: Some(registry.docker_config(crate::support::registry::PASSWORD)), ..Reach::default() };
     let name = format!("{}/team/shop:1.0", registry.host);
     let reference = name.parse().unwrap();

@@ -170,7 +170,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     if let Some(locked) = locked.as_ref().filter(|_| strict) {
         lock::agree_on_charts(&delivery, locked, &found)?;
     }
-    let (mut prepared, archives) = render(&delivery, &found, &platforms, &path, &reporter).await?;
+    let (mut prepared, archives) = render(&delivery, &found, &access, &platforms, &path, &reporter).await?;
 
     let digests = locked.as_ref().map(Lock::image_digests);
     if let Some(locked) = locked.as_ref().filter(|_| strict && prepared.failures.is_empty()) {
@@ -232,16 +232,17 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
 async fn render(
     delivery: &Arc<Delivery>,
     found: &Arc<ChartSet>,
+    access: &ChartAccess,
     platforms: &[Platform],
     path: &Path,
     reporter: &SharedReporter,
 ) -> Result<(prepare::Prepared, Vec<(LocalArchive, Origin)>), Failure> {
     reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
-    let (delivery, found, platforms) = (delivery.clone(), found.clone(), platforms.to_vec());
+    let (delivery, found, access, platforms) = (delivery.clone(), found.clone(), access.clone(), platforms.to_vec());
     let (reporter, scratch) = (reporter.clone(), folder_of(path).to_owned());
     blocking(move || {
         let prepared = prepare::prepare(&delivery, &found, &*reporter);
-        let archives = super::images::open_archives(&delivery, &platforms, &scratch)?;
+        let archives = super::images::open_archives(&delivery, &access, &platforms, &scratch)?;
         Ok((prepared, archives))
     })
     .await

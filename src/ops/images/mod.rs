@@ -111,7 +111,7 @@ impl Known {
         let pins = locked.as_ref().map(|locked| lock::pins(delivery, locked));
         let charts = charts::fetch(delivery, &access.charts(charts::hosts(delivery))?, pins.as_ref(), false, reporter).await?;
         let prepared = prepare::prepare(delivery, &charts, &**reporter);
-        let archives = open_archives(delivery, &delivery.spec.platforms, delivery.folder())?;
+        let archives = open_archives(delivery, access, &delivery.spec.platforms, delivery.folder())?;
         Ok(Self { charts, prepared, archives, locked })
     }
 
@@ -222,12 +222,21 @@ fn lines(images: &ImageSet, digest: impl Fn(&Reference) -> Option<Digest>) -> Ve
     images.iter().map(line).collect()
 }
 
-/// Opens the image archives of a delivery, each with its place in delivery.yaml.
-pub(super) fn open_archives(delivery: &Delivery, platforms: &[Platform], scratch: &std::path::Path) -> Result<Vec<(LocalArchive, Origin)>, Failure> {
+/// Opens the image archives of a delivery, and gets the images of a running docker, each with its place in delivery.yaml.
+pub(super) fn open_archives(
+    delivery: &Delivery,
+    access: &ChartAccess,
+    platforms: &[Platform],
+    scratch: &std::path::Path,
+) -> Result<Vec<(LocalArchive, Origin)>, Failure> {
     let (mut opened, mut failures) = (Vec::new(), Vec::new());
     for (i, entry) in delivery.spec.images.iter().enumerate() {
-        let ImageEntry::Archive(path) = entry else { continue };
-        match LocalArchive::open(&delivery.resolve(path), scratch, platforms) {
+        let found = match entry {
+            ImageEntry::Archive(path) => LocalArchive::open(&delivery.resolve(path), scratch, platforms),
+            ImageEntry::Docker(image) => LocalArchive::of_docker(access.docker_host.as_deref(), image, scratch, platforms),
+            ImageEntry::Ref(_) | ImageEntry::Policy { .. } => continue,
+        };
+        match found {
             Ok(archive) => opened.push((archive, Origin { path: format!("spec.images[{i}]"), ..Origin::default() })),
             Err(error) => failures.push(source_failure(error)),
         }

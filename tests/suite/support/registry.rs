@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) auth: bool,
     /// Speaks TLS with a certificate of an authority that nobody knows.
     pub(crate) tls: bool,
+    /// Lets in only who has a certificate.
+    pub(crate) client: bool,
 }
 
 /// A running registry.
@@ -50,8 +52,30 @@ impl Registry {
         Self::configured(Setup::default(), &more)
     }
 
+    /// One with TLS that lets in only who has a certificate of its own authority.
+    pub(crate) fn wanting_certificates(known: &Self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ca.pem", "ca.key", "server.pem", "server.key"] {
+            fs::copy(known.folder.path().join(name), folder.path().join(name)).unwrap();
+        }
+        client_certificate(folder.path());
+        Self::configured_in(folder, Setup { tls: true, client: true, ..Setup::default() }, "")
+    }
+
+    /// Certificate and key of a client.
+    pub(crate) fn client_files(&self) -> (PathBuf, PathBuf) {
+        (self.folder.path().join("client/client.cert"), self.folder.path().join("client/client.key"))
+    }
+
     fn configured(setup: Setup, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        if setup.tls {
+            certificates(folder.path());
+        }
+        Self::configured_in(folder, setup, more)
+    }
+
+    fn configured_in(folder: TempDir, setup: Setup, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let mut config = format!(
@@ -59,8 +83,8 @@ impl Registry {
             at("data")
         );
         if setup.tls {
-            certificates(folder.path());
-            writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key")).unwrap();
+            let clients = if setup.client { format!(", clientcas: [{}]", at("ca.pem")) } else { String::new() };
+            writeln!(config, "  tls: {{certificate: {}, key: {}{clients}}}", at("server.pem"), at("server.key")).unwrap();
         }
         if setup.auth {
             fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
@@ -101,6 +125,9 @@ impl Registry {
     pub(crate) fn push(&self, layout: &Path, tag: &str, name: &str) {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"]);
+        if self.setup.client {
+            skopeo.arg(format!("--dest-cert-dir={}", self.folder.path().join("client").display()));
+        }
         if self.setup.auth {
             skopeo.arg(format!("--dest-creds={USER}:{PASSWORD}"));
         }
@@ -132,4 +159,16 @@ fn certificates(folder: &Path) {
     openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=nobody");
     openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
     openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile ext");
+}
+
+/// A certificate of the authority for somebody who asks.
+fn client_certificate(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    fs::create_dir(folder.join("client")).unwrap();
+    fs::write(folder.join("ext"), "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n").unwrap();
+    openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout client/client.key -out client/client.csr -subj /CN=somebody");
+    openssl("x509 -req -in client/client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out client/client.cert -days 2 -extfile ext");
 }
