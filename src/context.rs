@@ -6,11 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{proxy::Proxies, redact::Secret, registry::Reach};
+
 /// The environment, read once.
 #[derive(Debug, Clone)]
 pub struct Context {
     home: Option<PathBuf>,
     docker_config: Option<PathBuf>,
+    /// Podman's file of credentials: `REGISTRY_AUTH_FILE`.
+    registry_auth: Option<PathBuf>,
+    /// Where podman keeps them otherwise: `XDG_RUNTIME_DIR`.
+    runtime: Option<PathBuf>,
     kubeconfig: Option<OsString>,
     cache: Option<PathBuf>,
     config: Option<PathBuf>,
@@ -24,6 +30,8 @@ pub struct Context {
     key_password: Option<Password>,
     /// What senders of webhooks must know, from `KUBECTL_OFFLINE_WATCH_SECRET`. Never printed.
     watch_secret: Option<Password>,
+    /// A bearer token for web servers with archives, from `KUBECTL_OFFLINE_TOKEN`. Never printed.
+    token: Option<Password>,
     /// Proxy settings as other programs read them.
     pub proxy: ProxyVariables,
     /// `NO_COLOR` is set (no-color.org).
@@ -69,6 +77,8 @@ impl Context {
         Self {
             home: env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).filter(|h| !h.is_empty()).map(PathBuf::from),
             docker_config: path("DOCKER_CONFIG"),
+            registry_auth: path("REGISTRY_AUTH_FILE"),
+            runtime: path("XDG_RUNTIME_DIR"),
             cache: path("KUBECTL_OFFLINE_CACHE").or_else(|| path("XDG_CACHE_HOME").map(|folder| folder.join("kubectl-offline"))),
             config: path("XDG_CONFIG_HOME"),
             gnupg: env::var_os("GNUPGHOME").map(PathBuf::from),
@@ -82,6 +92,7 @@ impl Context {
             helm_namespace: text("HELM_NAMESPACE"),
             key_password: env::var("COSIGN_PASSWORD").ok().map(Password),
             watch_secret: text("KUBECTL_OFFLINE_WATCH_SECRET").map(Password),
+            token: text("KUBECTL_OFFLINE_TOKEN").map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
             in_cluster: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
@@ -92,6 +103,15 @@ impl Context {
     pub fn docker_config(&self) -> Option<PathBuf> {
         let folder = self.docker_config.clone().or_else(|| self.home.as_ref().map(|h| h.join(".docker")))?;
         Some(folder.join("config.json"))
+    }
+
+    /// Proxies, and podman's files of credentials (containers-auth.json(5)). What `REGISTRY_AUTH_FILE` names goes before docker's file.
+    pub fn reach(&self) -> Reach {
+        let runtime = self.runtime.as_ref().map(|folder| folder.join("containers/auth.json"));
+        let config = self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")));
+        let config = config.map(|folder| folder.join("containers/auth.json"));
+        let ProxyVariables { https, http, none } = self.proxy.clone();
+        Reach { proxies: Proxies { https, http, none }, first: self.registry_auth.iter().cloned().collect(), last: runtime.into_iter().chain(config).collect() }
     }
 
     /// Where downloads are kept: `KUBECTL_OFFLINE_CACHE`, else by the XDG base directory specification.
@@ -139,6 +159,22 @@ impl Context {
     /// What senders of webhooks must know, where the environment has it.
     pub fn watch_secret(&self) -> Option<&str> {
         self.watch_secret.as_ref().map(|p| p.0.as_str())
+    }
+
+    /// Keys that are trusted by a name, where they would be (XDG base directory specification).
+    pub fn trust_folder(&self) -> Option<PathBuf> {
+        let config = self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        Some(config.join("kubectl-offline/trust"))
+    }
+
+    /// What a variable holds that a person named as the place of a key, `env://NAME`.
+    pub fn key_variable(&self, name: &str) -> Option<Secret<String>> {
+        env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::new)
+    }
+
+    /// A token for web servers with archives, where the environment has one.
+    pub fn token(&self) -> Option<Secret<String>> {
+        self.token.as_ref().map(|p| Secret::from(p.0.as_str()))
     }
 
     /// The password for private keys, where the environment has one.

@@ -23,6 +23,12 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+impl<'de, T: Zeroize + serde::Deserialize<'de>> serde::Deserialize<'de> for Secret<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::deserialize(from).map(Self)
+    }
+}
+
 impl From<&str> for Secret<String> {
     fn from(secret: &str) -> Self {
         Self(secret.to_owned())

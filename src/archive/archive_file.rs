@@ -4,7 +4,7 @@ use std::{ops::Deref, path::Path};
 
 use bytes::Bytes;
 
-use super::{ArchiveError, BuildError, Contents, Fault, Flaw, Signer, names, unverified::Opened, writer};
+use super::{ArchiveError, BuildError, Contents, Fault, Flaw, Signer, names, room, unverified::Opened, writer};
 use crate::{io::FileError, oci::Digest};
 
 /// An archive whose signature and every byte have been checked. There is no other way to one than [`super::Unverified::verify`].
@@ -74,11 +74,31 @@ impl Archive {
         &self.index
     }
 
-    /// Signs the archive anew, in the place of the signature that it has; nothing else is touched.
-    pub fn sign(&self, signer: &dyn Signer) -> Result<(), ArchiveError> {
-        let bundle = signer.sign(&self.index).map_err(BuildError::Sign)?;
-        let (offset, room) = self.opened.signature;
-        writer::replace_signature(&self.opened.path, offset, room, &bundle)
+    /// A signature over the archive; it is not put into it.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<String, ArchiveError> {
+        signer.sign(&self.index).map_err(|error| BuildError::Sign(error).into())
+    }
+
+    /// Every place for a signature by the name of its entry, with the bundle that stands there.
+    pub fn signature_slots(&self) -> Result<Vec<(String, Option<String>)>, ArchiveError> {
+        self.opened.slots().map_err(|flaw| ArchiveError::Damaged { path: self.opened.path.clone(), flaw })
+    }
+
+    /// Puts signatures into their places, one after the other, and blanks the places that are left; nothing else is touched.
+    pub fn put_signatures(&self, bundles: &[String]) -> Result<(), ArchiveError> {
+        let places = &self.opened.signatures;
+        if bundles.len() > places.len() {
+            return Err(BuildError::NoRoom { wanted: bundles.len(), room: places.len() }.into());
+        }
+        for (at, place) in places.iter().enumerate() {
+            writer::replace_signature(&self.opened.path, place, bundles.get(at).map(String::as_str))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the archive anew in its place, with room for so many signatures. What it carries, and what is signed, stays the same to the byte.
+    pub fn make_room(self, signatures: usize) -> Result<(), ArchiveError> {
+        room::rewrite(&self.opened, signatures)
     }
 
     fn failed(&self, source: std::io::Error) -> ArchiveError {

@@ -19,6 +19,8 @@ use crate::oci::{Descriptor, Digest, Reference, annotation, media_type};
 
 /// Room for a signature: a bundle of ours has half a kilobyte, one of cosign's with a log entry eight.
 pub(crate) const SIGNATURE_ROOM: usize = 16 << 10;
+/// Signatures that an archive has room for at most: the first, and those that are numbered from 1 to 9.
+pub const SIGNATURES_MAX: usize = 10;
 /// The version of the format, in an annotation of index.json.
 pub(crate) const FORMAT: &str = "1";
 
@@ -42,12 +44,18 @@ impl Content {
 pub struct Builder {
     blobs: BTreeMap<Digest, Content>,
     roots: Vec<Descriptor>,
+    further: usize,
 }
 
 impl Builder {
     /// Nothing collected yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Keeps room for so many signatures in all, at least one and at most ten.
+    pub fn room_for_signatures(&mut self, signatures: usize) {
+        self.further = signatures.clamp(1, SIGNATURES_MAX) - 1;
     }
 
     /// Adds a manifest, an index, a config or another small thing.
@@ -105,7 +113,7 @@ impl Builder {
 
     /// Decides all entries, their order and their offsets. The same content gives the same layout, in whatever order it was added.
     pub fn lay_out(self) -> Result<Layout, ArchiveError> {
-        let Self { mut blobs, roots } = self;
+        let Self { mut blobs, roots, further } = self;
         let roots = sorted(roots)?;
         let limits = Limits::default();
         let graph = Graph::walk(&roots, &Held(&blobs), limits.depth).map_err(BuildError::Content)?;
@@ -118,6 +126,10 @@ impl Builder {
         layout.push(names::LAYOUT.into(), Fill::Bytes(Bytes::from_static(names::LAYOUT_CONTENT)));
         layout.push(names::INDEX.into(), Fill::Bytes(index));
         layout.push(names::SIGNATURE.into(), Fill::Signature);
+        let blank = Bytes::from(padded_signature(None, SIGNATURE_ROOM)?);
+        for number in 1..=further {
+            layout.push(names::further_signature(number), Fill::Bytes(blank.clone()));
+        }
         layout.push(names::DOCKER_LIST.into(), Fill::Bytes(docker));
         let order: Vec<(Digest, u64)> = graph.order().into_iter().map(|(digest, size)| (digest.clone(), size)).collect();
         // What a reader would refuse is not written in the first place.
@@ -271,6 +283,23 @@ impl Layout {
     /// Signs the layout; the result goes to [`super::Writer::create`].
     pub fn sign(&self, signer: &dyn Signer) -> Result<String, ArchiveError> {
         signer.sign(&self.index).map_err(|e| BuildError::Sign(e).into())
+    }
+
+    /// Signs the layout with several keys. The first signature is the result, as of [`Layout::sign`]; the others are put into the room that was kept.
+    pub fn sign_all(&mut self, signers: &[&dyn Signer]) -> Result<Option<String>, ArchiveError> {
+        let mut bundles = Vec::new();
+        for signer in signers {
+            bundles.push(self.sign(*signer)?);
+        }
+        let mut bundles = bundles.into_iter();
+        let first = bundles.next();
+        let places = 1 + self.entries.iter().filter(|entry| names::is_further_signature(&entry.name)).count();
+        let mut room = self.entries.iter_mut().filter(|entry| names::is_further_signature(&entry.name));
+        for bundle in bundles {
+            let place = room.next().ok_or(BuildError::NoRoom { wanted: signers.len(), room: places })?;
+            place.fill = Fill::Bytes(padded_signature(Some(&bundle), SIGNATURE_ROOM)?.into());
+        }
+        Ok(first)
     }
 
     /// Layers whose content comes later, with their sizes, in the archive's order.

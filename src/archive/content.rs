@@ -7,13 +7,16 @@ use serde::Serialize;
 
 use crate::{
     delivery::record::Record,
-    oci::{Descriptor, Manifest, Platform, Reference, annotation, media_type},
+    oci::{Descriptor, Digest, Manifest, Platform, Reference, annotation, media_type},
 };
 
 /// Artifact type of an app's plain manifests. Ours.
 pub const MANIFESTS: &str = "application/vnd.offline.manifests.v1";
 /// The packaged manifests. Ours.
 pub const MANIFESTS_LAYER: &str = "application/vnd.offline.manifests.v1.tar+gzip";
+
+/// What the names of attachments begin with.
+pub(crate) const ATTACHMENTS: &str = "attachments/";
 
 /// An artifact and all its blobs, its manifest included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,14 @@ pub fn image_root(descriptor: &Descriptor, reference: &Reference) -> Descriptor 
     root.platform.clone_from(&descriptor.platform);
     let name = reference.to_string();
     root.with_annotation(annotation::REF_NAME, name.clone()).with_annotation(annotation::CONTAINERD_NAME, name)
+}
+
+/// The descriptor of an attachment as index.json names it: by where it came from, in an annotation of ours. `name` has its digest.
+pub fn attachment_root(descriptor: &Descriptor, name: &Reference, subject: &Digest) -> Descriptor {
+    // Its own type is a registry's word, and must not pass for one of ours.
+    let mut root = Descriptor::new(&descriptor.media_type, descriptor.digest.clone(), descriptor.size);
+    root.artifact_type = Some(media_type::ATTACHMENT.to_owned());
+    root.with_annotation(annotation::NAME, format!("{ATTACHMENTS}{name}")).with_annotation(annotation::SUBJECT, subject.to_string())
 }
 
 /// The delivery: the record as config, and files by their path (delivery.yaml, lock, values, `spec.files`).

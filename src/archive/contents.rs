@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Fault, Flaw, Standing, canonical,
-    content::MANIFESTS,
+    content::{ATTACHMENTS, MANIFESTS},
     graph::{Blobs, Graph},
     names,
 };
@@ -23,6 +23,7 @@ pub struct Contents {
     agents: Vec<AgentContent>,
     charts: Vec<ChartContent>,
     manifests: Vec<ManifestsContent>,
+    attachments: Vec<AttachmentContent>,
     standing: Standing,
     size: u64,
 }
@@ -71,11 +72,33 @@ pub struct ManifestsContent {
     pub package: Descriptor,
 }
 
+/// A signature, an attestation or an SBOM of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachmentContent {
+    /// Where it was: repository and digest, and the tag where it had one.
+    pub name: Reference,
+    /// What it is about: an image's index or manifest, or another attachment.
+    pub subject: Digest,
+    /// Its manifest or index.
+    pub root: Descriptor,
+}
+
 impl Contents {
     pub(crate) fn new(roots: Vec<Descriptor>, graph: Graph, standing: Standing, size: u64, blobs: &dyn Blobs) -> Result<Self, Flaw> {
         let (record, files) = delivery(&roots, &graph, blobs)?;
         check_record(&record, blobs)?;
-        let mut contents = Self { graph, record, files, images: Vec::new(), agents: Vec::new(), charts: Vec::new(), manifests: Vec::new(), standing, size };
+        let mut contents = Self {
+            graph,
+            record,
+            files,
+            images: Vec::new(),
+            agents: Vec::new(),
+            charts: Vec::new(),
+            manifests: Vec::new(),
+            attachments: Vec::new(),
+            standing,
+            size,
+        };
         for root in roots {
             contents.add(root)?;
         }
@@ -110,6 +133,7 @@ impl Contents {
                 let package = layer(super::content::MANIFESTS_LAYER)?;
                 self.manifests.push(ManifestsContent { name, package });
             }
+            Some(media_type::ATTACHMENT) => self.attachments.push(attachment(&name, root)?),
             _ => {}
         }
         Ok(())
@@ -158,6 +182,11 @@ impl Contents {
     /// The plain manifests of apps.
     pub fn manifests(&self) -> &[ManifestsContent] {
         &self.manifests
+    }
+
+    /// What is attached to the images.
+    pub fn attachments(&self) -> &[AttachmentContent] {
+        &self.attachments
     }
 
     /// The files of the delivery by path: delivery.yaml, values, `spec.files`.
@@ -219,6 +248,18 @@ impl Contents {
         });
         blobs
     }
+}
+
+/// Its name ends in its own digest, and its subject is one.
+fn attachment(name: &str, root: Descriptor) -> Result<AttachmentContent, Flaw> {
+    let wrong =
+        || Flaw::new(names::INDEX, Fault::Format(format!("`{name}` is no attachment: wanted {ATTACHMENTS}REPOSITORY@DIGEST and the digest of its subject")));
+    let origin: Reference = name.strip_prefix(ATTACHMENTS).and_then(|name| name.parse().ok()).ok_or_else(wrong)?;
+    let subject = root.annotation(annotation::SUBJECT).and_then(|digest| digest.parse().ok()).ok_or_else(wrong)?;
+    if origin.digest() != Some(&root.digest) {
+        return Err(wrong());
+    }
+    Ok(AttachmentContent { name: origin, subject, root })
 }
 
 /// The part of a record that every version has.

@@ -39,6 +39,16 @@ pub enum ArchiveError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Fewer trusted keys than wanted have signed it.
+    #[error("`{}` is signed by {} of the trusted keys ({}); wanted are signatures by {wanted}", path.display(), .found.len(), .found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    TooFewSignatures {
+        /// The archive.
+        path: PathBuf,
+        /// How many keys must have signed.
+        wanted: usize,
+        /// The keys that have.
+        found: Vec<super::SignedBy>,
+    },
     /// What is to be written makes no archive.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -51,6 +61,14 @@ pub enum ArchiveError {
         wanted: u64,
         /// What the file system has left.
         free: u64,
+    },
+    /// A file that would be taken for the archive that is to be written, or for a piece of it.
+    #[error("`{}` is in the way: it would be taken for a part of the volumes of `{}`", path.display(), archive.display())]
+    InTheWay {
+        /// What is there.
+        path: PathBuf,
+        /// The archive.
+        archive: PathBuf,
     },
     /// A blob that is to be read whole is too large for that.
     #[error("blob {digest} has {size} bytes; at most {max} are read into memory")]
@@ -145,9 +163,27 @@ pub enum BuildError {
         /// Size in its descriptor.
         size: u64,
     },
+    /// More volumes than there are names for.
+    #[error("{size} bytes in volumes of {volume} bytes are more than {} volumes; wanted are volumes of {least} bytes or more", super::volumes::VOLUMES_MAX)]
+    TooManyVolumes {
+        /// Bytes of the archive.
+        size: u64,
+        /// Bytes of a volume.
+        volume: u64,
+        /// Bytes of the smallest volumes that would do.
+        least: u64,
+    },
     /// Signing failed.
     #[error("index.json cannot be signed: {0}")]
     Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// More signatures than there is room for.
+    #[error("there are {wanted} signatures, and the archive has room for {room}")]
+    NoRoom {
+        /// How many there are.
+        wanted: usize,
+        /// For how many there is room.
+        room: usize,
+    },
     /// A signature that has no room.
     #[error("the signature has {size} bytes; an archive has room for {max}")]
     SignatureTooLarge {

@@ -50,6 +50,16 @@ impl Name {
     }
 }
 
+/// The entry that holds a further signature, with a number from 1 to 9.
+pub(crate) fn further_signature(number: usize) -> String {
+    format!("index.json.{number}.sigstore.json")
+}
+
+/// Whether it is one of those.
+pub(crate) fn is_further_signature(name: &str) -> bool {
+    matches!(Name::parse(name), Some(Name::FurtherSignature(_)))
+}
+
 /// The entry that holds a blob.
 pub(crate) fn blob(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Archive, ArchiveError, Contents, Fault, Flaw, Limits, Standing, Trust,
+    Archive, ArchiveError, Contents, Fault, Flaw, Limits, Signature, Standing, Trust,
     builder::{FORMAT, root_name},
     canonical, docker,
     graph::{Blobs, Graph},
@@ -59,8 +59,8 @@ pub fn open_medium(name: &Path, medium: Box<dyn Medium>, limits: Limits) -> Resu
 pub(crate) fn open_scanned(name: &Path, medium: Box<dyn Medium>, scanned: Result<Vec<Entry>, Flaw>, limits: Limits) -> Result<Unverified, ArchiveError> {
     match scanned {
         Ok(entries) => {
-            let signature = entries.iter().find(|entry| entry.name == Name::Signature).map_or((0, 0), |entry| (entry.offset, entry.size));
-            Ok(Unverified { opened: Opened { medium, path: name.into(), entries: by_digest(&entries), signature }, entries, limits })
+            let signatures = entries.iter().filter(|entry| entry.name.is_signature()).cloned().collect();
+            Ok(Unverified { opened: Opened { medium, path: name.into(), entries: by_digest(&entries), signatures }, entries, limits })
         }
         Err(flaw) => Err(ArchiveError::Damaged { path: name.into(), flaw }),
     }
@@ -80,8 +80,24 @@ pub(crate) struct Opened {
     pub(crate) medium: Box<dyn Medium>,
     pub(crate) path: PathBuf,
     pub(crate) entries: BTreeMap<Digest, (u64, u64)>,
-    /// Where the first signature stands.
-    pub(crate) signature: (u64, u64),
+    /// Where signatures stand, or have room.
+    pub(crate) signatures: Vec<Entry>,
+}
+
+impl Opened {
+    /// Every place for a signature by the name of its entry, with the bundle that stands there.
+    pub(crate) fn slots(&self) -> Result<Vec<(String, Option<String>)>, Flaw> {
+        let mut slots = Vec::new();
+        for entry in &self.signatures {
+            let flaw = |fault| Flaw::new(entry.label.clone(), fault);
+            let bytes = read_whole(&*self.medium, entry.offset, entry.size).map_err(flaw)?;
+            let text = String::from_utf8(bytes.into()).map_err(|_| flaw(Fault::Format("it is not text".into())))?;
+            // JSON's white space (RFC 8259, section 2), and nothing else, may follow: cosign's own bundle ends as it likes.
+            let bundle = text.trim_end_matches([' ', '\t', '\r', '\n']);
+            slots.push((entry.label.clone(), (!bundle.is_empty()).then(|| bundle.to_owned())));
+        }
+        Ok(slots)
+    }
 }
 
 /// An archive whose container is sound. It can be verified and nothing else.
@@ -145,32 +161,31 @@ impl Unverified {
             Trust::AllowUnsigned if signatures.is_empty() => return Ok(Standing::Unsigned),
             Trust::AllowUnsigned => return Ok(Standing::Unchecked),
         };
-        let mut first = None;
+        let (mut good, mut first): (Vec<Signature>, _) = (Vec::new(), None);
         for (entry, bundle) in signatures {
             match verifier.verify(index, &bundle) {
-                Ok(by) => return Ok(Standing::Signed { by, entry }),
-                Err(source) => first = first.or(Some((entry, source))),
+                // A key counts once, however often it has signed.
+                Ok(by) if good.iter().any(|known| known.by.fingerprint == by.fingerprint) => {}
+                Ok(by) => good.push(Signature { by, entry }),
+                Err(refusal) if refusal.stranger => first = first.or(Some((entry, refusal.reason))),
+                Err(refusal) => return Err(ArchiveError::Untrusted { path: self.opened.path.clone(), entry, source: refusal.reason }),
             }
         }
         let path = self.opened.path.clone();
-        Err(match first {
-            Some((entry, source)) => ArchiveError::Untrusted { path, entry, source },
-            None => ArchiveError::Unsigned { path },
-        })
+        if !good.is_empty() && good.len() < verifier.required() {
+            return Err(ArchiveError::TooFewSignatures { path, wanted: verifier.required(), found: good.into_iter().map(|one| one.by).collect() });
+        }
+        let mut good = good.into_iter();
+        match (good.next(), first) {
+            (Some(Signature { by, entry }), _) => Ok(Standing::Signed { by, entry, also: good.collect() }),
+            (None, Some((entry, source))) => Err(ArchiveError::Untrusted { path, entry, source }),
+            (None, None) => Err(ArchiveError::Unsigned { path }),
+        }
     }
 
     fn read_signatures(&self) -> Result<Vec<(String, String)>, Flaw> {
-        let mut signatures = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.name.is_signature()) {
-            let flaw = |text: &str| Flaw::new(entry.label.clone(), Fault::Format(text.into()));
-            let text = String::from_utf8(self.read(entry)?.into()).map_err(|_| flaw("it is not text"))?;
-            // JSON's white space (RFC 8259, section 2), and nothing else, may follow: cosign's own bundle ends as it likes.
-            let bundle = text.trim_end_matches([' ', '\t', '\r', '\n']);
-            if !bundle.is_empty() {
-                signatures.push((entry.label.clone(), bundle.to_owned()));
-            }
-        }
-        Ok(signatures)
+        let slots = self.opened.slots()?;
+        Ok(slots.into_iter().filter_map(|(entry, bundle)| Some((entry, bundle?))).collect())
     }
 
     fn check_contents(&self, index: &[u8], standing: Standing) -> Result<Contents, Flaw> {

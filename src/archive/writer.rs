@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,18 +13,21 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ArchiveError, BuildError, Layout,
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
-    header, names,
+    header,
+    scan::Entry,
+    target::{Parts, Target},
+    volumes::VolumeSize,
 };
 use crate::{
-    io::{self, FileError, NewFile},
+    io::{self, FileError},
     oci::Digest,
 };
 
-/// An archive in the making, at `PATH.part`. Dropped before [`Writer::finish`], it is removed.
+/// An archive in the making, at `PATH.part`, or in volumes at `PATH.001.part` and so on. Dropped before [`Writer::finish`], it is removed.
 #[derive(Debug)]
 pub struct Writer {
-    new: NewFile,
-    path: PathBuf,
+    target: Target,
+    index: Digest,
     layers: BTreeMap<Digest, (u64, u64)>,
     order: Vec<Digest>,
     missing: Arc<Mutex<Vec<Digest>>>,
@@ -33,23 +36,26 @@ pub struct Writer {
 impl Writer {
     /// Begins an archive: asks for the room, gives the file its whole length, and writes all but the layers that come later.
     pub fn create(path: &Path, layout: &Layout, signature: Option<&str>) -> Result<Self, ArchiveError> {
+        Self::create_in(path, layout, signature, None)
+    }
+
+    /// The same in volumes, if a size is given: `PATH.001`, `PATH.002` … and `PATH.volumes.json`, each byte written once as well.
+    pub fn create_in(path: &Path, layout: &Layout, signature: Option<&str>, volume: Option<VolumeSize>) -> Result<Self, ArchiveError> {
         let signature = padded_signature(signature, SIGNATURE_ROOM)?;
         if let Some(free) = io::free_space(path)?.filter(|&free| free < layout.size()) {
             return Err(ArchiveError::NoSpace { path: path.into(), wanted: layout.size(), free });
         }
-        let new = NewFile::create(path)?;
-        let failed = |source| FileError::new("write", new.part(), source);
-        let file = new.file();
         // What is never written reads as zero: the blocks between entries and at the end.
-        file.set_len(layout.size()).map_err(failed)?;
+        let target = Target::create(path, layout.size(), volume)?;
+        let parts = target.parts();
         let mut layers = BTreeMap::new();
         let mut order = Vec::new();
         for entry in layout.entries() {
             let head = header::write(&entry.name, entry.fill.size());
-            io::write_all_at(file, &head, entry.offset - header::BLOCK_U64).map_err(failed)?;
+            parts.write_all_at(&head, entry.offset - header::BLOCK_U64)?;
             match &entry.fill {
-                Fill::Bytes(bytes) => io::write_all_at(file, bytes, entry.offset).map_err(failed)?,
-                Fill::Signature => io::write_all_at(file, &signature, entry.offset).map_err(failed)?,
+                Fill::Bytes(bytes) => parts.write_all_at(bytes, entry.offset)?,
+                Fill::Signature => parts.write_all_at(&signature, entry.offset)?,
                 Fill::Layer(digest, size) => {
                     layers.insert(digest.clone(), (entry.offset, *size));
                     order.push(digest.clone());
@@ -57,7 +63,7 @@ impl Writer {
             }
         }
         let missing = Arc::new(Mutex::new(order.clone()));
-        Ok(Self { path: path.into(), new, layers, order, missing })
+        Ok(Self { target, index: Digest::of(layout.index_json()), layers, order, missing })
     }
 
     /// Layers whose content has not been written yet, with their sizes, the largest first.
@@ -72,8 +78,7 @@ impl Writer {
         let place = self.layers.get(digest).filter(|_| pending);
         let &(offset, size) = place.ok_or_else(|| BuildError::NotPending(digest.clone()))?;
         Ok(LayerWriter {
-            file: self.new.file().clone(),
-            path: self.new.part().into(),
+            parts: self.target.parts().clone(),
             missing: self.missing.clone(),
             digest: digest.clone(),
             offset,
@@ -85,7 +90,7 @@ impl Writer {
 
     /// Where the archive will be.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.target.path()
     }
 
     /// Flushes the archive and gives it its name. Every layer must have been finished.
@@ -94,14 +99,13 @@ impl Writer {
         if !missing.is_empty() {
             return Err(BuildError::Unfilled(missing.into_iter().map(|(digest, _)| digest).collect()).into());
         }
-        Ok(self.new.keep()?)
+        self.target.keep(self.index)
     }
 }
 
 /// Writes one layer into its place, from the first byte to the last, and checks it on the way.
 pub struct LayerWriter {
-    file: Arc<File>,
-    path: PathBuf,
+    parts: Arc<Parts>,
     missing: Arc<Mutex<Vec<Digest>>>,
     digest: Digest,
     offset: u64,
@@ -123,7 +127,7 @@ impl LayerWriter {
             return Err(BuildError::TooMuch { digest: self.digest.clone(), size: self.size }.into());
         }
         self.hasher.update(chunk);
-        io::write_all_at(&self.file, chunk, self.offset + self.written).map_err(|source| FileError::new("write", &self.path, source))?;
+        self.parts.write_all_at(chunk, self.offset + self.written)?;
         self.written += chunk.len() as u64;
         Ok(())
     }
@@ -144,9 +148,14 @@ impl LayerWriter {
         self.hasher = Sha256::new();
     }
 
+    /// Digest of what was written so far.
+    pub fn digest(&self) -> Digest {
+        Digest::from_raw(&self.hasher.clone().finalize().into())
+    }
+
     /// Checks size and digest; only then does the layer count as written.
     pub fn finish(self) -> Result<(), ArchiveError> {
-        let found = Digest::from_raw(&self.hasher.finalize().into());
+        let found = self.digest();
         if found != self.digest || self.written != self.size {
             return Err(BuildError::WrongContent { digest: self.digest, size: self.size, found, found_size: self.written }.into());
         }
@@ -155,18 +164,18 @@ impl LayerWriter {
     }
 }
 
-/// Puts another signature into an archive, in its place; nothing else is touched.
-pub(crate) fn replace_signature(path: &Path, offset: u64, room: u64, bundle: &str) -> Result<(), ArchiveError> {
-    let room = usize::try_from(room).unwrap_or(usize::MAX).min(1 << 20);
-    let bytes = padded_signature(Some(bundle), room)?;
+/// Puts another signature into an archive, in its place, or blanks; nothing else is touched.
+pub(crate) fn replace_signature(path: &Path, place: &Entry, bundle: Option<&str>) -> Result<(), ArchiveError> {
+    let room = usize::try_from(place.size).unwrap_or(usize::MAX).min(1 << 20);
+    let bytes = padded_signature(bundle, room)?;
     let failed = |source| FileError::new("write the signature into", path, source);
     let file = File::options().read(true).write(true).open(path).map_err(failed)?;
     // The place was found with another handle; make sure that it is still the same archive.
     let mut head = [0; header::BLOCK];
-    io::read_exact_at(&file, &mut head, offset - header::BLOCK_U64).map_err(failed)?;
-    if header::name(&head) != names::SIGNATURE {
+    io::read_exact_at(&file, &mut head, place.offset - header::BLOCK_U64).map_err(failed)?;
+    if header::name(&head) != place.label {
         return Err(FileError::new("write the signature into", path, std::io::Error::other("the file has changed meanwhile")).into());
     }
-    io::write_all_at(&file, &bytes, offset).and_then(|()| file.sync_all()).map_err(failed)?;
+    io::write_all_at(&file, &bytes, place.offset).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! specification, faults that charts rely on included; real `helm template` is the judge (tests/fixtures/conformance).
 
 mod capabilities;
+mod chance;
 mod dependencies;
 pub mod engine;
 pub mod error;

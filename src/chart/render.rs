@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Chart, DependencyError, ManifestError, PrepareError, Rendered,
     capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
+    chance,
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
     log::Log,
     manifests, meter,
@@ -32,6 +33,9 @@ pub struct RenderOptions {
     pub remote_schemas: Arc<dyn RemoteSchemas>,
     /// Not to hold values against schemas (`--skip-schema-validation`).
     pub skip_schemas: bool,
+    /// Whether what is rendered is only looked at: random functions, keys and the time are then the same each time, and a key that was made
+    /// before will do for others, since to make one takes longer than most charts do.
+    pub repeatable: bool,
 }
 
 impl RenderOptions {
@@ -51,6 +55,7 @@ impl RenderOptions {
             budget: Budget::default(),
             remote_schemas: Arc::new(NoRemoteSchemas),
             skip_schemas: false,
+            repeatable: false,
         }
     }
 }
@@ -141,6 +146,7 @@ pub fn render_logged(chart: &Chart, user_values: &Map<String, Value>, options: &
 
 fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions, log: &mut Log) -> Result<Rendered, RenderError> {
     let _account = meter::open(&options.budget);
+    let _chance = chance::repeat(options.repeatable);
     let metadata = chart.metadata();
     chart.warnings.iter().for_each(|line| log.raw(line));
     if metadata.is_library() {

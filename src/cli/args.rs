@@ -1,6 +1,10 @@
 //! Groups of flags that several commands share.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use crate::{
     cluster::{Cluster, ConnectOptions},
@@ -8,7 +12,11 @@ use crate::{
     failure::Failure,
     ops::{Ask, ChartAccess, install, verify::TrustOptions},
     redact::Secret,
+    registry::Patience,
     report::{Format, Printer},
+    semver::Version,
+    signing::KeySource,
+    transport::Reach,
 };
 
 /// How data is printed.
@@ -22,18 +30,74 @@ pub(super) struct FormatArgs {
 /// Whom to trust.
 #[derive(Debug, clap::Args)]
 pub(super) struct TrustArgs {
-    /// Public key that must have signed the archive
+    /// Public key that must have signed the archive: a file, `env://NAME`, or `exec:PROGRAM`. May be given more than once; left out, the keys of `trust list`
     #[arg(long, value_name = "PUB")]
-    key: Vec<PathBuf>,
+    key: Vec<OsString>,
+    /// How many different keys must have signed it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
+    require: u8,
+    /// Refuse a delivery that is older than this version
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    minimum_version: Option<String>,
     /// Accept an archive that nobody signed, or whose signer is not known; what was accepted is printed and recorded
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long, conflicts_with_all = ["key", "require"])]
     allow_unsigned: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+/// How to reach archives that lie elsewhere.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ReachArgs {
+    /// File with a bearer token for the web server of an archive; left out, the token in `KUBECTL_OFFLINE_TOKEN`
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM file with further certificate authorities for where the archive is
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Reach the archive's server without TLS
+    #[arg(long)]
+    plain_http: bool,
+}
+
+impl ReachArgs {
+    pub(super) fn resolve(&self, context: &Context) -> Reach {
+        Reach {
+            token: context.token(),
+            token_file: self.token_file.clone(),
+            ca_file: self.ca_file.clone(),
+            plain_http: self.plain_http,
+            docker_config: context.docker_config(),
+        }
+    }
 }
 
 impl TrustArgs {
-    pub(super) fn resolve(self) -> TrustOptions {
-        TrustOptions { keys: self.key, allow_unsigned: self.allow_unsigned }
+    pub(super) fn resolve(&self, context: &Context) -> TrustOptions {
+        let keys = key_sources(context, &self.key);
+        TrustOptions {
+            keys,
+            reach: self.reach.resolve(context),
+            allow_unsigned: self.allow_unsigned,
+            require: self.require.into(),
+            pinned: context.trust_folder(),
+            minimum_version: self.minimum_version.clone(),
+        }
     }
+}
+
+fn version(text: &str) -> Result<String, String> {
+    Version::parse(text).map(|_| text.to_owned()).ok_or_else(|| format!("`{text}` is no semantic version: wanted for example 1.2.3"))
+}
+
+/// Where a key is, by what was written on the command line.
+pub(super) fn key_source(context: &Context, text: &OsStr) -> KeySource {
+    KeySource::parse(text, |name| context.key_variable(name))
+}
+
+/// The same for several.
+pub(super) fn key_sources(context: &Context, texts: &[OsString]) -> Vec<KeySource> {
+    texts.iter().map(|text| key_source(context, text)).collect()
 }
 
 /// Where charts are kept once they were downloaded.
@@ -59,6 +123,8 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         helm_repositories: context.helm_repositories(),
         helm_registries: context.helm_registries(),
         cache: context.cache(),
+        reach: context.reach(),
+        patience: Patience::default(),
     }
 }
 

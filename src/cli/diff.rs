@@ -29,8 +29,8 @@ pub(super) struct DiffArgs {
 
 impl DiffArgs {
     /// The exit code.
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<u8, Failure> {
-        let outcome = diff::run(&diff::DiffOptions { old: self.old, new: self.new, trust: self.trust.resolve() })?;
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<u8, Failure> {
+        let outcome = diff::run(&diff::DiffOptions { old: self.old, new: self.new, trust: self.trust.resolve(context) })?;
         printer.outcome(self.format.format, &outcome, show)?;
         Ok(if outcome.different { DIFFERENT } else { 0 })
     }

@@ -1,14 +1,22 @@
 //! `export`: makes the archive.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, fmt::Write as _, path::PathBuf};
 
-use super::args::{self, CacheArgs, FormatArgs};
+use serde::Serialize;
+
+use super::args::{self, CacheArgs, FormatArgs, ReachArgs};
 use crate::{
     context::Context,
     failure::{Failure, Kind},
     oci::Platform,
-    ops::{export, read_delivery, sign},
+    ops::{
+        export::{self, ExportOutcome},
+        reach::{self, Destination, Handed},
+        read_delivery, sign,
+    },
+    redact::SafeUrl,
     report::{Printer, text},
+    transport::{Method, Place},
 };
 
 /// Render the charts, find and pull the images, write one signed archive
@@ -17,12 +25,12 @@ pub(super) struct ExportArgs {
     /// The delivery
     #[arg(long, short, default_value = "delivery.yaml", value_name = "FILE")]
     file: PathBuf,
-    /// The archive; left out: NAME-VERSION.offline.tar
-    #[arg(long, short, value_name = "FILE")]
+    /// The archive: a file, or `oci://REGISTRY/REPOSITORY:TAG`; left out: NAME-VERSION.offline.tar
+    #[arg(long, short, value_name = "FILE|OCI")]
     output: Option<PathBuf>,
-    /// Private key to sign with; its password is read from `COSIGN_PASSWORD`
+    /// Private key to sign with: a file, `env://NAME`, or `exec:PROGRAM` that prints it. Its password is read from `COSIGN_PASSWORD`; may be given more than once
     #[arg(long, value_name = "KEY")]
-    key: Option<PathBuf>,
+    key: Vec<OsString>,
     /// Write an archive that nobody signed
     #[arg(long, conflicts_with = "key")]
     allow_unsigned: bool,
@@ -35,25 +43,81 @@ pub(super) struct ExportArgs {
     /// Take exactly what delivery.lock says, and fail where it does not fit the delivery
     #[arg(long)]
     locked: bool,
+    /// Send the archive to this URL when it is complete; one that ends with a slash is a folder
+    #[arg(long, value_name = "URL")]
+    upload: Option<String>,
+    /// How it is sent
+    #[arg(long, value_enum, default_value = "put", requires = "upload")]
+    upload_method: UploadMethod,
+    #[command(flatten)]
+    reach: ReachArgs,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum UploadMethod {
+    /// HTTP PUT
+    Put,
+    /// HTTP POST
+    Post,
+}
+
+/// What was exported, and where it was handed to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Exported {
+    #[serde(flatten)]
+    export: ExportOutcome,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    handed_to: Vec<Handed>,
+}
+
 impl ExportArgs {
+    /// Where the archive goes when it is complete; and its file, where one is to stay.
+    fn destinations(&self) -> Result<(Vec<Destination>, Option<PathBuf>), Failure> {
+        let method = match self.upload_method {
+            UploadMethod::Put => Method::Put,
+            UploadMethod::Post => Method::Post,
+        };
+        let mut all: Vec<Destination> = self.upload.clone().map(|url| Destination::Web { url: SafeUrl::new(url), method }).into_iter().collect();
+        let Some(output) = &self.output else { return Ok((all, None)) };
+        match Place::parse(output).map_err(reach::transport_failure)? {
+            Place::File(path) => Ok((all, Some(path))),
+            Place::Registry(reference) => {
+                all.push(Destination::Registry(reference));
+                Ok((all, None))
+            }
+            Place::Web(_) => {
+                let wrong = Failure::new(Kind::Usage, "-o takes a file or oci://REGISTRY/REPOSITORY:TAG");
+                Err(wrong.hint("--upload URL sends the archive to a web server"))
+            }
+        }
+    }
+
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let delivery = read_delivery(&self.file)?;
-        if self.key.is_none() && !self.allow_unsigned && !self.dry_run {
+        if self.key.is_empty() && !self.allow_unsigned && !self.dry_run {
             return Err(Failure::new(Kind::Usage, "an archive is signed: wanted --key KEY")
                 .hint("`kubectl offline keygen` makes a key pair")
                 .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
         }
         let password = args::key_password(context);
-        let signer = self.key.as_deref().map(|key| sign::private_key(key, password.as_ref())).transpose()?;
+        let signer = sign::signers(&args::key_sources(context, &self.key), password.as_ref())?;
+        let (destinations, file) = self.destinations()?;
+        let access = self.reach.resolve(context);
+        for to in &destinations {
+            reach::check(to, &access)?;
+        }
+        // What goes to a registry only is made here and not kept.
+        let only_registry = self.output.is_some() && file.is_none() && !self.dry_run;
+        let scratch = if only_registry { Some(scratch()?) } else { None };
+        let name = format!("{}-{}.offline.tar", delivery.name, delivery.version);
         let options = export::ExportOptions {
             delivery,
-            output: self.output,
+            output: file.or_else(|| scratch.as_ref().map(|folder| folder.path().join(name))),
             signer,
             platforms: (!self.platform.is_empty()).then_some(self.platform),
             access: self.cache.access(context),
@@ -62,14 +126,41 @@ impl ExportArgs {
             locked: self.locked,
             ask: args::ask(printer),
         };
-        let outcome = super::block_on(export::run(options, printer.reporter()))?;
-        printer.outcome(self.format.format, &outcome, |o| {
-            let signature = if o.signed { "signed" } else { "NOT signed" };
-            let what = format!("{} apps, {} images, {}, {signature}", o.apps.len(), o.images.len(), text::bytes(o.size));
-            match &o.path {
-                Some(path) => format!("{}: {what}\n", path.display()),
-                None => format!("nothing written (--dry-run): {what}\n"),
+        let reporter = printer.reporter();
+        let outcome = super::block_on(async {
+            let mut export = export::run(options, reporter.clone()).await?;
+            let mut handed_to = Vec::new();
+            if let Some(path) = export.path.clone() {
+                for to in &destinations {
+                    handed_to.push(reach::hand_on(&path, to, &access, &reporter).await?);
+                }
+                export.path = export.path.filter(|_| scratch.is_none());
             }
-        })
+            Ok(Exported { export, handed_to })
+        })?;
+        printer.outcome(self.format.format, &outcome, show)
     }
+}
+
+fn show(outcome: &Exported) -> String {
+    let o = &outcome.export;
+    let signature = if o.signed { "signed" } else { "NOT signed" };
+    let what = format!("{} apps, {} images, {}, {signature}", o.apps.len(), o.images.len(), text::bytes(o.size));
+    let mut out = match (&o.path, outcome.handed_to.is_empty()) {
+        (Some(path), _) => format!("{}: {what}\n", path.display()),
+        (None, true) => format!("nothing written (--dry-run): {what}\n"),
+        (None, false) => format!("{what}\n"),
+    };
+    for handed in &outcome.handed_to {
+        let _ = match handed {
+            Handed::Web { url } => writeln!(out, "put to {url}"),
+            Handed::Registry(pushed) => writeln!(out, "pushed to {}, {} parts, {}", pushed.reference, pushed.parts, pushed.digest),
+        };
+    }
+    out
+}
+
+/// A folder among the working directory's files, gone when this ends: the disk on which the archive would be written anyway.
+fn scratch() -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new().prefix(".offline-export-").tempdir_in(".").map_err(|e| Failure::new(Kind::Other, e))
 }

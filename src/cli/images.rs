@@ -47,7 +47,7 @@ impl ImagesArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let format = self.format.format;
         if let Some(archive) = self.archive {
-            let archive = verify::open(&archive, &self.trust.resolve(), &*printer.reporter())?;
+            let archive = verify::open(&archive, &self.trust.resolve(context), &*printer.reporter())?;
             let (outcome, registry) = (images::images_of_archive(&archive), archive.record().registry.clone());
             if self.from_cluster {
                 return from_cluster(context, printer, self.cluster, self.namespace, format, outcome, registry);

@@ -15,7 +15,7 @@ use crate::{
 /// Without a key the signature is shown and not checked.
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArgs {
-    /// The archive
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     /// Write a page (HTML) to this file as well, to be read without a network
     #[arg(long, value_name = "FILE")]
@@ -27,8 +27,8 @@ pub(super) struct InspectArgs {
 }
 
 impl InspectArgs {
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = inspect::run(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve() })?;
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let outcome = inspect::run(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) })?;
         if let Some(file) = &self.report {
             crate::io::write_atomic(file, html::page(&outcome).as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
         }

@@ -22,7 +22,7 @@ use crate::{
 /// Run again with a newer archive it upgrades; with the same one it changes nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct InstallArgs {
-    /// The archive
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`
     archive: PathBuf,
     #[command(flatten)]
     trust: TrustArgs,
@@ -43,6 +43,9 @@ pub(super) struct InstallArgs {
     /// How long each app may take until it is ready
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
     timeout: Duration,
+    /// Install an archive that is older than what was installed before
+    #[arg(long)]
+    allow_downgrade: bool,
     /// Check everything, tell what would be done, change nothing
     #[arg(long)]
     dry_run: bool,
@@ -61,7 +64,7 @@ enum ViaArg {
 impl InstallArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let reporter = printer.reporter();
-        let archive = Arc::new(verify::open(&self.archive, &self.trust.resolve(), &*reporter)?);
+        let archive = Arc::new(verify::open(&self.archive, &self.trust.resolve(context), &*reporter)?);
         let mut options = InstallOptions::new(Arc::clone(&archive), Renderer::engine());
         options.via = match self.via {
             ViaArg::Nodes => Via::Nodes,
@@ -70,6 +73,7 @@ impl InstallArgs {
         options.overrides = overrides(archive.record(), &self.values, &self.set, &self.set_string)?;
         options.timeout = self.timeout;
         options.dry_run = self.dry_run;
+        options.allow_downgrade = self.allow_downgrade;
         let connect = self.cluster.resolve(context);
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             options.cancel = Some(stop);

@@ -18,6 +18,7 @@ mod schema;
 mod sign;
 mod status;
 mod template;
+mod trust;
 mod verify;
 mod version;
 mod watch;
@@ -72,6 +73,7 @@ enum Command {
     Sign(sign::SignArgs),
     Status(status::StatusArgs),
     Template(Box<template::TemplateArgs>),
+    Trust(trust::TrustCommand),
     Verify(verify::VerifyArgs),
     Version(version::VersionArgs),
     Watch(Box<watch::WatchArgs>),
@@ -133,6 +135,7 @@ impl Command {
             Self::Sign(args) => args.run(context, printer),
             Self::Status(args) => args.run(context, printer),
             Self::Template(args) => args.run(context, printer, debug),
+            Self::Trust(args) => args.run(context, printer),
             Self::Verify(args) => args.run(context, printer),
             Self::Version(args) => args.run(printer),
             Self::Watch(args) => args.run(context, printer),

@@ -41,7 +41,7 @@ struct ReachArgs {
 
 impl ReachArgs {
     fn resolve(self, context: &Context) -> RegistryAccess {
-        RegistryAccess { docker_config: context.docker_config(), ca_file: self.ca_file, plain_http: self.plain_http }
+        RegistryAccess { docker_config: context.docker_config(), ca_file: self.ca_file, plain_http: self.plain_http, reach: context.reach() }
     }
 }
 
@@ -153,7 +153,7 @@ impl LoginArgs {
 
 impl LogoutArgs {
     fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let access = RegistryAccess { docker_config: context.docker_config(), ..RegistryAccess::default() };
+        let access = RegistryAccess { docker_config: context.docker_config(), reach: context.reach(), ..RegistryAccess::default() };
         let outcome = registry::logout(&self.registry, &access)?;
         printer.outcome(self.format.format, &outcome, |o| {
             if o.file.is_none() && o.helper.is_none() {

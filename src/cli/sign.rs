@@ -1,26 +1,44 @@
 //! `sign`: signs an archive anew; nothing but the signature changes.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use super::args::{self, FormatArgs};
 use crate::{context::Context, failure::Failure, ops::sign, report::Printer};
 
-/// Sign an archive, in the place of the signature it has
+/// Sign an archive, in the place of the signatures it has
+///
+/// Nothing but the signatures changes. A key is a file, `env://NAME` for a variable of the environment, or `exec:PROGRAM ARGUMENT…` for a command that
+/// prints it. The password of encrypted keys is read from `COSIGN_PASSWORD`; keys with different passwords sign one after the other, with --add.
 #[derive(Debug, clap::Args)]
 pub(super) struct SignArgs {
     /// The archive
     archive: PathBuf,
-    /// Private key; its password is read from `COSIGN_PASSWORD`
-    #[arg(long, value_name = "KEY")]
-    key: PathBuf,
+    /// Private key; may be given more than once
+    #[arg(long, value_name = "KEY", required = true)]
+    key: Vec<OsString>,
+    /// Keep the signatures by other keys
+    #[arg(long)]
+    add: bool,
+    /// Where the archive has no room for more signatures, write it anew
+    #[arg(long)]
+    make_room: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
 
 impl SignArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = sign::SignOptions { archive: self.archive, key: self.key, password: args::key_password(context) };
+        let options = sign::SignOptions {
+            archive: self.archive,
+            keys: args::key_sources(context, &self.key),
+            password: args::key_password(context),
+            add: self.add,
+            make_room: self.make_room,
+        };
         let outcome = sign::run(&options, &*printer.reporter())?;
-        printer.outcome(self.format.format, &outcome, |o| format!("{}: signed by {}\n", o.archive.display(), o.fingerprint))
+        printer.outcome(self.format.format, &outcome, |o| {
+            let more = if o.signatures > o.fingerprints.len() { format!("; it carries {} signatures", o.signatures) } else { String::new() };
+            format!("{}: signed by {}{more}\n", o.archive.display(), o.fingerprints.join(", "))
+        })
     }
 }

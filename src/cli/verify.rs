@@ -13,7 +13,7 @@ use crate::{
 /// Check an archive's signature and every byte in it, without a cluster and without a network
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
-    /// The archive; `-` reads it from standard input, in one pass
+    /// The archive: a file, `https://HOST/PATH`, or `oci://REGISTRY/REPOSITORY:TAG`; `-` reads it from standard input, in one pass
     archive: PathBuf,
     /// Unpack every layer as well, and hold it against the diff IDs of its images
     #[arg(long)]
@@ -25,8 +25,8 @@ pub(super) struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    pub(super) fn run(self, _: &Context, printer: &Printer) -> Result<(), Failure> {
-        let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve(), deep: self.deep };
+    pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
+        let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve(context), deep: self.deep };
         let outcome = verify::run(&options, &*printer.reporter())?;
         printer.outcome(self.format.format, &outcome, |o| {
             let what = format!("{} apps, {} images, {}", o.apps, o.images, text::bytes(o.size));

@@ -1,6 +1,6 @@
 //! `watch`: exports when a registry says that something was pushed.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::args::{self, CacheArgs, FormatArgs};
 use crate::{
@@ -39,9 +39,9 @@ pub(super) struct WatchArgs {
     /// The archive; {name}, {version} and {time} are put in. Left out: {name}-{version}.offline.tar
     #[arg(long, short, value_name = "FILE")]
     output: Option<String>,
-    /// Private key to sign with; its password is read from `COSIGN_PASSWORD`
+    /// Private key to sign with: a file, `env://NAME`, or `exec:PROGRAM` that prints it. Its password is read from `COSIGN_PASSWORD`; may be given more than once
     #[arg(long, value_name = "KEY")]
-    key: Option<PathBuf>,
+    key: Vec<OsString>,
     /// Write archives that nobody signed
     #[arg(long, conflicts_with = "key")]
     allow_unsigned: bool,
@@ -95,7 +95,7 @@ impl WatchArgs {
             return Err(Failure::new(Kind::Usage, "senders must know a secret: wanted --secret-file FILE or KUBECTL_OFFLINE_WATCH_SECRET")
                 .hint("--no-secret lets everybody send who can reach the address; they can start exports, nothing else"));
         }
-        if self.key.is_none() && !self.allow_unsigned {
+        if self.key.is_empty() && !self.allow_unsigned {
             return Err(Failure::new(Kind::Usage, "an archive is signed: wanted --key KEY")
                 .hint("`kubectl offline keygen` makes a key pair")
                 .hint("--allow-unsigned writes archives that install refuses unless it is told the same"));
@@ -110,7 +110,7 @@ impl WatchArgs {
             secret: known.filter(|_| !self.no_secret),
             aliases: self.alias.into_iter().collect::<BTreeMap<_, _>>(),
             output: self.output,
-            key: self.key,
+            keys: args::key_sources(context, &self.key),
             password: args::key_password(context),
             access: self.cache.access(context),
             agents: crate::cluster::nodes::embedded(),

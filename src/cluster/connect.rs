@@ -8,10 +8,9 @@ use kube::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::{
-    error::{ClusterError, root_cause},
-    proxy::ProxyRules,
-};
+use crate::proxy::ProxyRules;
+
+use super::error::{ClusterError, root_cause};
 
 /// How long the first answer of an API server may take, the connection included.
 const FIRST_ANSWER: Duration = Duration::from_secs(20);

@@ -132,6 +132,22 @@ pub struct LockedImage {
     /// Digest of its index or manifest.
     #[schemars(with = "String", regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub digest: Digest,
+    /// Signatures, attestations and SBOMs that are attached to it, sorted by reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<LockedAttachment>,
+}
+
+/// Something that is attached to an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockedAttachment {
+    /// Where it is: repository and digest, and the tag where it has one.
+    #[serde(rename = "ref")]
+    #[schemars(with = "String")]
+    pub reference: Reference,
+    /// Digest of what it is about: the image's index, one of its manifests, or another attachment.
+    #[schemars(with = "String", regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub subject: Digest,
 }
 
 /// The tag that a policy has picked for an image.
@@ -161,7 +177,7 @@ impl Lock {
     /// A lock of charts and images, which it sorts, and of what spoke for the images.
     pub fn new(mut charts: Vec<LockedChart>, images: BTreeMap<Reference, Digest>, evidence: Digest) -> Self {
         charts.sort_by(|a, b| a.app.cmp(&b.app));
-        let images = images.into_iter().map(|(reference, digest)| LockedImage { reference, digest }).collect();
+        let images = images.into_iter().map(|(reference, digest)| LockedImage { reference, digest, attachments: Vec::new() }).collect();
         Self { api_version: LockVersion::V1, kind: LockKind::Lock, evidence: Some(evidence), charts, images, tags: Vec::new() }
     }
 
@@ -172,6 +188,23 @@ impl Lock {
         tags.dedup();
         self.tags = tags;
         self
+    }
+
+    /// The same with what is attached to the images; it sorts that.
+    #[must_use]
+    pub fn with_attachments(mut self, mut attachments: BTreeMap<Reference, Vec<LockedAttachment>>) -> Self {
+        for image in &mut self.images {
+            let mut own = attachments.remove(&image.reference).unwrap_or_default();
+            own.sort();
+            own.dedup();
+            image.attachments = own;
+        }
+        self
+    }
+
+    /// What is attached to an image.
+    pub fn attachments(&self, image: &Reference) -> &[LockedAttachment] {
+        self.images.iter().find(|locked| locked.reference == *image).map_or(&[], |locked| &locked.attachments)
     }
 
     /// What a policy has picked among the tags of a repository.

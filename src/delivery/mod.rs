@@ -10,7 +10,7 @@ mod types;
 mod validate;
 
 pub use diagnostic::{DeliveryError, Diagnostic};
-pub use lock::{LOCK_MAX, Lock, LockedChart, LockedDependency, LockedImage, LockedTag};
+pub use lock::{LOCK_MAX, Lock, LockedAttachment, LockedChart, LockedDependency, LockedImage, LockedTag};
 pub use model::{App, AppSource, ChartSource, Delivery, ImageEntry, Install, Profile, SourceOptions, Spec};
 pub use parse::{TEXT_MAX, parse};
 pub use schema::{lock_schema_json, schema_json};

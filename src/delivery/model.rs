@@ -41,6 +41,8 @@ pub struct Spec {
     pub apps: Vec<App>,
     /// Images that no app names.
     pub images: Vec<ImageEntry>,
+    /// Whether what is attached to images travels along.
+    pub attachments: bool,
     /// Files that travel along.
     pub files: Vec<PathBuf>,
 }
@@ -54,6 +56,10 @@ pub struct SourceOptions {
     pub ca_file: Option<PathBuf>,
     /// No TLS.
     pub plain_http: bool,
+    /// PEM files with the certificate and the private key by which we say who we are.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// PEM file with the key that must have signed the images.
+    pub verify: Option<PathBuf>,
 }
 
 /// The clusters that a delivery is for; empty where it does not say.

@@ -72,6 +72,10 @@ pub(crate) struct Spec {
     /// Images that no app names.
     #[serde(default)]
     pub(crate) images: Vec<ImageEntry>,
+    /// Whether signatures, attestations and SBOMs that are attached to images in their registries travel along. Left out: they do.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(crate) attachments: Option<bool>,
     /// Files that travel along.
     #[serde(default)]
     pub(crate) files: Vec<FileEntry>,
@@ -92,6 +96,26 @@ pub(crate) struct SourceOptions {
     /// Speak HTTP without TLS. Loopback hosts may do so without being told.
     #[serde(default, rename = "plainHTTP")]
     pub(crate) plain_http: bool,
+    /// PEM file with the certificate by which this machine proves to the server who it is; goes with `clientKey`.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) client_certificate: Option<String>,
+    /// PEM file with the private key of `clientCertificate`.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) client_key: Option<String>,
+    /// Who must have signed every image that is called by this host, as `cosign sign --key` does it.
+    #[serde(default)]
+    #[schemars(with = "Verify")]
+    pub(crate) verify: Option<Verify>,
+}
+
+/// Who must have signed images.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verify {
+    /// PEM file with the public key.
+    pub(crate) key: String,
 }
 
 /// One app: a chart or plain manifests.

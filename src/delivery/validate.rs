@@ -51,7 +51,16 @@ impl Checker {
         self.dependencies(&apps);
         let images = spec.images.into_iter().enumerate().filter_map(|(i, image)| self.image(i, image)).collect();
         let files = spec.files.into_iter().enumerate().filter_map(|(i, file)| self.path(&format!("/spec/files/{i}/path"), &file.path)).collect();
-        Spec { platforms, registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()), sources, install, apps, images, files }
+        Spec {
+            platforms,
+            registry: spec.registry.map(|r| r.trim_end_matches('/').to_owned()),
+            sources,
+            install,
+            apps,
+            images,
+            attachments: spec.attachments.unwrap_or(true),
+            files,
+        }
     }
 
     fn platforms(&mut self, written: Option<Vec<String>>) -> Vec<Platform> {
@@ -102,8 +111,33 @@ impl Checker {
             // Of the machine that exports, so it may lie anywhere.
             ca_file: options.ca_file.map(PathBuf::from),
             plain_http: options.plain_http,
+            client: self.client(&pointer, options.client_certificate, options.client_key, options.plain_http),
+            verify: options.verify.map(|verify| PathBuf::from(verify.key)),
         };
+        if checked.verify.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.say(format!("{pointer}/verify/key"), "the path is empty");
+        }
         (host, checked)
+    }
+
+    /// A certificate goes with its key, and both with TLS.
+    fn client(&mut self, pointer: &str, certificate: Option<String>, key: Option<String>, plain: bool) -> Option<(PathBuf, PathBuf)> {
+        let (certificate, key) = match (certificate, key) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (None, None) => return None,
+            (Some(_), None) => {
+                self.say(format!("{pointer}/clientCertificate"), "`clientCertificate` needs `clientKey`: the private key that belongs to it");
+                return None;
+            }
+            (None, Some(_)) => {
+                self.say(format!("{pointer}/clientKey"), "`clientKey` needs `clientCertificate`: the certificate that belongs to it");
+                return None;
+            }
+        };
+        if plain {
+            self.say(format!("{pointer}/clientCertificate"), "`clientCertificate` has no meaning with `plainHTTP`: certificates belong to TLS");
+        }
+        Some((certificate.into(), key.into()))
     }
 
     fn app(&mut self, i: usize, app: types::App) -> App {

@@ -92,6 +92,14 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).map_err(|source| FileError::new("rename to", to, source))
 }
 
+/// Removes a file; none there is as good.
+pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(FileError::new("remove", path, source)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a rename survive a power cut.
 pub fn sync_parent(path: &Path) -> Result<(), FileError> {
     if cfg!(unix) {

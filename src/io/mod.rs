@@ -5,5 +5,7 @@ mod file;
 mod positioned;
 
 pub use error::FileError;
-pub use file::{NewFile, create_private, create_public, free_space, read_capped, read_capped_text, rename, sync_parent, write_atomic, write_private_atomic};
+pub use file::{
+    NewFile, create_private, create_public, free_space, read_capped, read_capped_text, remove_if_there, rename, sync_parent, write_atomic, write_private_atomic,
+};
 pub use positioned::{read_at, read_exact_at, write_all_at};

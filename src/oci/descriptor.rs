@@ -14,6 +14,8 @@ pub mod annotation {
     pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
     /// The name of a chart, file or other thing of ours that is not an image. Ours.
     pub const NAME: &str = "dev.offline.name";
+    /// Digest of what an attachment is about: an image, or another attachment. Ours.
+    pub const SUBJECT: &str = "dev.offline.subject";
     /// The version of the archive format. Ours.
     pub const FORMAT: &str = "dev.offline.format";
     /// Title of a blob, a file name (image-spec, annotations.md).

@@ -37,6 +37,13 @@ pub const AGENT: &str = "application/vnd.offline.agent.v1";
 /// The small program that starts the agent on a node, for one platform. Ours.
 pub const LOADER: &str = "application/vnd.offline.loader.v1";
 
+/// Type, in index.json, of what is attached to an image: a signature, an attestation, an SBOM. What it is, its manifest says. Ours.
+pub const ATTACHMENT: &str = "application/vnd.offline.attachment.v1";
+/// What cosign signs: the claim that somebody stands for a digest (cosign, `specs/SIGNATURE_SPEC.md`).
+pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// A Sigstore bundle (sigstore/protobuf-specs); cosign 3 attaches signatures so.
+pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
 /// Whether this is an index of either family.
 pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, OCI_INDEX | DOCKER_MANIFEST_LIST)

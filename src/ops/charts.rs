@@ -9,7 +9,7 @@ use crate::{
     delivery::{AppSource, ChartSource, Delivery},
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
-    registry::HostOptions,
+    registry::{HostOptions, Patience, Reach, Registries},
     source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
 };
 
@@ -24,6 +24,10 @@ pub struct ChartAccess {
     pub helm_registries: Option<PathBuf>,
     /// Where downloads are kept; nowhere if left out.
     pub cache: Option<PathBuf>,
+    /// Proxies, and further files with credentials.
+    pub reach: Reach,
+    /// How much of a registry with images is put up with.
+    pub patience: Patience,
 }
 
 /// Charts by app, each with what it needs.
@@ -33,12 +37,18 @@ pub(super) type ChartSet = BTreeMap<String, ResolvedChart>;
 pub(super) fn hosts(delivery: &Delivery) -> BTreeMap<String, HostOptions> {
     let host = |(name, o): (&String, &crate::delivery::SourceOptions)| {
         let ca_file = o.ca_file.as_ref().map(|path| delivery.resolve(path));
-        (name.clone(), HostOptions { mirror: o.mirror.clone(), ca_file, plain_http: o.plain_http })
+        let client = o.client.as_ref().map(|(certificate, key)| (delivery.resolve(certificate), delivery.resolve(key)));
+        (name.clone(), HostOptions { mirror: o.mirror.clone(), ca_file, plain_http: o.plain_http, client, ..HostOptions::default() })
     };
     delivery.spec.sources.iter().map(host).collect()
 }
 
 impl ChartAccess {
+    /// The registries of a delivery, reached as this machine reaches them.
+    pub(super) fn registries(&self, delivery: &Delivery) -> Registries {
+        Registries::new(hosts(delivery), self.docker_config.clone()).reached(&self.reach).patient(self.patience)
+    }
+
     /// Charts, reached as these files and the hosts' options say.
     pub(super) fn charts(&self, hosts: BTreeMap<String, HostOptions>) -> Result<Arc<Charts>, Failure> {
         let options = ChartsOptions {
@@ -47,6 +57,7 @@ impl ChartAccess {
             helm_repositories: self.helm_repositories.clone(),
             helm_registries: self.helm_registries.clone(),
             cache: self.cache.clone().map(Cache::new),
+            reach: self.reach.clone(),
         };
         Charts::new(options).map(Arc::new).map_err(prepare::source_failure)
     }

@@ -8,7 +8,7 @@ use crate::{
 /// Every cluster of a delivery, with how to render for it: the versions of Kubernetes that it names, each without and with the API versions
 /// that it names. The first is what the others are held against and has no name.
 pub(super) fn clusters(install: &Install, app: &str, namespace: &str) -> Vec<(Option<String>, RenderOptions)> {
-    let plain = || RenderOptions::new(app, namespace);
+    let plain = || looking(app, namespace);
     let mut versions: Vec<(String, RenderOptions)> = Vec::new();
     for text in &install.kubernetes_versions {
         // A delivery with another shape was refused.
@@ -33,6 +33,11 @@ pub(super) fn clusters(install: &Install, app: &str, namespace: &str) -> Vec<(Op
         all.extend(extended);
     }
     all.into_iter().enumerate().map(|(i, (name, options))| ((i > 0).then_some(name), options)).collect()
+}
+
+/// Renders for what can be seen in it, images; nothing of it is applied.
+pub(super) fn looking(app: &str, namespace: &str) -> RenderOptions {
+    RenderOptions { repeatable: true, ..RenderOptions::new(app, namespace) }
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::verify::{TrustOptions, archive_failure};
+use super::{
+    reach,
+    verify::{TrustOptions, archive_failure},
+};
 use crate::{
-    archive::{self, Contents, Standing, Trust},
+    archive::{Contents, Standing, Trust},
     delivery::record::{AppSource, Origin},
     failure::Failure,
     oci::{Digest, Platform, Reference},
@@ -167,20 +170,32 @@ pub struct FileInfo {
     pub size: u64,
 }
 
-/// What is in an archive, and the signatures that it carries. Without keys they are not checked.
-pub(super) fn look(path: &Path, trust: &TrustOptions) -> Result<(Contents, Vec<(String, String)>), Failure> {
-    let trust = if trust.keys.is_empty() { Trust::AllowUnsigned } else { trust.load()? };
-    let unverified = archive::open(path).map_err(archive_failure)?;
+/// An archive that was looked into.
+pub(super) struct Looked {
+    /// What it is called; without credentials.
+    pub(super) archive: PathBuf,
+    /// What is in it.
+    pub(super) contents: Contents,
+    /// The signatures that it carries, by their entries.
+    pub(super) signatures: Vec<(String, String)>,
+}
+
+/// Looks into an archive, wherever it is. Without keys its signatures are not checked.
+pub(super) fn look(path: &Path, trust: &TrustOptions) -> Result<Looked, Failure> {
+    let keys = if trust.keys.is_empty() { Trust::AllowUnsigned } else { trust.load()? };
+    let unverified = reach::open(path, &trust.reach)?;
+    let archive = unverified.path().to_owned();
     let signatures = unverified.signatures().map_err(archive_failure)?;
-    Ok((unverified.look(&trust).map_err(archive_failure)?, signatures))
+    Ok(Looked { archive, contents: unverified.look(&keys).map_err(archive_failure)?, signatures })
 }
 
 /// Looks into an archive.
 pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
-    let (contents, signatures) = look(&options.archive, &options.trust)?;
+    let Looked { archive, contents, signatures } = look(&options.archive, &options.trust)?;
     let record = contents.record();
+    options.trust.check_version(record)?;
     Ok(InspectOutcome {
-        archive: options.archive.clone(),
+        archive,
         name: record.name.clone(),
         version: record.version.clone(),
         size: contents.size(),

@@ -10,19 +10,22 @@ use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess, ChartSet},
-    export::resolve::{GuessMode, Resolved, Resolver},
+    export::{
+        attached::AttachmentMode,
+        resolve::{GuessMode, Resolved, Resolver},
+    },
     guesses::{Ask, Guess},
     images::open_archives,
     prepare, tags,
 };
 use crate::{
-    delivery::{App, AppSource, ChartSource, Delivery, LOCK_MAX, Lock, LockedChart, LockedDependency},
+    delivery::{App, AppSource, ChartSource, Delivery, LOCK_MAX, Lock, LockedAttachment, LockedChart, LockedDependency},
     failure::{Failure, Kind},
     images::ImageSet,
     io::{self, read_capped_text},
     oci::{Digest, Reference},
     progress::SharedReporter,
-    registry::Registries,
+    registry::{Attachment, Registries},
     source::{ChartPin, Pin, ResolvedDependency},
 };
 
@@ -107,8 +110,8 @@ pub async fn run(options: LockOptions, reporter: SharedReporter) -> Result<LockO
     let old = before.as_deref().and_then(|text| Lock::parse(&path, text).ok());
     let digests = old.as_ref().map(Lock::image_digests).filter(|_| check);
     let guesses = digests.as_ref().map_or(GuessMode::Decide(ask.as_ref()), GuessMode::AsBefore);
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
-    let (lock, resolved) = anew(delivery, &access, &registries, guesses, &reporter).await?;
+    let registries = Arc::new(access.registries(&delivery));
+    let (lock, resolved) = anew(delivery, &access, &registries, guesses, AttachmentMode::Find, &reporter).await?;
     let text = lock.text();
     let changes = changes(old.as_ref(), &lock);
     let differs = before.as_deref() != Some(text.as_str());
@@ -130,6 +133,7 @@ pub(super) async fn anew(
     access: &ChartAccess,
     registries: &Arc<Registries>,
     guesses: GuessMode<'_>,
+    attachments: AttachmentMode<'_>,
     reporter: &SharedReporter,
 ) -> Result<(Lock, Resolved), Failure> {
     let sources = access.charts(charts::hosts(&delivery))?;
@@ -137,10 +141,10 @@ pub(super) async fn anew(
     let found = charts::fetch(&delivery, &sources, None, true, reporter).await?;
     let prepared = prepare::prepare(&delivery, &found, &**reporter);
     let archives = open_archives(&delivery, &delivery.spec.platforms, delivery.folder())?;
-    let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries, guesses };
+    let asked = Resolver { delivery: &delivery, platforms: &delivery.spec.platforms, locked: None, registries, guesses, attachments };
     let evidence = prepared.images.digest();
     let resolved = asked.resolve(prepared.images, archives, prepared.failures, reporter).await?;
-    Ok((of(&delivery, &found, &resolved, evidence).with_tags(tags), resolved))
+    Ok((of(&delivery, &found, &resolved, evidence)?.with_tags(tags), resolved))
 }
 
 /// The delivery's lock, where it has one.
@@ -194,7 +198,7 @@ pub(super) fn agree_on_charts(delivery: &Delivery, lock: &Lock, found: &ChartSet
     let mut differences = Vec::new();
     for (app, chart) in found {
         if let Some(locked) = lock.chart(app)
-            && locked.digest != Digest::of(&chart.package)
+            && locked.digest != Digest::of(&chart.package().map_err(prepare::source_failure)?)
         {
             let path = locked.path.as_deref().unwrap_or_default();
             differences.push(format!("the chart `{path}` of app `{app}` has changed since"));
@@ -228,7 +232,7 @@ fn agree(delivery: &Delivery, differences: Vec<String>) -> Result<(), Failure> {
 }
 
 /// The lock of what was resolved.
-pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evidence: Digest) -> Lock {
+pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evidence: Digest) -> Result<Lock, Failure> {
     let mut locked = Vec::new();
     for app in &delivery.spec.apps {
         let (AppSource::Chart(source), Some(chart)) = (&app.source, found.get(&app.name)) else { continue };
@@ -236,14 +240,16 @@ pub(super) fn of(delivery: &Delivery, found: &ChartSet, resolved: &Resolved, evi
             (Some(origin), ChartSource::Repository { .. } | ChartSource::Registry { .. }) => origin.version.clone(),
             _ => chart.chart.version().to_owned(),
         };
-        let mut entry = LockedChart::asking(&app.name, source, version, Digest::of(&chart.package));
+        let mut entry = LockedChart::asking(&app.name, source, version, Digest::of(&chart.package().map_err(prepare::source_failure)?));
         entry.tag_policy = app.tag_policy.as_ref().map(Into::into);
         entry.manifest = chart.origin.as_ref().and_then(|origin| origin.manifest.clone());
         entry.dependencies = chart.dependencies.iter().map(locked_dependency).collect();
         locked.push(entry);
     }
     let images = resolved.images.iter().map(|(reference, (image, _))| (reference.clone(), image.root.digest.clone())).collect();
-    Lock::new(locked, images, evidence)
+    let attached = |attachment: &Attachment| LockedAttachment { reference: attachment.name.clone(), subject: attachment.subject.clone() };
+    let attachments = resolved.attachments.iter().map(|(image, found)| (image.clone(), found.iter().map(attached).collect())).collect();
+    Ok(Lock::new(locked, images, evidence).with_attachments(attachments))
 }
 
 fn locked_dependency(d: &ResolvedDependency) -> LockedDependency {
@@ -285,6 +291,12 @@ fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
             Some(old) if old == digest => {}
             Some(old) => found.push(format!("image {image}: {} → {}", old.short(), digest.short())),
         }
+    }
+    for image in new.images.iter().filter(|image| before.get(&image.reference) == Some(&image.digest)) {
+        let (had, has) = (old.attachments(&image.reference), &image.attachments);
+        let told = |sign: &str, attachment: &LockedAttachment| format!("image {}: {sign} {}", image.reference, attachment.reference);
+        found.extend(has.iter().filter(|attachment| !had.contains(attachment)).map(|attachment| told("now has the attachment", attachment)));
+        found.extend(had.iter().filter(|attachment| !has.contains(attachment)).map(|attachment| told("no longer has the attachment", attachment)));
     }
     if old.evidence != new.evidence {
         found.push("evidence: who names the images is not what it was".to_owned());

@@ -16,13 +16,16 @@ pub mod lock;
 pub mod outdated;
 mod parallel;
 mod prepare;
+pub mod reach;
 pub mod registry;
 mod several;
 pub mod sign;
 pub mod status;
 mod tags;
 pub mod template;
+pub mod trust;
 pub mod verify;
+pub mod version;
 pub mod watch;
 
 pub use charts::{ChartAccess, locate};

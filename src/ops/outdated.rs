@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     charts::{self, ChartAccess},
-    export::resolve::GuessMode,
+    export::{attached::AttachmentMode, resolve::GuessMode},
     lock,
     prepare::registry_failure,
     several,
@@ -17,7 +17,6 @@ use crate::{
     failure::Failure,
     oci::{Digest, Reference},
     progress::{Event, SharedReporter},
-    registry::Registries,
     semver::Version,
 };
 
@@ -106,11 +105,11 @@ pub fn schema_json() -> String {
 /// Resolves everything anew and tells what is different. Writes nothing.
 pub async fn run(delivery: Delivery, access: ChartAccess, reporter: SharedReporter) -> Result<OutdatedOutcome, Failure> {
     let before = lock::read(&delivery)?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(&delivery));
     // Whether a guess travels is decided when a lock is made.
     let decided = before.as_ref().map(Lock::image_digests);
     let guesses = decided.as_ref().map_or(GuessMode::Show, GuessMode::AsBefore);
-    let (now, _) = lock::anew(delivery.clone(), &access, &registries, guesses, &reporter).await?;
+    let (now, _) = lock::anew(delivery.clone(), &access, &registries, guesses, AttachmentMode::Ignore, &reporter).await?;
     let newest = newest(&delivery, &access, &reporter).await?;
     let mut entries = match &before {
         Some(before) => chart_entries(before, &now, &newest),
@@ -232,7 +231,7 @@ fn image_entries(before: &Lock, now: &Lock) -> Vec<Entry> {
 
 /// Images that are named by tag and digest: what the tag stands for now.
 async fn pinned_images(delivery: &Delivery, access: &ChartAccess, now: &Lock) -> Result<Vec<Entry>, Failure> {
-    let registries = Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(delivery));
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for image in now.images.iter().map(|image| &image.reference).filter(|image| image.tag().is_some()) {
         let Some(pinned) = image.digest() else { continue };

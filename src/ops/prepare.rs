@@ -48,11 +48,11 @@ pub(super) struct PreparedApp {
     pub(super) package: Package,
 }
 
-/// What travels of an app: a .tgz.
+/// What travels of an app.
 #[derive(Debug)]
 pub(super) enum Package {
-    /// A chart with its Chart.yaml as JSON.
-    Chart { name: String, version: String, metadata: Bytes, tgz: Bytes, origin: Option<ChartOrigin> },
+    /// A chart with its Chart.yaml as JSON. Its .tgz is made when it is needed ([`ResolvedChart::package`]).
+    Chart { name: String, version: String, metadata: Bytes, origin: Option<ChartOrigin> },
     /// Plain manifests.
     Manifests { tgz: Bytes },
 }
@@ -221,7 +221,6 @@ fn package(loaded: &Loaded) -> Result<Package, Failure> {
             name: found.chart.name().to_owned(),
             version: found.chart.version().to_owned(),
             metadata: serde_json::to_vec(found.chart.metadata()).map_err(|error| Failure::new(Kind::Other, error))?.into(),
-            tgz: found.package.clone(),
             origin: origin(found),
         },
         Loaded::Manifests(tree) => Package::Manifests { tgz: chart::package("manifests", tree).map_err(failed)?.into() },

@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, Kind},
     oci::Reference,
     redact::Secret,
-    registry::{self, HostOptions, Kept, Registries},
+    registry::{self, HostOptions, Kept, Reach, Registries},
     tag_policy::Pattern,
 };
 
@@ -22,6 +22,8 @@ pub struct RegistryAccess {
     pub ca_file: Option<PathBuf>,
     /// No TLS.
     pub plain_http: bool,
+    /// Proxies, and further files with credentials.
+    pub reach: Reach,
 }
 
 /// The repositories of a registry.
@@ -79,8 +81,8 @@ enum NameError {
 
 impl RegistryAccess {
     fn registries(&self, host: &str) -> Registries {
-        let options = HostOptions { mirror: None, ca_file: self.ca_file.clone(), plain_http: self.plain_http };
-        Registries::new(BTreeMap::from([(host.to_owned(), options)]), self.docker_config.clone())
+        let options = HostOptions { ca_file: self.ca_file.clone(), plain_http: self.plain_http, ..HostOptions::default() };
+        Registries::new(BTreeMap::from([(host.to_owned(), options)]), self.docker_config.clone()).reached(&self.reach)
     }
 
     fn config(&self) -> Result<&PathBuf, Failure> {

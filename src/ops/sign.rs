@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::verify::{BadKey, archive_failure, file_failure};
+use super::{
+    trust::{BadKey, source_failure},
+    verify::archive_failure,
+};
 use crate::{
-    archive::{self, Standing, Trust},
+    archive::{self, Archive, ArchiveError, BuildError, Trust},
     failure::{Failure, Kind},
-    io,
     progress::Reporter,
     redact::Secret,
-    signing::{KEY_MAX, KeyError, PrivateKey},
+    signing::{self, KeyError, KeySource, PrivateKey, Signers},
 };
 
 /// What to sign.
@@ -19,10 +21,14 @@ use crate::{
 pub struct SignOptions {
     /// The archive.
     pub archive: PathBuf,
-    /// The file with the private key.
-    pub key: PathBuf,
-    /// Opens the key, where it is encrypted.
+    /// The private keys.
+    pub keys: Vec<KeySource>,
+    /// Opens the keys that are encrypted.
     pub password: Option<Secret<String>>,
+    /// Keep the signatures by other keys.
+    pub add: bool,
+    /// Write the archive anew where it has no room for the signatures.
+    pub make_room: bool,
 }
 
 /// What was signed.
@@ -31,28 +37,73 @@ pub struct SignOptions {
 pub struct SignOutcome {
     /// The archive.
     pub archive: PathBuf,
-    /// SHA-256 of the public key.
-    pub fingerprint: String,
-    /// Whether it carried a signature before.
-    pub replaced: bool,
+    /// SHA-256 of the public keys that signed.
+    pub fingerprints: Vec<String>,
+    /// How many signatures it carried before.
+    pub before: usize,
+    /// How many it carries now.
+    pub signatures: usize,
+    /// Whether it was written anew to make room.
+    pub rewritten: bool,
 }
 
 /// Reads a private key.
-pub fn private_key(path: &Path, password: Option<&Secret<String>>) -> Result<PrivateKey, Failure> {
-    let pem = io::read_capped_text(path, KEY_MAX).map_err(file_failure)?;
-    let pem = zeroize::Zeroizing::new(pem);
-    PrivateKey::from_pem(&pem, password).map_err(|source| {
-        let no_password = matches!(source, KeyError::NoPassword);
-        let failure = Failure::new(Kind::Usage, BadKey { path: path.into(), source });
+pub fn private_key(source: &KeySource, password: Option<&Secret<String>>) -> Result<PrivateKey, Failure> {
+    let pem = source.read().map_err(source_failure)?;
+    PrivateKey::from_pem(&pem, password).map_err(|error| {
+        let no_password = matches!(error, KeyError::NoPassword);
+        let failure = Failure::new(Kind::Usage, BadKey { key: source.to_string(), source: error });
         if no_password { failure.hint("give the password of the key") } else { failure }
     })
 }
 
+/// Reads the keys that are to sign together; none where none is named.
+pub fn signers(sources: &[KeySource], password: Option<&Secret<String>>) -> Result<Option<Signers>, Failure> {
+    let keys = sources.iter().map(|source| private_key(source, password)).collect::<Result<_, _>>()?;
+    Ok(Signers::new(keys))
+}
+
 /// Signs an archive. Every byte is checked first, so that nobody vouches for a damaged one.
 pub fn run(options: &SignOptions, reporter: &dyn Reporter) -> Result<SignOutcome, Failure> {
-    let key = private_key(&options.key, options.password.as_ref())?;
-    let unverified = archive::open(&options.archive).map_err(archive_failure)?;
-    let archive = unverified.verify(&Trust::AllowUnsigned, reporter).map_err(archive_failure)?;
-    archive.sign(&key).map_err(archive_failure)?;
-    Ok(SignOutcome { archive: options.archive.clone(), fingerprint: key.public().fingerprint(), replaced: *archive.standing() != Standing::Unsigned })
+    let signers = signers(&options.keys, options.password.as_ref())?;
+    let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();
+    let mut archive = open(&options.archive, reporter)?;
+    let slots = archive.signature_slots().map_err(archive_failure)?;
+    let (places, before) = (slots.len(), slots.iter().filter(|(_, bundle)| bundle.is_some()).count());
+    let mut new = Vec::new();
+    for key in keys {
+        new.push((key.public().hint(), archive.sign(key).map_err(archive_failure)?));
+    }
+    let old = slots.into_iter().filter_map(|(_, bundle)| bundle).filter(|_| options.add).collect();
+    let bundles = joined(old, new);
+    let rewritten = bundles.len() > places && options.make_room;
+    if rewritten {
+        archive.make_room(bundles.len()).map_err(archive_failure)?;
+        // What was written is what is signed, so it is read again.
+        archive = open(&options.archive, reporter)?;
+    }
+    archive.put_signatures(&bundles).map_err(room_failure)?;
+    let fingerprints = keys.iter().map(|key| key.public().fingerprint()).collect();
+    Ok(SignOutcome { archive: options.archive.clone(), fingerprints, before, signatures: bundles.len(), rewritten })
+}
+
+fn open(path: &Path, reporter: &dyn Reporter) -> Result<Archive, Failure> {
+    archive::open(path).and_then(|unverified| unverified.verify(&Trust::AllowUnsigned, reporter)).map_err(archive_failure)
+}
+
+fn room_failure(error: ArchiveError) -> Failure {
+    let no_room = matches!(error, ArchiveError::Build(BuildError::NoRoom { .. }));
+    let failure = archive_failure(error);
+    if no_room { failure.hint("--make-room writes the archive anew with room for them; what is signed stays the same") } else { failure }
+}
+
+/// Signatures that stay, each in its place, and new ones: in the place of that by the same key, else behind the others.
+fn joined(mut bundles: Vec<String>, new: Vec<(String, String)>) -> Vec<String> {
+    for (hint, bundle) in new {
+        match bundles.iter_mut().find(|old| signing::hint(old).as_ref() == Some(&hint)) {
+            Some(old) => *old = bundle,
+            None => bundles.push(bundle),
+        }
+    }
+    bundles
 }

@@ -1,15 +1,14 @@
 //! Pulling a blob piece by piece; what breaks goes on where it broke.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
-use futures::StreamExt as _;
-use oci_client::client::BlobResponse;
+use reqwest::{Response, StatusCode, header::CONTENT_RANGE};
 
-use super::{Problem, host::Session};
+use super::{Problem, host::Session, pool::Target, web::Wanted};
 use crate::oci::{Descriptor, Digest};
 
-/// Attempts in a row without a single new byte.
-const ATTEMPTS: u32 = 5;
+/// New bytes that count as progress: a server that stalls after each few would take for ever.
+const PROGRESS: u64 = 64 << 10;
 
 /// Takes a blob's bytes in order.
 pub trait BlobSink: Send {
@@ -17,8 +16,10 @@ pub trait BlobSink: Send {
     fn write(&mut self, chunk: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>;
     /// Bytes taken so far.
     fn written(&self) -> u64;
-    /// Forgets everything taken: the server can only send from the start.
+    /// Forgets everything taken: the server can only send from the start, or what it sent was wrong.
     fn restart(&mut self);
+    /// Digest of the bytes taken so far.
+    fn digest(&self) -> Digest;
 }
 
 /// A blob in memory, for configs.
@@ -38,55 +39,119 @@ impl BlobSink for Memory {
     fn restart(&mut self) {
         self.0.clear();
     }
+
+    fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
 }
 
-/// How long to wait before an attempt: half a second, doubling, eight seconds at most.
-pub(super) fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(500 << attempt.saturating_sub(1).min(4))
+/// Streams a blob into a sink until all its bytes are there, and are the right ones. Wrong ones are asked for a second time, from the start:
+/// what was pieced together, or passed through a bad line, may well be whole the next time.
+pub(super) async fn pull(target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
+    whole(target, blob, sink).await?;
+    if sink.digest() == blob.digest {
+        return Ok(());
+    }
+    tracing::debug!(digest = %blob.digest, host = target.endpoint.host, "wrong bytes came; asking once more");
+    sink.restart();
+    whole(target, blob, sink).await?;
+    match sink.digest() {
+        found if found == blob.digest => Ok(()),
+        found => Err(Problem::Digest { wanted: blob.digest.clone(), found }),
+    }
 }
 
-/// Streams a blob into a sink until all its bytes are there. Whether they are the right ones, the sink's owner checks by digest.
-pub(super) async fn pull(session: &Session, name: &oci_client::Reference, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
-    let mut attempts = 0;
+/// As many bytes as the blob has.
+async fn whole(target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
+    let (mut attempts, mut best) = (0, sink.written());
+    let session = target.host.session().await?;
     while sink.written() < blob.size {
-        let before = sink.written();
-        let failure = attempt(session, name, &blob.digest, blob.size, sink).await.err();
-        if failure.as_ref().is_some_and(|problem| !problem.is_transient()) {
-            return failure.map_or(Ok(()), Err);
-        }
+        target.host.rested().await;
+        let ended = attempt(session, target, blob, sink).await;
         if sink.written() >= blob.size {
             break;
         }
-        attempts = if sink.written() > before { 1 } else { attempts + 1 };
-        if attempts >= ATTEMPTS {
-            return Err(Problem::Broken { attempts, done: sink.written(), size: blob.size, source: failure.map(Box::new) });
+        // A server that begins anew each time makes progress only beyond what was there before.
+        if sink.written() >= best + PROGRESS {
+            (attempts, best) = (0, sink.written());
         }
-        tokio::time::sleep(backoff(attempts)).await;
+        attempts += 1;
+        // An answer that ends early without an error is a server's that promised nothing.
+        let problem = ended.err().unwrap_or(Problem::Early);
+        if target.host.again(attempts, &problem).await {
+            continue;
+        }
+        return Err(match problem {
+            problem if attempts > 1 => Problem::Broken { attempts, done: sink.written(), size: blob.size, source: Some(Box::new(problem)) },
+            problem => problem,
+        });
     }
     Ok(())
 }
 
-async fn attempt(session: &Session, name: &oci_client::Reference, digest: &Digest, size: u64, sink: &mut dyn BlobSink) -> Result<(), Problem> {
-    // Asked for as a range even from the start: the client then does not hash as well, the sink does.
-    let answer = session.client.pull_blob_stream_partial(name, digest.as_str(), sink.written(), None).await.map_err(|e| session.problem(e))?;
-    let mut stream = match answer {
-        BlobResponse::Partial(stream) => stream,
-        BlobResponse::Full(stream) => {
+async fn attempt(session: &Session, target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
+    let (scope, from) = (target.endpoint.scope(), sink.written());
+    let wanted = Wanted { from, ..Wanted::all(session.web.at(&target.endpoint.blob(&blob.digest))?, &scope) };
+    let mut answer = match session.web.get(&wanted, &session.credentials).await {
+        // There is no such part, where there should be: what the server has is another file, or was.
+        Err(Problem::Server { status: 416, .. }) if from > 0 => {
             sink.restart();
-            stream
+            return Err(Problem::Range { wanted: from, said: 0 });
         }
+        answer => answer?,
     };
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|e| session.problem(e.into()))?;
+    target.host.has_answered();
+    begin(&answer, from, blob.size, sink)?;
+    while let Some(chunk) = answer.chunk().await.map_err(|error| session.web.problem(error, session.credentials.user()))? {
         // A server that sends more than the descriptor says is stopped here.
-        let rest = usize::try_from(size - sink.written()).unwrap_or(usize::MAX);
-        if chunk.len() > rest {
-            return Err(Problem::TooLarge { size: sink.written() + chunk.len() as u64, max: size });
+        if chunk.len() as u64 > blob.size - sink.written() {
+            return Err(Problem::Length { said: sink.written() + chunk.len() as u64, wanted: blob.size });
         }
         sink.write(&chunk).map_err(Problem::Sink)?;
-        if sink.written() == size {
-            break;
-        }
     }
     Ok(())
+}
+
+/// Holds what the server says of its answer against what is wanted (RFC 9110, 14.4).
+fn begin(answer: &Response, from: u64, size: u64, sink: &mut dyn BlobSink) -> Result<(), Problem> {
+    let total = if answer.status() == StatusCode::PARTIAL_CONTENT {
+        let said = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        let (first, total) = said.and_then(content_range).unwrap_or((from, None));
+        if first != from {
+            // It does not do what it says, so it is asked for all.
+            sink.restart();
+            return Err(Problem::Range { wanted: from, said: first });
+        }
+        total
+    } else {
+        if from > 0 {
+            sink.restart();
+        }
+        answer.content_length()
+    };
+    match total {
+        Some(said) if said != size => Err(Problem::Length { said, wanted: size }),
+        _ => Ok(()),
+    }
+}
+
+/// First byte and whole size of `bytes FIRST-LAST/SIZE`.
+pub(super) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, size) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (first, _) = range.split_once('-')?;
+    Some((first.trim().parse().ok()?, size.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_as_servers_write_them() {
+        for (text, wanted) in
+            [("bytes 100-199/200", Some((100, Some(200)))), ("bytes 100-199/*", Some((100, None))), ("bytes */200", None), ("lines 1-2/3", None), ("", None)]
+        {
+            assert_eq!(content_range(text), wanted, "{text}");
+        }
+    }
 }

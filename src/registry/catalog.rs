@@ -6,10 +6,10 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::{
-    Problem, Registries, RegistryError, blob,
+    Problem, Registries, RegistryError,
     credentials::Credentials,
     host::{Host, Session},
-    pool::{ATTEMPTS, DOCUMENT_TIME},
+    pool::DOCUMENT_TIME,
     web::Page,
 };
 use crate::{oci::Reference, redact::Secret};
@@ -98,17 +98,16 @@ impl Registries {
         Ok(found.into_iter().collect())
     }
 
-    async fn page(&self, host: &Host, session: &Session, url: Url, scope: &str) -> Result<Page, Problem> {
+    pub(super) async fn page(&self, host: &Host, session: &Session, url: Url, scope: &str) -> Result<Page, Problem> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let asked = tokio::time::timeout(DOCUMENT_TIME, async {
-                let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
-                let _slot = host.slots.acquire().await.expect("the semaphore is never closed");
+                let _turn = self.turn(host).await;
                 session.web.page(url.clone(), &session.credentials, scope).await
             });
             match asked.await.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
-                Err(problem) if problem.is_transient() && attempt < ATTEMPTS => tokio::time::sleep(blob::backoff(attempt)).await,
+                Err(problem) if host.again(attempt, &problem).await => {}
                 answer => return answer,
             }
         }

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use super::Problem;
-use crate::oci::{Digest, Reference};
+use crate::{
+    oci::{Digest, Reference},
+    proxy::Proxies,
+};
 
 /// How to reach one registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +17,12 @@ pub struct HostOptions {
     pub ca_file: Option<PathBuf>,
     /// No TLS.
     pub plain_http: bool,
+    /// PEM files with the certificate and the private key by which we say who we are.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Which proxies lead to hosts; those of the machine, filled in by [`super::Registries`].
+    pub proxies: Proxies,
+    /// For which part of the host credentials are kept, as in `registry.example/team`; filled in as well.
+    pub account: Option<String>,
 }
 
 /// The place at which an image is asked for.
@@ -45,12 +54,32 @@ impl Endpoint {
         Ok(Self { host: host.to_owned(), repository: moved.repository().to_owned(), options: of_mirror })
     }
 
-    /// The client's form of a name: by digest where there is one, else by tag.
-    pub(super) fn name(&self, image: &Reference, digest: Option<&Digest>) -> oci_client::Reference {
+    /// Where an image's manifest is below `/v2/`: by digest where there is one, else by tag (distribution-spec, "Pulling manifests").
+    pub(super) fn manifest(&self, image: &Reference, digest: Option<&Digest>) -> String {
         match digest.or(image.digest()) {
-            Some(digest) => oci_client::Reference::with_digest(self.host.clone(), self.repository.clone(), digest.to_string()),
-            None => oci_client::Reference::with_tag(self.host.clone(), self.repository.clone(), image.tag().unwrap_or("latest").to_owned()),
+            Some(digest) => format!("{}/manifests/{digest}", self.repository),
+            None => format!("{}/manifests/{}", self.repository, image.tag().unwrap_or("latest")),
         }
+    }
+
+    /// Where a blob is below `/v2/` (distribution-spec, "Pulling blobs").
+    pub(super) fn blob(&self, digest: &Digest) -> String {
+        format!("{}/blobs/{digest}", self.repository)
+    }
+
+    /// Where a blob is put (distribution-spec, "Pushing blobs").
+    pub(super) fn uploads(&self) -> String {
+        format!("{}/blobs/uploads/", self.repository)
+    }
+
+    /// What a token for writing is asked for.
+    pub(super) fn scope_to_push(&self) -> String {
+        format!("repository:{}:pull,push", self.repository)
+    }
+
+    /// What a token for reading is asked for (distribution, docs/spec/auth/scope.md).
+    pub(super) fn scope(&self) -> String {
+        format!("repository:{}:pull", self.repository)
     }
 }
 
@@ -71,7 +100,7 @@ mod tests {
     fn mirrors_take_host_path_and_options() {
         let image: Reference = "nginx:1".parse().unwrap();
         let ca = Some(PathBuf::from("corp.pem"));
-        let mirrored = HostOptions { mirror: Some("mirror.corp/hub".into()), ca_file: ca.clone(), plain_http: false };
+        let mirrored = HostOptions { mirror: Some("mirror.corp/hub".into()), ca_file: ca.clone(), ..HostOptions::default() };
         let mut options = BTreeMap::from([("docker.io".to_owned(), mirrored)]);
         let found = Endpoint::of(&image, &options).unwrap();
         assert_eq!((found.host.as_str(), found.repository.as_str()), ("mirror.corp", "hub/library/nginx"));

@@ -1,6 +1,6 @@
 //! How registries fail, told apart as far as a person would do something else about it.
 
-use std::{error::Error, io};
+use std::{error::Error, io, time::Duration};
 
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 
@@ -65,15 +65,17 @@ pub enum Problem {
     #[error("nothing came for {0} seconds")]
     Stalled(u64),
     /// The server has trouble.
-    #[error("the server answered with status {status}{}", in_brackets(.message))]
+    #[error("the server answered with status {status}{}{}", in_brackets(.message), wait.map(|wait| format!("; it wants to be asked again in {} s", wait.as_secs())).unwrap_or_default())]
     Server {
         /// HTTP status.
         status: u16,
         /// What it said.
         message: String,
+        /// How long it wants to be left alone, where it says so.
+        wait: Option<Duration>,
     },
     /// The transfer broke too often.
-    #[error("the transfer broke {attempts} times in a row, last after {done} of {size} bytes")]
+    #[error("the transfer broke {attempts} times in a row, last after {done} of {size} bytes{}", source.as_ref().map(|last| format!(": {last}")).unwrap_or_default())]
     Broken {
         /// How often it was tried.
         attempts: u32,
@@ -84,6 +86,25 @@ pub enum Problem {
         /// The last failure.
         #[source]
         source: Option<Box<Problem>>,
+    },
+    /// The answer was complete by itself, and too short.
+    #[error("the server ends before all is there")]
+    Early,
+    /// The server says another length than whoever refers to it.
+    #[error("the server says that it has {said} bytes; wanted {wanted}, as the manifest says")]
+    Length {
+        /// What the server says, or has sent already.
+        said: u64,
+        /// What the descriptor says.
+        wanted: u64,
+    },
+    /// The server sends another part than was asked for.
+    #[error("asked for the bytes from {wanted} on, the server sends those from {said} on")]
+    Range {
+        /// What was asked for.
+        wanted: u64,
+        /// What the server says that it sends.
+        said: u64,
     },
     /// Not what was asked for.
     #[error("wanted {wanted}, got content with digest {found}")]
@@ -112,6 +133,16 @@ pub enum Problem {
     CaFile {
         /// Which file.
         path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The certificate that says who we are cannot be used.
+    #[error("cannot use the certificate `{path}` with the key `{key}`: {reason}")]
+    ClientCertificate {
+        /// The certificate.
+        path: String,
+        /// Its key.
+        key: String,
         /// Why not.
         reason: String,
     },
@@ -173,7 +204,7 @@ impl Problem {
             OciDistributionError::RegistryError { envelope, .. } => Self::of_envelope(&envelope, user),
             OciDistributionError::ServerError { code: 404, .. } => Self::NotFound(String::new()),
             OciDistributionError::ServerError { code: 401 | 403, message, .. } => Self::refused(user, brief(&message)),
-            OciDistributionError::ServerError { code, message, .. } => Self::Server { status: code, message: brief(&message) },
+            OciDistributionError::ServerError { code, message, .. } => Self::Server { status: code, message: brief(&message), wait: None },
             OciDistributionError::RequestError(ref request) if request.is_timeout() => Self::Stalled(stall),
             error => Self::of_connection(error, stall),
         }
@@ -207,8 +238,8 @@ impl Problem {
                 | OciErrorCode::NameInvalid
                 | OciErrorCode::NotFound,
             ) => Self::NotFound(said),
-            Some(OciErrorCode::Toomanyrequests) => Self::Server { status: 429, message: said },
-            _ => Self::Server { status: 400, message: said },
+            Some(OciErrorCode::Toomanyrequests) => Self::Server { status: 429, message: said, wait: None },
+            _ => Self::Server { status: 400, message: said, wait: None },
         }
     }
 
@@ -219,11 +250,32 @@ impl Problem {
         }
     }
 
+    /// The same, of a server that has said how long it wants to be left alone.
+    pub(super) fn after(self, wanted: Option<Duration>) -> Self {
+        match self {
+            Self::Server { status, message, .. } => Self::Server { status, message, wait: wanted },
+            other => other,
+        }
+    }
+
+    /// How long the server wants to be left alone, where it has said so.
+    pub(super) fn wanted_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Server { wait, .. } => *wait,
+            _ => None,
+        }
+    }
+
+    /// Whether there was no connection at all; with a host that has answered before, that may pass.
+    pub(super) fn is_connection(&self) -> bool {
+        matches!(self, Self::ConnectionRefused(_) | Self::Dns(_))
+    }
+
     /// Whether trying again may help.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Server { status, .. } => *status == 429 || *status == 408 || *status >= 500,
-            Self::Stalled(_) => true,
+            Self::Stalled(_) | Self::Range { .. } | Self::Early => true,
             Self::Protocol(error) => matches!(error, OciDistributionError::RequestError(_) | OciDistributionError::IoError(_)),
             _ => false,
         }
@@ -243,6 +295,9 @@ impl Problem {
             Self::NoCatalog(_) => format!("name a repository: `kubectl offline registry tags {host}/REPOSITORY`"),
             Self::ManyTags { .. } => "let `regex` match fewer tags, rule some out by `not`, or use `pick: semver` or `pick: lexical`".to_owned(),
             Self::NoTag { .. } => "`kubectl offline registry tags REPOSITORY --filter REGEX` shows what an expression matches".to_owned(),
+            Self::Digest { .. } | Self::Length { .. } => {
+                format!("what {host} keeps is damaged, or something between changes it; push the image again, or name a mirror under spec.sources")
+            }
             Self::Stalled(_) | Self::Broken { .. } => "check the network and run the same command again".to_owned(),
             _ => return None,
         })

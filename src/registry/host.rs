@@ -1,16 +1,18 @@
-//! One registry host: its client with its own TLS options, who asks, and how much is asked at a time.
+//! One registry host: the connection with its own TLS options, who asks, how much is asked at a time, and how long is waited.
 
 use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use oci_client::{
-    Client, RegistryOperation,
-    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
 };
-use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::{
     Problem,
@@ -18,15 +20,37 @@ use super::{
     endpoint::{Endpoint, HostOptions, is_loopback},
     web::Web,
 };
-use crate::io::read_capped_text;
 
-/// No byte for so long, and a transfer counts as stalled.
-pub(super) const STALL: Duration = Duration::from_mins(1);
-const CONNECT: Duration = Duration::from_secs(15);
 /// Requests to one host at a time; registries limit connections per address.
 const PER_HOST: usize = 6;
-/// The largest file of certificate authorities that is read.
-const CA_MAX: u64 = 4 << 20;
+
+/// How much of a registry is put up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// No byte for so long, and a transfer counts as stalled.
+    pub stall: Duration,
+    /// Before the second attempt; doubled before each one after it, up to sixteen times this.
+    pub pause: Duration,
+    /// The longest wait that a server may ask for.
+    pub longest: Duration,
+    /// Attempts without progress.
+    pub attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { stall: Duration::from_mins(1), pause: Duration::from_millis(500), longest: Duration::from_mins(2), attempts: 6 }
+    }
+}
+
+impl Patience {
+    /// How long to wait after an attempt that failed, counted from one; none where it is not worth waiting.
+    pub(super) fn wait(&self, attempt: u32, problem: &Problem) -> Option<Duration> {
+        let own = self.pause * (1 << attempt.saturating_sub(1).min(4));
+        let wait = problem.wanted_wait().unwrap_or_default().max(own);
+        (attempt < self.attempts && wait <= self.longest.max(own)).then_some(wait)
+    }
+}
 
 /// A host and the connection to it, made when it is first needed.
 pub(super) struct Host {
@@ -34,51 +58,64 @@ pub(super) struct Host {
     options: HostOptions,
     configs: Vec<PathBuf>,
     session: OnceCell<Session>,
-    /// Repositories for which the registry has let us in.
-    admitted: Mutex<HashSet<String>>,
+    pub(super) patience: Patience,
+    /// Whether it has ever answered: what worked once is worth another attempt.
+    answered: AtomicBool,
+    /// It has asked to be left alone until then.
+    rest: Mutex<Option<Instant>>,
     /// Bounds the requests at a time.
-    pub(super) slots: Semaphore,
+    pub(super) slots: Arc<Semaphore>,
 }
 
 /// A client that can be used, and for whom.
 pub(super) struct Session {
-    pub(super) client: Client,
-    /// The same host for what the client does not ask.
     pub(super) web: Web,
     pub(super) credentials: Credentials,
 }
 
-impl Session {
-    /// Tells what went wrong with a request of this session.
-    pub(super) fn problem(&self, error: oci_client::errors::OciDistributionError) -> Problem {
-        Problem::of(error, self.credentials.user(), STALL.as_secs())
-    }
-}
-
 impl Host {
-    pub(super) fn new(endpoint: &Endpoint, configs: Vec<PathBuf>) -> Self {
+    pub(super) fn new(endpoint: &Endpoint, configs: Vec<PathBuf>, patience: Patience) -> Self {
         Self {
             name: endpoint.host.clone(),
             options: endpoint.options.clone(),
             configs,
             session: OnceCell::new(),
-            admitted: Mutex::new(HashSet::new()),
-            slots: Semaphore::new(PER_HOST),
+            patience,
+            answered: AtomicBool::new(false),
+            rest: Mutex::default(),
+            slots: Arc::new(Semaphore::new(PER_HOST)),
         }
     }
 
-    /// The session, after the registry has let us in for the repository.
-    ///
-    /// `oci-client` drops the reason when a token is refused inside a request, so the first token is asked for explicitly.
-    pub(super) async fn admitted(&self, name: &oci_client::Reference) -> Result<&Session, Problem> {
-        let session = self.session().await?;
-        let mut admitted = self.admitted.lock().await;
-        if !admitted.contains(name.repository()) {
-            let auth = session.credentials.auth();
-            session.client.auth(name, &auth, RegistryOperation::Pull).await.map_err(|error| session.problem(error))?;
-            admitted.insert(name.repository().to_owned());
+    /// Whether to try again after an attempt that failed, counted from one; where so, after waiting as long as is decent. A server that has
+    /// said how long it wants to be left alone is left alone by everybody.
+    pub(super) async fn again(&self, attempt: u32, problem: &Problem) -> bool {
+        let worthwhile = problem.is_transient() || (self.answered.load(Ordering::Relaxed) && problem.is_connection());
+        let Some(wait) = self.patience.wait(attempt, problem).filter(|_| worthwhile) else { return false };
+        tracing::debug!(host = self.name, attempt, ?wait, %problem, "trying again");
+        let until = Instant::now() + wait;
+        if problem.wanted_wait().is_some() {
+            let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+            *rest = Some(rest.map_or(until, |other| other.max(until)));
         }
-        Ok(session)
+        tokio::time::sleep_until(until).await;
+        true
+    }
+
+    /// Waits until the host may be asked.
+    pub(super) async fn rested(&self) {
+        loop {
+            let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+            match rest {
+                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Remembers that it has answered.
+    pub(super) fn has_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
     }
 
     /// The session, made when it is first needed.
@@ -92,69 +129,29 @@ impl Host {
     }
 
     async fn connect(&self) -> Result<Session, Problem> {
-        let (configs, host) = (self.configs.clone(), self.name.clone());
+        let (configs, host, account) = (self.configs.clone(), self.name.clone(), self.options.account.clone());
         // A credential helper is a process that is waited for.
-        let found = tokio::task::spawn_blocking(move || Credentials::look_up(&configs, &host)).await;
+        let found = tokio::task::spawn_blocking(move || Credentials::look_up(&configs, &host, account.as_deref())).await;
         self.connect_as(found.expect("looking up credentials does not panic").map_err(Problem::Credentials)?).await
     }
 
     async fn connect_as(&self, credentials: Credentials) -> Result<Session, Problem> {
-        let mut plain = self.options.plain_http;
-        let mut web = Web::new(&self.name, &self.options, plain)?;
-        if !plain && self.options.ca_file.is_none() && is_loopback(&self.name) {
+        let plain = self.options.plain_http;
+        let mut web = Web::new(&self.name, &self.options, plain, self.patience.stall)?;
+        if !plain && self.options.ca_file.is_none() && self.options.client.is_none() && is_loopback(&self.name) {
             // On this machine registries without TLS are common; TLS is tried first, as docker does.
             if web.reached().await.is_err_and(|problem| may_be_plain(&problem)) {
-                let other = Web::new(&self.name, &self.options, true)?;
+                let other = Web::new(&self.name, &self.options, true, self.patience.stall)?;
                 if other.reached().await.is_ok() {
-                    (web, plain) = (other, true);
+                    web = other;
                 }
             }
         }
-        Ok(Session { client: client(&self.options, plain)?, web, credentials })
+        Ok(Session { web, credentials })
     }
 }
 
 /// Some servers say that they do not speak TLS, others just hang up.
 fn may_be_plain(problem: &Problem) -> bool {
     matches!(problem, Problem::NotTls | Problem::Protocol(_))
-}
-
-fn client(options: &HostOptions, plain: bool) -> Result<Client, Problem> {
-    let extra_root_certificates = match &options.ca_file {
-        Some(path) => certificates(path)?,
-        None => Vec::new(),
-    };
-    let config = ClientConfig {
-        protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
-        extra_root_certificates,
-        read_timeout: Some(STALL),
-        connect_timeout: Some(CONNECT),
-        user_agent: concat!("kubectl-offline/", env!("CARGO_PKG_VERSION")),
-        platform_resolver: None,
-        ..ClientConfig::default()
-    };
-    // `Client::new` would fall back to a client without our certificates.
-    Client::try_from(config).map_err(|error| match &options.ca_file {
-        Some(path) => Problem::CaFile { path: path.display().to_string(), reason: error.to_string() },
-        None => Problem::Protocol(error),
-    })
-}
-
-/// The certificates of a PEM file, one by one: the client reads only the first of each.
-fn certificates(path: &Path) -> Result<Vec<Certificate>, Problem> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let text = read_capped_text(path, CA_MAX)?;
-    let mut found = Vec::new();
-    let mut rest = text.as_str();
-    while let Some(start) = rest.find(BEGIN) {
-        let Some(end) = rest[start..].find(END) else { break };
-        let block = &rest[start..start + end + END.len()];
-        found.push(Certificate { encoding: CertificateEncoding::Pem, data: format!("{block}\n").into_bytes() });
-        rest = &rest[start + end + END.len()..];
-    }
-    if found.is_empty() {
-        return Err(Problem::CaFile { path: path.display().to_string(), reason: "it holds no PEM certificate".into() });
-    }
-    Ok(found)
 }

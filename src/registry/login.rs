@@ -1,23 +1,19 @@
 //! Logging in and out: docker's config.json and its helpers, so that docker, podman, skopeo and this program know the same accounts
 //! (docker/cli, cli/config/configfile/file.go and cli/config/credentials).
 
-use std::{
-    io::{Read as _, Write as _},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
-use super::credentials::{CONFIG_MAX, CredentialError, server};
+use super::{
+    credentials::{CONFIG_MAX, CredentialError, server},
+    helper::run,
+};
 use crate::{
     io::{FileError, read_capped_text, write_private_atomic},
     redact::Secret,
 };
-
-/// The most that is read of what a helper says.
-const HELPER_MAX: u64 = 64 << 10;
 
 /// Where an account is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +56,7 @@ pub fn forget(config: &Path, registry: &str) -> Result<Option<Kept>, CredentialE
     }
     match helper(&settings, server) {
         Some(helper) => {
-            let known = run(&config, registry, &helper, "erase", server.as_bytes())?;
+            let known = run(&config, registry, &helper, "erase", server.as_bytes())?.is_some();
             Ok((known || removed.is_some()).then_some(Kept::Helper(helper)))
         }
         None => Ok(removed.map(|_| Kept::File(config))),
@@ -72,32 +68,6 @@ fn helper(settings: &Map<String, Value>, server: &str) -> Option<String> {
     let own = settings.get("credHelpers").and_then(|helpers| helpers.get(server));
     let name = own.or_else(|| settings.get("credsStore")).and_then(Value::as_str)?;
     (!name.is_empty()).then(|| name.to_owned())
-}
-
-/// Runs a helper; false where it says that it does not know the registry (docker-credential-helpers, credentials/error.go).
-fn run(config: &Path, registry: &str, helper: &str, action: &str, input: &[u8]) -> Result<bool, CredentialError> {
-    let program = format!("docker-credential-{helper}");
-    let failed = |reason: String| shape(config, registry, &format!("`{program} {action}`: {reason}"));
-    // The name becomes a program's, and is no path.
-    if helper.contains(['/', '\\']) {
-        return Err(failed("a helper's name holds no path".to_owned()));
-    }
-    let child = Command::new(&program).arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut child = child.map_err(|error| failed(error.to_string()))?;
-    let sent = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
-    let mut said = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        // What a helper prints on failure is its reason; more than this is none.
-        let _ = stdout.take(HELPER_MAX).read_to_string(&mut said);
-    }
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
-    if status.success() {
-        return sent.map(|()| true).map_err(|error| failed(error.to_string()));
-    }
-    if said.contains("credentials not found") {
-        return Ok(false);
-    }
-    Err(failed(said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()))
 }
 
 fn shape(config: &Path, registry: &str, reason: &str) -> CredentialError {

@@ -3,36 +3,47 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    BlobSink, Documents, HostOptions, Image, Problem, RegistryError,
+    BlobSink, Documents, HostOptions, Image, Problem, Reach, RegistryError,
     blob::{self, Memory},
+    credentials::Scopes,
     endpoint::Endpoint,
     gather,
-    host::Host,
+    host::{Host, Patience},
+    web::Wanted,
 };
-use crate::oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type};
+use crate::{
+    oci::{Descriptor, Digest, MANIFEST_MAX, ManifestKind, Platform, Reference, media_type},
+    proxy::Proxies,
+};
 
 /// Requests at a time over all hosts.
 const OVERALL: usize = 8;
-/// Attempts for a document.
-pub(super) const ATTEMPTS: u32 = 4;
 /// The longest that a document may take, however slowly it drips.
 pub(super) const DOCUMENT_TIME: Duration = Duration::from_mins(2);
-const ACCEPTED: [&str; 4] = [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST_LIST, media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
+/// All at once, in one header: some registries look only at the first one.
+const ACCEPTED: &str = concat!(
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, ",
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+);
 
 /// Registries, each with options and a client of its own.
 pub struct Registries {
     options: BTreeMap<String, HostOptions>,
     configs: Vec<PathBuf>,
+    /// Parts of hosts for which credentials are kept.
+    scopes: OnceLock<Scopes>,
+    proxies: Proxies,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    pub(super) overall: Semaphore,
+    patience: Patience,
+    overall: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Registries {
@@ -50,6 +61,12 @@ pub struct RemoteImage {
     pub content: Image,
 }
 
+/// The right to ask a host, given up when dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _held: [OwnedSemaphorePermit; 2],
+}
+
 /// A reference with the place where it is asked for.
 pub(super) struct Target<'a> {
     pub(super) image: &'a Reference,
@@ -60,7 +77,15 @@ pub(super) struct Target<'a> {
 impl Registries {
     /// Registries that are reached as `options` say, by host; credentials come from docker's config.json, where it exists.
     pub fn new(options: BTreeMap<String, HostOptions>, docker_config: Option<PathBuf>) -> Self {
-        Self { options, configs: docker_config.into_iter().collect(), hosts: Mutex::default(), overall: Semaphore::new(OVERALL) }
+        Self {
+            options,
+            configs: docker_config.into_iter().collect(),
+            scopes: OnceLock::new(),
+            proxies: Proxies::default(),
+            hosts: Mutex::default(),
+            patience: Patience::default(),
+            overall: Arc::new(Semaphore::new(OVERALL)),
+        }
     }
 
     /// Looks credentials up in one more file of docker's form, after docker's own: helm keeps such a file.
@@ -68,6 +93,20 @@ impl Registries {
     pub fn and_credentials_of(mut self, config: Option<PathBuf>) -> Self {
         self.configs.extend(config);
         self
+    }
+
+    /// Reached through these proxies, and with the credentials of these files too, of which the last ones are looked into last.
+    #[must_use]
+    pub fn reached(mut self, reach: &Reach) -> Self {
+        self.configs = reach.first.iter().cloned().chain(self.configs).chain(reach.last.iter().cloned()).collect();
+        self.proxies = reach.proxies.clone();
+        self
+    }
+
+    /// With another patience than usual.
+    #[must_use]
+    pub fn patient(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Resolves a reference: the descriptor and the very bytes of its index or manifest.
@@ -94,10 +133,23 @@ impl Registries {
         Ok(RemoteImage { reference: image.clone(), content })
     }
 
-    /// Streams a layer into a sink, from where the sink stands. The sink's owner checks the digest.
+    /// Waits until a layer of the image may be pulled. Turns come in the order in which they were first waited for, each host's by itself.
+    pub async fn layer_turn(&self, image: &Reference) -> Result<Turn, RegistryError> {
+        Ok(self.turn(&self.target(image, "pull")?.host).await)
+    }
+
+    /// Streams a layer into a sink, from where the sink stands; done, the sink holds the bytes of the layer's digest.
     pub async fn layer(&self, image: &Reference, layer: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), RegistryError> {
+        let turn = self.layer_turn(image).await?;
+        self.layer_in_turn(turn, image, layer, sink).await
+    }
+
+    /// The same for who has waited already.
+    pub async fn layer_in_turn(&self, turn: Turn, image: &Reference, layer: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), RegistryError> {
         let target = self.target(image, "pull")?;
-        self.blob(&target, layer, sink).await.map_err(|problem| target.error("pull", Some(&layer.digest), problem))
+        let pulled = blob::pull(&target, layer, sink).await.map_err(|problem| target.error("pull", Some(&layer.digest), problem));
+        drop(turn);
+        pulled
     }
 
     pub(super) fn target<'a>(&self, image: &'a Reference, action: &'static str) -> Result<Target<'a>, RegistryError> {
@@ -118,49 +170,53 @@ impl Registries {
     }
 
     fn host_of(&self, endpoint: &Endpoint) -> Arc<Host> {
+        let mut endpoint = endpoint.clone();
+        endpoint.options.proxies = self.proxies.clone();
+        endpoint.options.account = self.scopes.get_or_init(|| Scopes::of(&self.configs)).of_repository(&endpoint.host, &endpoint.repository);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.
         let key = format!("{} {:?}", endpoint.host, endpoint.options);
-        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(endpoint, self.configs.clone()))).clone()
+        hosts.entry(key).or_insert_with(|| Arc::new(Host::new(&endpoint, self.configs.clone(), self.patience))).clone()
     }
 
-    /// The bytes of a manifest or an index. `oci-client` reads the answer whole before its size can be looked at; the time is bounded.
-    async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
-        let name = target.endpoint.name(target.image, digest);
+    /// The bytes of a manifest or an index; size and time are bounded.
+    pub(super) async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
+        let (path, scope) = (target.endpoint.manifest(target.image, digest), target.endpoint.scope());
+        let wanted = digest.or(target.image.digest());
         let mut attempt = 0;
-        let bytes = loop {
+        loop {
             attempt += 1;
-            let asked = tokio::time::timeout(DOCUMENT_TIME, self.manifest_once(target, &name)).await;
-            match asked.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
-                Err(problem) if problem.is_transient() && attempt < ATTEMPTS => tokio::time::sleep(blob::backoff(attempt)).await,
-                answer => break answer?,
+            let asked = tokio::time::timeout(DOCUMENT_TIME, self.manifest_once(target, &path, &scope)).await;
+            let problem = match (asked.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))), wanted) {
+                (Ok(bytes), Some(wanted)) if Digest::of(&bytes) != *wanted => Problem::Digest { wanted: wanted.clone(), found: Digest::of(&bytes) },
+                (Ok(bytes), _) => return Ok(bytes),
+                (Err(problem), _) => problem,
+            };
+            if !target.host.again(attempt, &problem).await {
+                return Err(problem);
             }
-        };
-        if bytes.len() as u64 > MANIFEST_MAX {
-            return Err(Problem::TooLarge { size: bytes.len() as u64, max: MANIFEST_MAX });
-        }
-        match digest.or(target.image.digest()) {
-            Some(wanted) if Digest::of(&bytes) != *wanted => Err(Problem::Digest { wanted: wanted.clone(), found: Digest::of(&bytes) }),
-            _ => Ok(bytes),
         }
     }
 
-    async fn manifest_once(&self, target: &Target<'_>, name: &oci_client::Reference) -> Result<Bytes, Problem> {
-        let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
-        let _slot = target.host.slots.acquire().await.expect("the semaphore is never closed");
-        let session = target.host.admitted(name).await?;
-        let (bytes, _) = session.client.pull_manifest_raw(name, &session.credentials.auth(), &ACCEPTED).await.map_err(|e| session.problem(e))?;
-        Ok(bytes)
+    async fn manifest_once(&self, target: &Target<'_>, path: &str, scope: &str) -> Result<Bytes, Problem> {
+        let _turn = self.turn(&target.host).await;
+        let session = target.host.session().await?;
+        let wanted = Wanted { accept: Some(ACCEPTED), ..Wanted::all(session.web.at(path)?, scope) };
+        let answer = session.web.get(&wanted, &session.credentials).await?;
+        target.host.has_answered();
+        session.web.read(answer, MANIFEST_MAX, &session.credentials).await
     }
 
     pub(super) async fn blob(&self, target: &Target<'_>, blob: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Problem> {
-        let _overall = self.overall.acquire().await.expect("the semaphore is never closed");
-        let _slot = target.host.slots.acquire().await.expect("the semaphore is never closed");
-        let name = target.endpoint.name(target.image, Some(&blob.digest));
-        let session = target.host.admitted(&name).await?;
-        // Streams do not take credentials themselves.
-        session.client.store_auth_if_needed(name.resolve_registry(), &session.credentials.auth()).await;
-        blob::pull(session, &name, blob, sink).await
+        let _turn = self.turn(&target.host).await;
+        blob::pull(target, blob, sink).await
+    }
+
+    /// Waits for a turn. First the host's: whoever waits for a busy host takes nothing away from the others.
+    pub(super) async fn turn(&self, host: &Host) -> Turn {
+        let own = host.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        host.rested().await;
+        Turn { _held: [own, self.overall.clone().acquire_owned().await.expect("the semaphore is never closed")] }
     }
 }
 
@@ -189,10 +245,6 @@ impl Documents for Remote<'_> {
         }
         let mut memory = Memory::default();
         self.registries.blob(self.target, descriptor, &mut memory).await?;
-        let found = Digest::of(&memory.0);
-        if found != descriptor.digest {
-            return Err(Problem::Digest { wanted: descriptor.digest.clone(), found });
-        }
         Ok(memory.0.into())
     }
 }

@@ -67,7 +67,10 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 /// Who vouches for an archive, in words.
 pub fn standing(standing: &Standing) -> String {
     match standing {
-        Standing::Signed { by, .. } => format!("signed by {}", by.fingerprint),
+        Standing::Signed { by, also, .. } => {
+            let all: Vec<String> = std::iter::once(by).chain(also.iter().map(|one| &one.by)).map(ToString::to_string).collect();
+            format!("signed by {}", all.join(" and "))
+        }
         Standing::Unchecked => "signature NOT checked".to_owned(),
         Standing::Unsigned => "NOT signed".to_owned(),
     }

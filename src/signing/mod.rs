@@ -3,16 +3,22 @@
 //! The bundle (v0.3, a message signature by a key) is read and written with types of our own: sigstore-types refuses cosign's bundles by
 //! Ed25519 keys, and sigstore-bundle's checks refuse every bundle without a log entry or a time stamp, which is what works offline.
 
+mod attached;
 mod bundle;
 mod encrypted;
 mod error;
 mod private;
 mod public;
+mod source;
+mod trusted;
 
+pub use attached::{AttachedError, bundled, simple_signing};
 pub use bundle::hint;
 pub use error::{BundleError, KeyError};
-pub use private::PrivateKey;
-pub use public::{PublicKey, TrustedKeys};
+pub use private::{PrivateKey, Signers};
+pub use public::PublicKey;
+pub use source::{KeySource, KeySourceError};
+pub use trusted::TrustedKeys;
 
 /// The largest key file that is read, in bytes.
 pub const KEY_MAX: u64 = 64 << 10;

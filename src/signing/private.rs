@@ -91,6 +91,28 @@ impl Signer for PrivateKey {
     }
 }
 
+/// The keys that sign together: at least one, each once.
+#[derive(Debug)]
+pub struct Signers(Vec<PrivateKey>);
+
+impl Signers {
+    /// These keys; none where there are none.
+    pub fn new(keys: Vec<PrivateKey>) -> Option<Self> {
+        let mut distinct: Vec<PrivateKey> = Vec::new();
+        for key in keys {
+            if distinct.iter().all(|known| known.public != key.public) {
+                distinct.push(key);
+            }
+        }
+        (!distinct.is_empty()).then_some(Self(distinct))
+    }
+
+    /// The keys, in the order in which they were named.
+    pub fn keys(&self) -> &[PrivateKey] {
+        &self.0
+    }
+}
+
 /// The label of the first PEM block.
 pub(crate) fn label(pem: &str) -> Result<&str, KeyError> {
     pem.lines().find_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----")).ok_or(KeyError::NotPem)

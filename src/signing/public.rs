@@ -7,11 +7,8 @@ use p256::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{BundleError, KeyError, bundle};
-use crate::{
-    archive::{SignedBy, Verifier},
-    oci::Digest,
-};
+use super::KeyError;
+use crate::oci::Digest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
@@ -78,34 +75,5 @@ impl PublicKey {
             Kind::P256(key) => p256::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|s| key.verify(payload, &s).is_ok()),
             Kind::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature).is_ok_and(|s| key.verify_strict(payload, &s).is_ok()),
         }
-    }
-}
-
-/// The keys that a person trusts; a signature by any of them counts.
-#[derive(Debug, Clone)]
-pub struct TrustedKeys(Vec<PublicKey>);
-
-impl TrustedKeys {
-    /// Trusts these.
-    pub fn new(keys: Vec<PublicKey>) -> Self {
-        Self(keys)
-    }
-}
-
-impl Verifier for TrustedKeys {
-    fn verify(&self, payload: &[u8], bundle: &str) -> Result<SignedBy, Box<dyn std::error::Error + Send + Sync>> {
-        let signed = bundle::Signed::parse(bundle)?;
-        signed.check_digest(payload)?;
-        // The hint chooses no key: it is not signed. But a bundle that names a key has to name the one that made it,
-        // so that no byte of it can change unnoticed.
-        let fits = |key: &&PublicKey| signed.hint.as_ref().is_none_or(|hint| *hint == key.hint()) && signed.is_by(key, payload);
-        if let Some(key) = self.0.iter().find(fits) {
-            return Ok(SignedBy { fingerprint: key.fingerprint() });
-        }
-        let named = signed.hint.as_ref().is_some_and(|hint| self.0.iter().any(|key| key.hint() == *hint));
-        if named {
-            return Err(BundleError::Wrong.into());
-        }
-        Err(BundleError::NotTrusted { hint: signed.hint, trusted: self.0.iter().map(PublicKey::hint).collect() }.into())
     }
 }

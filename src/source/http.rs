@@ -20,6 +20,7 @@ use reqwest::{
 use super::fetch_error::{FetchError, FetchProblem, shown};
 use crate::{
     io::read_capped,
+    proxy::Proxies,
     redact::Secret,
     registry::{self, HostOptions, is_loopback},
 };
@@ -107,6 +108,7 @@ pub(super) struct Ask<'a> {
 pub(super) struct Web {
     options: BTreeMap<String, HostOptions>,
     docker_configs: Vec<PathBuf>,
+    proxies: Proxies,
     timing: Timing,
     clients: Mutex<HashMap<String, Client>>,
     accounts: tokio::sync::Mutex<HashMap<String, Option<Account>>>,
@@ -120,7 +122,12 @@ impl std::fmt::Debug for Web {
 
 impl Web {
     pub(super) fn new(options: BTreeMap<String, HostOptions>, docker_configs: Vec<PathBuf>, timing: Timing) -> Self {
-        Self { options, docker_configs, timing, clients: Mutex::default(), accounts: tokio::sync::Mutex::default() }
+        Self { options, docker_configs, proxies: Proxies::default(), timing, clients: Mutex::default(), accounts: tokio::sync::Mutex::default() }
+    }
+
+    /// Reached through these proxies.
+    pub(super) fn through(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Gets a document; what may pass by itself is tried again.
@@ -251,12 +258,15 @@ impl Web {
         if tls.ca_file.is_none() {
             tls.ca_file = self.options.get(&host(url)).and_then(|options| options.ca_file.clone());
         }
+        if let (None, Some((cert, key))) = (&tls.cert_file, self.options.get(&host(url)).and_then(|options| options.client.clone())) {
+            (tls.cert_file, tls.key_file) = (Some(cert), Some(key));
+        }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let key = format!("{tls:?}");
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = tls.client(self.timing)?;
+        let client = tls.client(self.timing, self.proxies.clone())?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -270,7 +280,7 @@ impl Access {
 }
 
 impl Tls {
-    fn client(&self, timing: Timing) -> Result<Client, FetchProblem> {
+    fn client(&self, timing: Timing, proxies: Proxies) -> Result<Client, FetchProblem> {
         let agent = concat!("kubectl-offline/", env!("CARGO_PKG_VERSION"));
         let mut builder = Client::builder().user_agent(agent).redirect(Policy::none()).connect_timeout(timing.connect).read_timeout(timing.stall);
         let unusable = |path: &Path, reason: String| FetchProblem::CaFile { path: path.into(), reason };
@@ -290,7 +300,7 @@ impl Tls {
         if self.insecure {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
-        builder.build().map_err(|error| match &self.ca_file {
+        registry::through(builder, proxies).build().map_err(|error| match &self.ca_file {
             Some(path) => unusable(path, error.to_string()),
             None => FetchProblem::Transport { text: error.to_string(), transient: false },
         })

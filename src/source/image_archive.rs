@@ -193,6 +193,10 @@ mod tests {
         fn restart(&mut self) {
             self.0.clear();
         }
+
+        fn digest(&self) -> Digest {
+            Digest::of(&self.0)
+        }
     }
 
     #[test]

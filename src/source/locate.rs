@@ -1,6 +1,9 @@
 //! Which chart is meant, and all that is needed to render it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -61,14 +64,25 @@ pub struct ChartPin {
 pub struct ResolvedChart {
     /// The chart.
     pub chart: Chart,
-    /// What travels: the very bytes that were downloaded, or the folder packed.
-    pub package: Bytes,
+    /// The very bytes that were downloaded, or the folder packed, once somebody has asked for it.
+    package: OnceLock<Bytes>,
     /// Where it came from; none for a path.
     pub origin: Option<ChartOrigin>,
     /// Dependencies that were downloaded.
     pub dependencies: Vec<ResolvedDependency>,
     /// Who signed it, where a keyring was given.
     pub signer: Option<Signer>,
+}
+
+impl ResolvedChart {
+    /// What travels, a .tgz: the very bytes that were downloaded, or the folder packed.
+    pub fn package(&self) -> Result<Bytes, SourceError> {
+        if let Some(package) = self.package.get() {
+            return Ok(package.clone());
+        }
+        let packed = self.chart.package().map_err(|source| SourceError::Chart { path: self.chart.name().into(), source })?;
+        Ok(self.package.get_or_init(|| packed.into()).clone())
+    }
 }
 
 /// A chart as `helm template` is told (helm, pkg/action, `ChartPathOptions`).
@@ -153,12 +167,11 @@ impl Charts {
     }
 
     async fn at_path(&self, path: &Path, missing: Missing, pin: Option<&ChartPin>, keyring: Option<&Path>) -> Result<ResolvedChart, SourceError> {
-        let failed = |source| SourceError::Chart { path: path.into(), source };
         if let Some(keyring) = keyring {
             let (from, keyring) = (path.to_owned(), keyring.to_owned());
             let read = tokio::task::spawn_blocking(move || super::signed_chart(&from, &keyring)).await.expect("reading a chart does not panic");
             let SignedChart { chart, package, signer } = read?;
-            return Ok(ResolvedChart { chart, package: package.into(), origin: None, dependencies: Vec::new(), signer: Some(signer) });
+            return Ok(ResolvedChart { chart, package: Bytes::from(package).into(), origin: None, dependencies: Vec::new(), signer: Some(signer) });
         }
         let Completed { chart, downloaded } = if path.is_dir() && missing != Missing::Leave {
             let mode = if missing == Missing::Build { Mode::Build } else { Mode::Update };
@@ -168,8 +181,7 @@ impl Charts {
             let chart = tokio::task::spawn_blocking(move || super::chart(&from)).await.expect("reading a chart does not panic")?;
             Completed { chart, downloaded: Vec::new() }
         };
-        let package = Bytes::from(chart.package().map_err(failed)?);
-        Ok(ResolvedChart { chart, package, origin: None, dependencies: downloaded, signer: None })
+        Ok(ResolvedChart { chart, package: OnceLock::new(), origin: None, dependencies: downloaded, signer: None })
     }
 }
 
@@ -199,7 +211,7 @@ async fn loaded(found: Download) -> Result<ResolvedChart, SourceError> {
     if origin.version.is_empty() {
         chart.version().clone_into(&mut origin.version);
     }
-    Ok(ResolvedChart { chart, package: archive, origin: Some(origin), dependencies: Vec::new(), signer })
+    Ok(ResolvedChart { chart, package: archive.into(), origin: Some(origin), dependencies: Vec::new(), signer })
 }
 
 async fn downloaded(found: Download) -> Result<ResolvedChart, SourceError> {

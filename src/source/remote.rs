@@ -22,7 +22,7 @@ use super::{
 use crate::{
     oci::Digest,
     openpgp::Signer,
-    registry::{HostOptions, Registries},
+    registry::{HostOptions, Reach, Registries},
 };
 
 /// How charts are reached.
@@ -38,6 +38,8 @@ pub struct ChartsOptions {
     pub helm_registries: Option<PathBuf>,
     /// Where downloads are kept; nowhere if left out.
     pub cache: Option<Cache>,
+    /// Proxies, and further files with credentials.
+    pub reach: Reach,
 }
 
 /// Where charts come from, in one run.
@@ -100,11 +102,11 @@ pub struct Pin {
 impl Charts {
     /// Reads helm's repositories.yaml; nothing else is opened or asked yet.
     pub fn new(options: ChartsOptions) -> Result<Self, SourceError> {
-        let ChartsOptions { hosts, docker_config, helm_repositories, helm_registries, cache } = options;
-        let configs = docker_config.iter().chain(&helm_registries).cloned().collect();
+        let ChartsOptions { hosts, docker_config, helm_repositories, helm_registries, cache, reach } = options;
+        let configs = reach.first.iter().chain(&docker_config).chain(&helm_registries).chain(&reach.last).cloned().collect();
         Ok(Self {
-            web: Web::new(hosts.clone(), configs, Timing::default()),
-            registries: Arc::new(Registries::new(hosts, docker_config).and_credentials_of(helm_registries)),
+            web: Web::new(hosts.clone(), configs, Timing::default()).through(reach.proxies.clone()),
+            registries: Arc::new(Registries::new(hosts, docker_config).and_credentials_of(helm_registries).reached(&reach)),
             helm: helm_repositories.map(|path| HelmRepositories::read(&path)).transpose()?.unwrap_or_default(),
             cache,
             indexes: tokio::sync::Mutex::default(),

@@ -145,6 +145,22 @@ fn every_cluster_that_is_named_is_rendered() {
     assert_eq!(outcome.images[0].origins[0].cluster.as_deref(), Some("Kubernetes 1.31"));
 }
 
+/// The names are part of the evidence, and its hash of the lock: with other names each time no locked export would ever fit.
+#[test]
+fn names_made_by_chance_and_of_the_time_are_the_same_each_time() {
+    let named = "{{ randAlphaNum 5 | lower }}-{{ uuidv4 }}-{{ now | unixEpoch }}-{{ (genCA `a` 1).Key | sha256sum | trunc 8 }}-{{ bcrypt `a` | sha256sum | trunc 8 }}-{{ genPrivateKey `ecdsa` | sha256sum | trunc 8 }}";
+    let pod = format!("{POD}quay.io/acme/web:1\n").replace("{name: web}", &format!("{{name: '{named}'}}"));
+    let bench = Bench::chart("", &pod);
+    let delivery = bench.delivery("", "");
+    let objects = || {
+        let images = list(&delivery, ImagesOptions::default()).unwrap().images;
+        images.iter().flat_map(|line| line.origins.iter().filter_map(|origin| origin.object.clone())).collect::<Vec<_>>()
+    };
+    let first = objects();
+    assert!(first.len() == 1 && first[0].contains("-1704067200-"), "{first:?}");
+    assert_eq!(first, objects());
+}
+
 #[test]
 fn an_author_s_list_is_proof_and_excluded_images_stay_out() {
     let bench = Bench::chart("", &format!("{POD}quay.io/acme/web:1\n"));

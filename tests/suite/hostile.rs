@@ -90,7 +90,7 @@ impl Case {
     }
 
     fn options(&self) -> TrustOptions {
-        TrustOptions { keys: vec![self.folder.path().join("k.pub")], allow_unsigned: false }
+        TrustOptions { keys: vec![self.folder.path().join("k.pub").into()], ..TrustOptions::default() }
     }
 
     /// The archive with `new` in the place of `range`.
@@ -426,9 +426,9 @@ fn signing_anew_touches_nothing_else() {
     let other = PrivateKey::generate().unwrap();
     let key = case.folder.path().join("other.key");
     std::fs::write(&key, other.to_encrypted_pem(&"pw".into()).unwrap()).unwrap();
-    let options = SignOptions { archive: path.clone(), key, password: Some("pw".into()) };
+    let options = SignOptions { archive: path.clone(), keys: vec![key.into()], password: Some("pw".into()), add: false, make_room: false };
     let outcome = sign::run(&options, &Silent).unwrap();
-    assert!(outcome.replaced && outcome.fingerprint == other.public().fingerprint());
+    assert!(outcome.before == 1 && outcome.fingerprints == [other.public().fingerprint()]);
     let bytes = std::fs::read(&path).unwrap();
     let entry = case.entry("index.json.sigstore.json");
     assert_eq!((&bytes[..entry.at], &bytes[entry.end()..]), (&case.bytes[..entry.at], &case.bytes[entry.end()..]));

@@ -106,7 +106,7 @@ fn every_attack_is_refused_by_name() {
         let path = folder.path().join("a.tar");
         let bytes = attack.bytes(&key);
         fs::write(&path, &bytes).unwrap();
-        let options = TrustOptions { keys: vec![public.clone()], ..TrustOptions::default() };
+        let options = TrustOptions { keys: vec![offline::signing::KeySource::File(public.clone())], ..TrustOptions::default() };
         match verify::run(&VerifyOptions { archive: path.clone(), trust: options, deep: false }, &Silent) {
             Ok(_) => wrong.push(format!("{}: accepted", attack.name)),
             Err(failure) => {

@@ -166,6 +166,49 @@ async fn cluster_install_carries_a_delivery_over() {
     assert_eq!(run("kubectl", &annotation), "1");
 }
 
+/// An older archive, however well it is signed, follows a newer one only when that is said; the cluster remembers, even where no release is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_install_refuses_the_replay_of_an_older_archive() {
+    let Some(_lab) = lab() else { return };
+    let namespace = "rel-replay";
+    let _space = Space::new(namespace);
+    let forget = || run("kubectl", &["delete", "secret", "offline.delivery.shop-test", "-n", namespace]);
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = connect().await;
+    let reporter: SharedReporter = Arc::new(Silent);
+    let make = |version: &str| {
+        let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata: {{version: '{version}'}}\n");
+        InstallOptions::new(archive(folder.path(), version, namespace, &[("db", map)]), Renderer::engine())
+    };
+    let remembered = || {
+        let encoded = run("kubectl", &["get", "secret", "offline.delivery.shop-test", "-n", namespace, "-o", "jsonpath={.data.version}"]);
+        String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim()).unwrap()).unwrap()
+    };
+    let (old, new, word) = (make("1.9.0"), make("1.10.0"), make("friday"));
+    install(&cluster, &old, &reporter).await.unwrap();
+    assert_eq!(remembered(), "1.9.0");
+    install(&cluster, &new, &reporter).await.unwrap();
+    assert_eq!(remembered(), "1.10.0");
+    for refused in [&old, &word] {
+        let failure = install(&cluster, refused, &reporter).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Untrusted, "{failure}");
+    }
+    assert_eq!(run("kubectl", &["get", "configmap", "m", "-n", namespace, "-o", "jsonpath={.data.version}"]), "1.10.0");
+    // Where nothing is remembered the releases tell.
+    forget();
+    let failure = install(&cluster, &old, &reporter).await.unwrap_err();
+    assert!(failure.to_string().contains("1.9.0 is older than 1.10.0"), "{failure}");
+    install(&cluster, &new, &reporter).await.unwrap();
+    run("helm3", &["uninstall", "db", "-n", namespace]);
+    assert_eq!(install(&cluster, &old, &reporter).await.unwrap_err().kind, Kind::Untrusted);
+    // It can be said, and then counts.
+    let mut said = old.clone();
+    said.allow_downgrade = true;
+    install(&cluster, &said, &reporter).await.unwrap();
+    assert_eq!(remembered(), "1.9.0");
+    install(&cluster, &old, &reporter).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_install_without_rights_writes_nothing() {
     let Some(_lab) = lab() else { return };

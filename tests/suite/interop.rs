@@ -19,7 +19,7 @@ use crate::sample;
 const PASSWORD: &str = "pässword";
 
 /// The tool from the lab's folder, else from PATH.
-fn tool(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let lab = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/offline-lab/bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = lab.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file());
@@ -47,10 +47,10 @@ fn run(folder: &Path, tool: &Path, args: &[&str]) -> Result<String, String> {
 }
 
 /// A folder with `a.tar`, signed, what it unpacks to in `layout`, and the keys `ours.key` and `ours.pub`.
-struct Work(tempfile::TempDir);
+pub(crate) struct Work(tempfile::TempDir);
 
 impl Work {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         keygen::run(&KeygenOptions { name: folder.path().join("ours"), password: PASSWORD.into() }).unwrap();
         let work = Self(folder);
@@ -58,7 +58,7 @@ impl Work {
         work
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -77,8 +77,12 @@ impl Work {
         tar::Archive::new(std::fs::File::open(path).unwrap()).unpack(self.path().join("layout")).unwrap();
     }
 
-    fn run(&self, tool: &Path, args: &[&str]) -> String {
-        run(self.path(), tool, args).unwrap()
+    pub(crate) fn run(&self, tool: &Path, args: &[&str]) -> String {
+        self.try_run(tool, args).unwrap()
+    }
+
+    pub(crate) fn try_run(&self, tool: &Path, args: &[&str]) -> Result<String, String> {
+        run(self.path(), tool, args)
     }
 }
 

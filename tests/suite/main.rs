@@ -10,6 +10,7 @@
     reason = "a test that panics says where, and says why it did nothing"
 )]
 
+mod attachments;
 mod attacks;
 mod bad_input;
 mod certificates;
@@ -32,12 +33,16 @@ mod interop_cli;
 mod looking;
 mod nodes;
 mod provenance;
+mod pulling;
 mod quickstart;
 mod registry;
 mod release;
 mod sample;
+mod signatures;
 mod sources;
 mod support;
 mod template;
 mod tidy;
+mod transport;
+mod volumes;
 mod watch;

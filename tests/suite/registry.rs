@@ -38,6 +38,10 @@ impl BlobSink for Memory {
     fn restart(&mut self) {
         self.0.clear();
     }
+
+    fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
 }
 
 /// An OCI layout with one image `app` for amd64 and arm64 and an attestation beside them.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use offline::{
-    archive::{Builder, Layout, Signer, Writer, content},
+    archive::{Builder, Layout, Signer, VolumeSize, Writer, content},
     delivery::record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
     oci::{Descriptor, Digest, Platform, media_type},
 };
@@ -69,8 +69,18 @@ pub(crate) fn build_whole(version: &str) -> Sample {
     build_with(version, false)
 }
 
-fn build_with(version: &str, left_out: bool) -> Sample {
+/// Builds one with room for so many signatures.
+pub(crate) fn build_with_room(version: &str, signatures: usize) -> Sample {
     let mut builder = Builder::new();
+    builder.room_for_signatures(signatures);
+    fill(builder, version, true)
+}
+
+fn build_with(version: &str, left_out: bool) -> Sample {
+    fill(Builder::new(), version, left_out)
+}
+
+fn fill(mut builder: Builder, version: &str, left_out: bool) -> Sample {
     let base = layer("etc/base", &vec![b'b'; 5000]);
     let big: Vec<u8> = (0..40_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let (first, second) = (layer("hello", &big), layer("hello", b"second"));
@@ -104,7 +114,36 @@ fn build_with(version: &str, left_out: bool) -> Sample {
     ] {
         builder.add_artifact(artifact).unwrap();
     }
+    attach(&mut builder, &a.descriptor);
     Sample { layout: builder.lay_out().unwrap(), layers }
+}
+
+/// What cosign makes: a signature whose config is that of an image without a platform, and a bundle without any config.
+fn attach(builder: &mut Builder, subject: &Descriptor) {
+    let payload = Bytes::from_static(b"{\"critical\":{}}");
+    let signed = Descriptor::of(media_type::SIMPLE_SIGNING, &payload).with_annotation("dev.cosignproject.cosign/signature", "MEUC");
+    let config = json!({"architecture": "", "os": "", "created": "0001-01-01T00:00:00Z", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [signed.digest]}});
+    let bundle = Bytes::from_static(b"{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
+    let held = Descriptor::of(media_type::SIGSTORE_BUNDLE, &bundle);
+    for (tag, kind, config, layer, content, about) in [
+        (format!(":sha256-{}.sig", subject.digest.hex()), media_type::OCI_CONFIG, Bytes::from(config.to_string()), signed, payload, None),
+        (String::new(), media_type::OCI_EMPTY, Bytes::from_static(b"{}"), held, bundle, Some(subject)),
+    ] {
+        let config_descriptor = Descriptor::of(kind, &config);
+        let mut manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config_descriptor, "layers": [layer]});
+        if let Some(about) = about {
+            manifest["subject"] = json!(Descriptor::new(&about.media_type, about.digest.clone(), about.size));
+            manifest["artifactType"] = json!(media_type::SIGSTORE_BUNDLE);
+        }
+        let manifest = Bytes::from(manifest.to_string());
+        let root = Descriptor::of(media_type::OCI_MANIFEST, &manifest);
+        let name = format!("registry.dev:5000/team/one{tag}@{}", root.digest).parse().unwrap();
+        for (descriptor, bytes) in [(&root, manifest), (&config_descriptor, config), (&layer, content)] {
+            builder.add_document(descriptor, bytes).unwrap();
+        }
+        builder.name(content::attachment_root(&root, &name, &subject.digest));
+    }
 }
 
 fn record(version: &str, images: Vec<ImageRecord>, chart: Digest, manifests: Digest, file: &(String, Bytes)) -> Record {
@@ -134,8 +173,14 @@ fn record(version: &str, images: Vec<ImageRecord>, chart: Digest, manifests: Dig
 impl Sample {
     /// Writes the archive, its layers in parallel and in small pieces.
     pub(crate) fn write(&self, path: &Path, signer: Option<&dyn Signer>) {
+        self.write_in(path, signer, None);
+        assert_eq!(std::fs::metadata(path).unwrap().len(), self.layout.size());
+    }
+
+    /// The same in volumes.
+    pub(crate) fn write_in(&self, path: &Path, signer: Option<&dyn Signer>, volume: Option<VolumeSize>) {
         let signature = signer.map(|signer| self.layout.sign(signer).unwrap());
-        let writer = Writer::create(path, &self.layout, signature.as_deref()).unwrap();
+        let writer = Writer::create_in(path, &self.layout, signature.as_deref(), volume).unwrap();
         assert_eq!(writer.pending().len(), self.layers.len());
         std::thread::scope(|scope| {
             for (digest, bytes) in &self.layers {
@@ -147,6 +192,5 @@ impl Sample {
             }
         });
         writer.finish().unwrap();
-        assert_eq!(std::fs::metadata(path).unwrap().len(), self.layout.size());
     }
 }

@@ -90,7 +90,9 @@ impl Desk {
             docker_config: Some(self.path(".docker/config.json")),
             helm_repositories: Some(self.path(".config/helm/repositories.yaml")),
             helm_registries: Some(self.path(".config/helm/registry/config.json")),
+            reach: offline::registry::Reach::default(),
             cache: Some(self.path(".cache/kubectl-offline")),
+            ..ChartAccess::default()
         }
     }
 

@@ -78,7 +78,7 @@ impl Post {
             secret: Some(SECRET.into()),
             aliases: std::collections::BTreeMap::new(),
             output: Some(format!("{}/{{name}}.tar", self.folder.path().display())),
-            key: None,
+            keys: Vec::new(),
             password: None,
             access: ChartAccess::default(),
             agents: vec![agent],

@@ -4,6 +4,7 @@ use base64::Engine as _;
 
 use super::Kind::{Int, Str};
 use super::{Call, Function, fixed};
+use crate::chart::chance::fill;
 use crate::chart::meter;
 use crate::chart::value::Go;
 
@@ -42,11 +43,6 @@ pub(super) const ALL: &[Function] = &[
         Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]).into())
     }),
 ];
-
-/// Fills with random bytes.
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), String> {
-    getrandom::fill(bytes).map_err(|e| e.to_string())
-}
 
 /// A number below `limit`, each as likely as any other.
 pub(super) fn below(limit: u64) -> Result<u64, String> {

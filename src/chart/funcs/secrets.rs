@@ -9,9 +9,9 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::Kind::{Str, Uint32};
-use super::{Call, Function, codec, fixed, random};
-use crate::chart::meter;
+use super::{Call, Function, codec, fixed};
 use crate::chart::value::Go;
+use crate::chart::{chance, meter};
 
 pub(super) const ALL: &[Function] = &[
     fixed("bcrypt", &[Str], |c| {
@@ -38,7 +38,8 @@ fn bcrypt_text(text: &str) -> String {
     if text.len() > 72 {
         return "failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes".to_owned();
     }
-    match bcrypt::hash_with_result(text, COST) {
+    let mut salt = [0; 16];
+    match chance::fill(&mut salt).and_then(|()| bcrypt::hash_with_salt(text, COST, salt).map_err(|e| e.to_string())) {
         Ok(parts) => parts.format_for_version(bcrypt::Version::TwoA),
         Err(e) => format!("failed to encrypt string with bcrypt: {e}"),
     }
@@ -138,7 +139,7 @@ fn encrypt(c: &mut Call<'_>) -> Result<Go, String> {
     }
     meter::reading(text.len() as u64 * 4)?;
     let mut vector = [0; 16];
-    random::fill(&mut vector)?;
+    chance::fill(&mut vector)?;
     let sealed = cbc::Encryptor::<Aes256>::new(&aes_key(&c.str(0)).into(), &vector.into()).encrypt_padded_vec_mut::<Pkcs7>(text.as_bytes());
     Ok(STANDARD.encode([&vector[..], &sealed].concat()).into())
 }

@@ -12,17 +12,21 @@ use crate::{
     },
     cluster::nodes::AgentBinary,
     delivery::{
-        Delivery, Lock,
+        App, Delivery, Lock,
         record::{AppRecord, AppSource, FORMAT, FileRecord, ImageRecord, Record},
     },
     failure::{Failure, Kind},
     io::{self, FileError},
     oci::{Digest, Platform},
     ops::{
-        prepare::{Package, Prepared, PreparedApp},
+        charts::ChartSet,
+        prepare::{Package, Prepared, PreparedApp, source_failure},
         verify::archive_failure,
     },
 };
+
+/// Signatures that an archive of ours has room for: whoever makes it, and some who agree. A place takes 17 kB.
+const SIGNATURES: usize = 4;
 
 /// All files of a delivery together; they are held in memory, large content belongs into images.
 const FILES_MAX: u64 = 32 << 20;
@@ -59,6 +63,7 @@ pub(super) fn assemble(
     delivery: &Delivery,
     lock: Option<&Lock>,
     prepared: &Prepared,
+    charts: &ChartSet,
     resolved: &Resolved,
     platforms: &[Platform],
     agents: &[AgentBinary],
@@ -70,7 +75,7 @@ pub(super) fn assemble(
         version: delivery.version.clone(),
         platforms: platforms.to_vec(),
         registry: delivery.spec.registry.clone(),
-        apps: prepared.apps.iter().map(app_record).collect(),
+        apps: prepared.apps.iter().map(|app| app_record(app, charts)).collect::<Result<_, _>>()?,
         images: resolved
             .images
             .iter()
@@ -79,8 +84,9 @@ pub(super) fn assemble(
         files: file_records,
     };
     let mut builder = Builder::new();
+    builder.room_for_signatures(SIGNATURES);
     let mut artifacts = vec![content::delivery_artifact(&record, &files)];
-    artifacts.extend(packages(prepared)?);
+    artifacts.extend(packages(prepared, charts)?);
     artifacts.extend(agents.iter().map(|agent| content::agent_artifact(&agent.platform, agent.loader.clone(), agent.agent.clone())));
     for artifact in artifacts {
         builder.add_artifact(artifact).map_err(build_failure)?;
@@ -94,47 +100,68 @@ pub(super) fn assemble(
         }
         builder.name(content::image_root(&image.root, reference));
     }
+    attach(&mut builder, resolved).map_err(build_failure)?;
     builder.lay_out().map_err(archive_failure)
+}
+
+/// Signatures, attestations and SBOMs: artifacts of their own. Images in one repository with one digest share theirs.
+fn attach(builder: &mut Builder, resolved: &Resolved) -> Result<(), BuildError> {
+    for attachment in resolved.attachments.values().flatten() {
+        for (descriptor, bytes) in &attachment.documents {
+            builder.add_document(descriptor, bytes.clone())?;
+        }
+        for layer in &attachment.layers {
+            builder.add_layer(layer)?;
+        }
+        builder.name(content::attachment_root(&attachment.root, &attachment.name, &attachment.subject));
+    }
+    Ok(())
 }
 
 fn build_failure(error: BuildError) -> Failure {
     archive_failure(ArchiveError::from(error))
 }
 
-fn app_record(prepared: &PreparedApp) -> AppRecord {
+/// What travels of an app's chart.
+fn chart_of(app: &App, charts: &ChartSet) -> Result<Bytes, Failure> {
+    charts.get(&app.name).expect("the charts of all apps were had before").package().map_err(source_failure)
+}
+
+fn app_record(prepared: &PreparedApp, charts: &ChartSet) -> Result<AppRecord, Failure> {
     let app = &prepared.app;
     let source = match &prepared.package {
-        Package::Chart { name, version, tgz, origin, .. } => {
-            AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(tgz), origin: origin.clone() }
+        Package::Chart { name, version, origin, .. } => {
+            AppSource::Chart { name: name.clone(), version: version.clone(), digest: Digest::of(&chart_of(app, charts)?), origin: origin.clone() }
         }
         Package::Manifests { tgz } => AppSource::Manifests { digest: Digest::of(tgz) },
     };
-    AppRecord {
+    Ok(AppRecord {
         name: app.name.clone(),
         namespace: app.namespace.clone(),
         depends_on: app.depends_on.clone(),
         source,
         values: prepared.values.clone(),
         registry_keys: app.registry_keys.clone(),
-    }
+    })
 }
 
 /// Charts and manifests; a chart that several apps use travels once.
-fn packages(prepared: &Prepared) -> Result<Vec<Artifact>, Failure> {
-    let mut charts: BTreeMap<String, Digest> = BTreeMap::new();
+fn packages(prepared: &Prepared, charts: &ChartSet) -> Result<Vec<Artifact>, Failure> {
+    let mut taken: BTreeMap<String, Digest> = BTreeMap::new();
     let mut artifacts = Vec::new();
     for app in &prepared.apps {
         match &app.package {
             Package::Manifests { tgz } => artifacts.push(content::manifests_artifact(&app.app.name, tgz.clone())),
-            Package::Chart { name, version, metadata, tgz, .. } => {
-                let digest = Digest::of(tgz);
+            Package::Chart { name, version, metadata, .. } => {
+                let tgz = chart_of(&app.app, charts)?;
+                let digest = Digest::of(&tgz);
                 let called = format!("{name}-{version}");
-                match charts.get(&called) {
+                match taken.get(&called) {
                     Some(other) if *other != digest => return Err(Failure::new(Kind::Usage, AssembleError::Charts(called))),
                     Some(_) => {}
                     None => {
-                        artifacts.push(content::chart_artifact(name, version, metadata.clone(), tgz.clone()));
-                        charts.insert(called, digest);
+                        artifacts.push(content::chart_artifact(name, version, metadata.clone(), tgz));
+                        taken.insert(called, digest);
                     }
                 }
             }

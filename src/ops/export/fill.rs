@@ -52,6 +52,10 @@ impl BlobSink for Place {
         self.told = 0;
         self.writer.restart();
     }
+
+    fn digest(&self) -> Digest {
+        self.writer.digest()
+    }
 }
 
 /// A layer whose source nobody knows: a fault of ours, never of a person.

@@ -1,6 +1,7 @@
 //! `export`: renders, finds, resolves, lays out, signs, and then pulls every layer straight into its place.
 
 mod assemble;
+pub(super) mod attached;
 mod fill;
 pub(super) mod resolve;
 
@@ -21,17 +22,18 @@ use super::{
     verify::archive_failure,
 };
 use crate::{
-    archive::{Layout, Writer},
+    archive::{Layout, Signer, Writer},
     cluster::nodes::AgentBinary,
     delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
     registry::Registries,
-    signing::PrivateKey,
+    signing::{PrivateKey, Signers},
     source::LocalArchive,
 };
 
+use attached::AttachmentMode;
 use resolve::{GuessMode, Resolver};
 
 /// What to export.
@@ -41,7 +43,7 @@ pub struct ExportOptions {
     /// The archive; NAME-VERSION.offline.tar in the current folder if left out.
     pub output: Option<PathBuf>,
     /// Who signs; nobody if left out.
-    pub signer: Option<PrivateKey>,
+    pub signer: Option<Signers>,
     /// Platforms instead of the delivery's.
     pub platforms: Option<Vec<Platform>>,
     /// What of this machine is needed to reach charts and images.
@@ -116,7 +118,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
     let locked = lock::read(&delivery)?;
-    let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(&delivery));
     if strict {
         lock::must_fit(&delivery, locked.as_ref())?;
     }
@@ -143,13 +145,14 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
         (Some(locked), Some(before)) if locked.evidence.as_ref() == Some(&evidence) => GuessMode::AsBefore(before),
         _ => GuessMode::Decide(ask.as_ref()),
     };
-    let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses };
+    let attachments = locked.as_ref().filter(|_| strict).map_or(AttachmentMode::Find, AttachmentMode::Locked);
+    let asked = Resolver { delivery: &delivery, platforms: &platforms, locked: digests.as_ref(), registries: &registries, guesses, attachments };
     let failures = std::mem::take(&mut prepared.failures);
     let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
     let current = match locked {
         Some(old) if !strict => {
-            let new = lock::of(&delivery, &found, &resolved, evidence).with_tags(tags);
+            let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
             if !dry_run {
                 lock::keep_current(&delivery, &old, &new, &reporter)?;
             }
@@ -162,7 +165,7 @@ pub async fn run(options: ExportOptions, reporter: SharedReporter) -> Result<Exp
     let apps = prepared.apps.iter().map(|app| app.app.name.clone()).collect();
     let assembled = blocking({
         let (delivery, platforms) = (delivery.clone(), platforms.clone());
-        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
+        move || assemble::assemble(&delivery, current.as_ref(), &prepared, &found, &resolved, &platforms, &agents).map(|layout| (layout, resolved))
     });
     let (layout, resolved) = assembled.await?;
 
@@ -207,15 +210,17 @@ async fn render(
 
 async fn write(
     path: PathBuf,
-    layout: Layout,
-    signer: Option<PrivateKey>,
+    mut layout: Layout,
+    signer: Option<Signers>,
     resolved: resolve::Resolved,
     registries: Arc<Registries>,
     reporter: &SharedReporter,
 ) -> Result<(), Failure> {
     reporter.step("writing the archive");
     let writer = blocking(move || {
-        let signature = signer.map(|key| layout.sign(&key)).transpose().map_err(archive_failure)?;
+        let keys = signer.as_ref().map(Signers::keys).unwrap_or_default();
+        let keys: Vec<&dyn Signer> = keys.iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
+        let signature = layout.sign_all(&keys).map_err(archive_failure)?;
         Writer::create(&path, &layout, signature.as_deref()).map_err(archive_failure)
     })
     .await?;

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::ExportedImage;
+use super::{
+    ExportedImage,
+    attached::{Attacher, AttachmentMode},
+};
 use crate::{
     delivery::{Delivery, record::Origin},
     failure::{Failure, Kind},
@@ -19,7 +22,7 @@ use crate::{
         several,
     },
     progress::SharedReporter,
-    registry::{Image, Registries, RegistryError, RemoteImage},
+    registry::{Attachment, Image, Registries, RegistryError, RemoteImage},
     source::LocalArchive,
 };
 
@@ -37,6 +40,8 @@ pub(in crate::ops) enum Origins {
 pub(in crate::ops) struct Resolved {
     /// Each with what it consists of and who named it.
     pub(in crate::ops) images: BTreeMap<Reference, (Image, Vec<Origin>)>,
+    /// What is attached to them.
+    pub(in crate::ops) attachments: BTreeMap<Reference, Vec<Attachment>>,
     /// Where to get each layer.
     pub(in crate::ops) layers: HashMap<Digest, Origins>,
     /// Guesses that no registry has for us.
@@ -57,6 +62,8 @@ pub(in crate::ops) struct Resolver<'a> {
     pub(in crate::ops) registries: &'a Arc<Registries>,
     /// What is to become of guesses.
     pub(in crate::ops) guesses: GuessMode<'a>,
+    /// What is to become of what is attached to images.
+    pub(in crate::ops) attachments: AttachmentMode<'a>,
 }
 
 /// What is to become of guesses.
@@ -103,7 +110,12 @@ enum LocalError {
 }
 
 /// What a registry said of an image.
-type Answer = (Result<RemoteImage, RegistryError>, Reference, Evidence);
+struct Answer {
+    image: Reference,
+    evidence: Evidence,
+    content: Result<RemoteImage, RegistryError>,
+    attachments: Result<Vec<Attachment>, Failure>,
+}
 
 impl Resolver<'_> {
     /// Resolves all images; all that fail are reported, with what failed before. What an image archive holds is not asked for in a registry.
@@ -116,7 +128,7 @@ impl Resolver<'_> {
         reporter: &SharedReporter,
     ) -> Result<Resolved, Failure> {
         let local = local_images(archives, &mut named)?;
-        let mut found = Resolved { images: BTreeMap::new(), layers: HashMap::new(), dropped: Vec::new(), left: Vec::new() };
+        let mut found = Resolved { images: BTreeMap::new(), attachments: BTreeMap::new(), layers: HashMap::new(), dropped: Vec::new(), left: Vec::new() };
         named.retain(|image, evidence| {
             let stays = self.may_travel(image, evidence);
             if !stays {
@@ -125,6 +137,7 @@ impl Resolver<'_> {
             stays
         });
         reporter.step(format!("resolving {} images", named.len()));
+        let attacher = Arc::new(Attacher::new(self.delivery, self.attachments, self.registries, reporter)?);
         let mut tasks = JoinSet::new();
         for (image, evidence) in named.iter() {
             let pinned = self.locked.and_then(|locked| locked.get(image));
@@ -134,6 +147,7 @@ impl Resolver<'_> {
                         found.layers.insert(layer.digest.clone(), Origins::Local(archive.clone()));
                     }
                     found.images.insert(image.clone(), (content.clone(), evidence.origins().to_vec()));
+                    failures.extend(attacher.must_not_be_signed(image).err());
                 }
                 Some((content, _)) if image.tag().is_none() || pinned.is_some() => {
                     failures.push(Failure::new(Kind::Source, LocalError::Digest { image: image.clone(), found: content.root.digest.clone() }));
@@ -141,7 +155,15 @@ impl Resolver<'_> {
                 _ => {
                     let (registries, image, platforms, evidence) = (self.registries.clone(), image.clone(), self.platforms.to_vec(), evidence.clone());
                     let asked = pinned.map_or_else(|| image.clone(), |digest| image.by_digest(digest.clone()));
-                    tasks.spawn(async move { (registries.image(&asked, &platforms).await, image, evidence) });
+                    let attacher = attacher.clone();
+                    tasks.spawn(async move {
+                        let mut content = registries.image(&asked, &platforms).await;
+                        let attachments = match &mut content {
+                            Ok(remote) => attacher.attach(&image, &mut remote.content).await,
+                            Err(_) => Ok(Vec::new()),
+                        };
+                        Answer { image, evidence, content, attachments }
+                    });
                 }
             }
         }
@@ -157,6 +179,8 @@ impl Resolver<'_> {
         several::all("things are wrong with the images of this delivery", failures)?;
         found.dropped.sort_by(|a, b| a.reference.cmp(&b.reference));
         self.settle(undecided, &mut found)?;
+        let Resolved { images, attachments, .. } = &mut found;
+        attachments.retain(|image, attached| images.contains_key(image) && !attached.is_empty());
         Ok(found)
     }
 
@@ -176,10 +200,20 @@ impl Resolver<'_> {
         self.locked.is_some_and(|locked| locked.contains_key(image))
     }
 
-    fn answered(&self, (answer, image, evidence): Answer, found: &mut Resolved, undecided: &mut Vec<(Guess, bool)>, failures: &mut Vec<Failure>) {
+    fn answered(&self, answer: Answer, found: &mut Resolved, undecided: &mut Vec<(Guess, bool)>, failures: &mut Vec<Failure>) {
+        let Answer { image, evidence, content, attachments } = answer;
         let guess = evidence.guess().filter(|_| !self.is_locked(&image));
-        match answer {
+        match content {
             Ok(remote) => {
+                match attachments {
+                    Ok(attached) => {
+                        for (attachment, layer) in attached.iter().flat_map(|attachment| attachment.layers.iter().map(move |layer| (attachment, layer))) {
+                            found.layers.entry(layer.digest.clone()).or_insert_with(|| Origins::Registry(attachment.name.clone()));
+                        }
+                        found.attachments.insert(image.clone(), attached);
+                    }
+                    Err(failure) => failures.push(failure),
+                }
                 for layer in &remote.content.layers {
                     found.layers.entry(layer.digest.clone()).or_insert_with(|| Origins::Registry(remote.reference.clone()));
                 }

@@ -9,14 +9,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    chart::RenderOptions,
     delivery::Delivery,
     failure::Failure,
     images::{Face, ImageSet, Rendering, Switch, discover, switches},
     oci::Reference,
     ops::{
         charts::ChartSet,
-        parallel,
+        faces, parallel,
         prepare::{Loaded, load_app, render_chart},
     },
     progress::SharedReporter,
@@ -56,7 +55,7 @@ pub(super) fn explore(delivery: &Delivery, charts: &ChartSet, known: &ImageSet, 
             turned.truncate(SWITCHES_MAX);
         }
         reporter.step(format!("turning {} switches of app {}", turned.len(), app.name));
-        let (started, options) = (Instant::now(), RenderOptions::new(&app.name, &app.namespace));
+        let (started, options) = (Instant::now(), faces::looking(&app.name, &app.namespace));
         let found: Vec<Option<ImageSet>> = parallel::map(AT_ONCE, &turned, |switch: &Switch| {
             if started.elapsed() > TIME_MAX {
                 return None;

@@ -15,7 +15,10 @@ pub use why::{WhyImage, WhyLine, WhyOutcome};
 
 use super::{
     charts::{self, ChartAccess, ChartSet},
-    export::resolve::{GuessMode, Resolved, Resolver},
+    export::{
+        attached::AttachmentMode,
+        resolve::{GuessMode, Resolved, Resolver},
+    },
     guesses::Guess,
     lock,
     prepare::{self, Prepared, source_failure},
@@ -31,7 +34,6 @@ use crate::{
     images::ImageSet,
     oci::{Digest, Platform, Reference},
     progress::{SharedReporter, Silent},
-    registry::Registries,
     source::LocalArchive,
 };
 
@@ -100,7 +102,7 @@ impl Known {
         let locked = lock::read(delivery)?;
         let mut delivery = delivery.clone();
         if options.resolve {
-            let registries = Arc::new(Registries::new(charts::hosts(&delivery), access.docker_config.clone()));
+            let registries = Arc::new(access.registries(&delivery));
             tags::settle(&mut delivery, locked.as_ref(), &registries, reporter).await?;
         } else {
             tags::settled(&mut delivery, locked.as_ref())?;
@@ -168,10 +170,11 @@ async fn resolved(
     failures: Vec<Failure>,
     reporter: &SharedReporter,
 ) -> Result<ImagesOutcome, Failure> {
-    let registries = Arc::new(Registries::new(charts::hosts(delivery), access.docker_config.clone()));
+    let registries = Arc::new(access.registries(delivery));
     let locked = known.locked.as_ref().map(Lock::image_digests);
     let platforms = &delivery.spec.platforms;
-    let asked = Resolver { delivery, platforms, locked: locked.as_ref(), registries: &registries, guesses: GuessMode::Show };
+    let asked =
+        Resolver { delivery, platforms, locked: locked.as_ref(), registries: &registries, guesses: GuessMode::Show, attachments: AttachmentMode::Ignore };
     let evidence = known.images();
     let archives = std::mem::take(&mut known.archives);
     let Resolved { images: found, dropped, .. } = asked.resolve(known.prepared.images.clone(), archives, failures, reporter).await?;

@@ -7,6 +7,7 @@ mod error;
 mod images;
 mod manifests;
 mod prepare;
+mod replay;
 mod run;
 mod schemas;
 
@@ -163,6 +164,8 @@ pub struct InstallOptions {
     pub import_timeout: Duration,
     /// Do everything up to the first write.
     pub dry_run: bool,
+    /// Take an archive that is older than what was installed before.
+    pub allow_downgrade: bool,
     /// Revisions of a release that are kept.
     pub history_max: usize,
     /// Turns true when the user wants to stop; then what was changed is taken back.
@@ -181,6 +184,7 @@ impl InstallOptions {
             timeout: WaitOptions::default().timeout,
             import_timeout: ImportOptions::default().timeout,
             dry_run: false,
+            allow_downgrade: false,
             history_max: crate::cluster::release::HISTORY_MAX,
             cancel: None,
         }
@@ -248,8 +252,13 @@ pub struct AppResult {
 /// Installs a delivery, or upgrades to it.
 pub async fn install(cluster: &Cluster, options: &InstallOptions, reporter: &SharedReporter) -> Result<InstallOutcome, Failure> {
     refuse(options)?;
+    replay::check(cluster, options, reporter).await?;
     let ready = prepare::prepare(cluster, options, reporter).await?;
-    run::run(cluster, options, ready, reporter).await
+    let outcome = run::run(cluster, options, ready, reporter).await?;
+    if !options.dry_run {
+        replay::remember(cluster, options.archive.record()).await?;
+    }
+    Ok(outcome)
 }
 
 /// What needs no cluster to be refused.

@@ -12,7 +12,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{WatchOptions, upload};
+use super::{Upload, WatchOptions};
 use crate::{
     delivery::Delivery,
     failure::{Failure, Kind},
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Variables of ours that a command must not see.
-const PRIVATE: [&str; 2] = ["COSIGN_PASSWORD", "KUBECTL_OFFLINE_WATCH_SECRET"];
+const PRIVATE: [&str; 3] = ["COSIGN_PASSWORD", "KUBECTL_OFFLINE_WATCH_SECRET", "KUBECTL_OFFLINE_TOKEN"];
 /// The most that is shown of what a command says.
 const SAID_MAX: u64 = 1 << 20;
 
@@ -41,7 +41,7 @@ pub struct Then {
     /// The longest that it may take.
     pub exec_time: Duration,
     /// URL that the archive is put to.
-    pub upload: Option<upload::Upload>,
+    pub upload: Option<Upload>,
 }
 
 /// Something about what follows an export.
@@ -82,7 +82,7 @@ pub(super) async fn export(file: &Path, options: &WatchOptions, reporter: &Share
         let outcome = lock::run(LockOptions { delivery: delivery.clone(), access: options.access.clone(), check: false, ask: None }, reporter.clone()).await?;
         outcome.changes.iter().filter(|_| outcome.changed).for_each(|change| reporter.note(format!("{}: {change}", lock.display())));
     }
-    let signer = options.key.as_deref().map(|key| sign::private_key(key, options.password.as_ref())).transpose()?;
+    let signer = sign::signers(&options.keys, options.password.as_ref())?;
     let output = Some(output(options.output.as_deref(), &delivery, Timestamp::now()));
     let export = ExportOptions {
         delivery,

@@ -12,7 +12,6 @@ mod learn;
 mod queue;
 mod secret;
 mod server;
-mod upload;
 
 use std::{
     collections::BTreeMap,
@@ -25,10 +24,10 @@ use std::{
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch::Receiver};
 
+pub use crate::transport::{Upload, UploadError};
 pub use event::{EventError, Push, Sender};
 pub use job::Then;
 pub use journal::JournalError;
-pub use upload::{Upload, UploadError};
 
 use self::{
     desk::Desk,
@@ -43,6 +42,7 @@ use crate::{
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
     redact::Secret,
+    signing::KeySource,
 };
 
 /// What a command that is being run gets to end, once the process is asked to stop.
@@ -64,9 +64,9 @@ pub struct WatchOptions {
     pub aliases: BTreeMap<String, String>,
     /// The archive: a file's name, in which `{name}`, `{version}` and `{time}` are put in.
     pub output: Option<String>,
-    /// Private key to sign with.
-    pub key: Option<PathBuf>,
-    /// Its password.
+    /// Private keys to sign with.
+    pub keys: Vec<KeySource>,
+    /// Their password.
     pub password: Option<Secret<String>>,
     /// What of this machine is needed to reach charts and images.
     pub access: ChartAccess,

@@ -1,6 +1,7 @@
 //! What several tests need: the program, the lab, a registry, the shop that is delivered.
 
 mod daemon;
+pub(crate) mod faulty;
 mod lab;
 mod program;
 pub(crate) mod registry;

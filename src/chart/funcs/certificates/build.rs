@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::der;
 use super::keys::Key;
+use crate::chart::chance;
 use crate::chart::gotmpl::quote;
 use crate::chart::value::{Go, sprint};
 
@@ -53,7 +54,7 @@ impl Request {
 
     /// From now on, for so many days.
     fn validity(&self) -> Result<Vec<u8>, String> {
-        let now = Timestamp::now();
+        let now = chance::now();
         // Go's durations wrap.
         let nanoseconds = 86_400_000_000_000_i64.wrapping_mul(self.days);
         let end = now
@@ -102,7 +103,7 @@ impl Request {
             return Err("x509: provided PrivateKey doesn't match parent's PublicKey".to_owned());
         }
         let mut serial = [0; 16];
-        super::super::random::fill(&mut serial)?;
+        chance::fill(&mut serial)?;
         let subject = self.subject();
         let issuer = parent.map_or(&subject, |parent| &parent.subject);
         let identifier = parent.filter(|_| *issuer != subject).and_then(|parent| parent.identifier.as_deref());

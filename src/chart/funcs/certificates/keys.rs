@@ -1,13 +1,19 @@
 //! Private keys: RSA, DSA, ECDSA on P-256 and Ed25519, in the forms that sprig writes and reads.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use num_bigint_dig::{BigUint, RandBigInt as _};
-use rand_core::{OsRng, RngCore as _};
+use rand_core::RngCore as _;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs8::EncodePublicKey as _;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use sha2::Sha256;
 
 use super::{der, pem};
+use crate::chart::chance::{self, Source};
 
 const OID_EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -18,6 +24,7 @@ const SHA256_ECDSA: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x
 const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// A private key.
+#[derive(Clone)]
 pub(super) enum Key {
     Rsa(Box<rsa::RsaPrivateKey>),
     Ecdsa(p256::ecdsa::SigningKey),
@@ -27,13 +34,18 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// A new RSA key.
+    /// A new RSA key, or one that was made before where that will do.
     pub(super) fn rsa(bits: usize) -> Result<Self, String> {
+        old_or_new(bits, || Self::new_rsa(bits))
+    }
+
+    fn new_rsa(bits: usize) -> Result<Self, String> {
         // The two primes know nothing of each other: each may have a processor.
+        let (first, second) = (Source::new(1), Source::new(2));
         let (p, q) = std::thread::scope(|scope| {
-            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2));
-            let q = prime(bits - bits / 2);
-            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2)), q)
+            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2, first));
+            let q = prime(bits - bits / 2, second);
+            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2, Source::new(1))), q)
         });
         let key = rsa::RsaPrivateKey::from_p_q(p?, q?, BigUint::from(65_537_u32));
         key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
@@ -43,9 +55,9 @@ impl Key {
     pub(super) fn generate(kind: &str) -> Result<Option<Self>, String> {
         Ok(Some(match kind {
             "" | "rsa" => Self::rsa(4096)?,
-            "dsa" => Key::Dsa(dsa()),
-            "ecdsa" => Key::Ecdsa(p256::ecdsa::SigningKey::random(&mut OsRng)),
-            "ed25519" => Key::Ed25519(ed25519_dalek::SigningKey::generate(&mut OsRng)),
+            "dsa" => old_or_new(DSA, || Ok(Key::Dsa(dsa())))?,
+            "ecdsa" => Key::Ecdsa(p256::ecdsa::SigningKey::random(&mut Source::new(random_number()?))),
+            "ed25519" => Key::Ed25519(ed25519_dalek::SigningKey::generate(&mut Source::new(random_number()?))),
             _ => return Ok(None),
         }))
     }
@@ -123,15 +135,41 @@ impl Key {
     }
 }
 
+/// Under which [`old_or_new`] keeps a DSA key; RSA keys are kept by their bits.
+const DSA: usize = 0;
+
+/// A new key; where what is rendered is only looked at, the first of its kind that this process has made for that.
+fn old_or_new(kind: usize, make: impl FnOnce() -> Result<Key, String>) -> Result<Key, String> {
+    static KEPT: Mutex<BTreeMap<usize, Key>> = Mutex::new(BTreeMap::new());
+    if !chance::repeats() {
+        return make();
+    }
+    // Held while a key is made: who waits for it needs the same.
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = kept.get(&kind) {
+        return Ok(key.clone());
+    }
+    let key = make()?;
+    kept.insert(kind, key.clone());
+    Ok(key)
+}
+
+/// What tells one short key from another, where they repeat.
+fn random_number() -> Result<u64, String> {
+    let mut bytes = [0; 8];
+    chance::fill(&mut bytes)?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 /// A prime for half a key.
-fn prime(bits: usize) -> Result<BigUint, String> {
-    let found = offline_primes::prime(bits, &mut |bytes| OsRng.fill_bytes(bytes));
+fn prime(bits: usize, mut random: Source) -> Result<BigUint, String> {
+    let found = offline_primes::prime(bits, &mut |bytes| random.fill_bytes(bytes));
     found.map(|bytes| BigUint::from_bytes_be(&bytes)).ok_or_else(|| format!("error generating rsa key: no primes of {bits} bits"))
 }
 
 /// Tested as often as FIPS 186-5, table B.1, asks for the parameters of DSA.
-fn is_prime(number: &BigUint) -> bool {
-    offline_primes::is_prime(&number.to_bytes_be(), 20, &mut |bytes| OsRng.fill_bytes(bytes))
+fn is_prime(number: &BigUint, random: &mut Source) -> bool {
+    offline_primes::is_prime(&number.to_bytes_be(), 20, &mut |bytes| random.fill_bytes(bytes))
 }
 
 /// encoding/asn1's words for what is no sequence.
@@ -173,19 +211,20 @@ fn pkcs8(bytes: &[u8]) -> Option<Key> {
 /// crypto/dsa's `GenerateParameters` for L2048N256 and `GenerateKey`, as sprig's `DSAKeyFormat`.
 #[expect(clippy::many_single_char_names, reason = "FIPS 186 names them so")]
 fn dsa() -> Vec<u8> {
+    let mut random = Source::new(3);
     let one = BigUint::from(1_u8);
     let top = |bits: usize| BigUint::from(1_u8) << (bits - 1);
     let (p, q) = 'found: loop {
-        let q = (OsRng.gen_biguint(256) % top(256)) + top(256);
+        let q = (random.gen_biguint(256) % top(256)) + top(256);
         let q = if (&q % 2_u8) == one { q } else { q + 1_u8 };
-        if !is_prime(&q) {
+        if !is_prime(&q, &mut random) {
             continue;
         }
         for _ in 0..4 * 2048 {
-            let candidate = (OsRng.gen_biguint(2048) % top(2048)) + top(2048);
+            let candidate = (random.gen_biguint(2048) % top(2048)) + top(2048);
             let rest = &candidate % (&q * 2_u8);
             let p = candidate + 1_u8 - rest;
-            if p.bits() == 2048 && is_prime(&p) {
+            if p.bits() == 2048 && is_prime(&p, &mut random) {
                 break 'found (p, q);
             }
         }
@@ -199,8 +238,25 @@ fn dsa() -> Vec<u8> {
         }
         h += 1_u8;
     };
-    let x = OsRng.gen_biguint_range(&one, &q);
+    let x = random.gen_biguint_range(&one, &q);
     let y = g.modpow(&x, &p);
     let parts: Vec<Vec<u8>> = [BigUint::from(0_u8), p, q, g, y, x].iter().map(|n| der::integer(&n.to_bytes_be())).collect();
     der::element(0x30, &parts.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_repeat_only_where_that_was_said() {
+        let pair = |repeatable| {
+            let _chance = chance::repeat(repeatable);
+            [0, 1].map(|_| Key::rsa(1024).and_then(|key| key.pem()).unwrap())
+        };
+        let [first, second] = pair(true);
+        assert_eq!((&first, &first), (&second, &pair(true)[1]));
+        let [one, other] = pair(false);
+        assert!(one != other && one != first && other != first);
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::chart::chance;
+
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 /// Nanoseconds of a second.
@@ -122,8 +124,9 @@ impl Moment {
 
     /// `time.Now`.
     pub(super) fn now() -> Self {
-        let now = Timestamp::now();
-        Moment::new(now.as_second(), i64::from(now.subsec_nanosecond()), Location::Local)
+        let now = chance::now();
+        let location = if chance::repeats() { Location::Utc } else { Location::Local };
+        Moment::new(now.as_second(), i64::from(now.subsec_nanosecond()), location)
     }
 
     /// Go's zero time.

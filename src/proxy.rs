@@ -1,21 +1,49 @@
-//! Which proxy leads to an API server, by the rules of Go's net/http (golang.org/x/net/http/httpproxy), which kubectl follows.
+//! Which proxy leads to a server, by the rules of Go's net/http (golang.org/x/net/http/httpproxy), which kubectl, helm, docker and podman follow.
 //!
-//! kube 5.0 compares `NO_PROXY` with the proxy's own address instead of the server's, so the choice is made here.
+//! kube 5.0 compares `NO_PROXY` with the proxy's own address instead of the server's, and reqwest's own choice knows no ports and no loopback, so
+//! the choice is made here.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 /// The proxy part of the environment. The values are what the variables hold.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ProxyRules<'a> {
-    pub(super) https: Option<&'a str>,
-    pub(super) http: Option<&'a str>,
-    pub(super) none: Option<&'a str>,
+#[derive(Clone, Default)]
+pub(crate) struct ProxyRules<'a> {
+    pub(crate) https: Option<&'a str>,
+    pub(crate) http: Option<&'a str>,
+    pub(crate) none: Option<&'a str>,
+}
+
+/// The same, kept. A proxy's address may hold a password, so none is shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// `HTTPS_PROXY`: leads to servers with TLS.
+    pub https: Option<String>,
+    /// `HTTP_PROXY`: leads to servers without.
+    pub http: Option<String>,
+    /// `NO_PROXY`: servers that are reached directly.
+    pub none: Option<String>,
+}
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { https, http, none } = self;
+        f.debug_struct("Proxies").field("https", &https.is_some()).field("http", &http.is_some()).field("none", none).finish()
+    }
+}
+
+impl Proxies {
+    /// The proxy for a server, with its scheme; `HOST:PORT` alone is one without TLS (httpproxy, `parseProxy`).
+    pub fn choose(&self, server: &http::Uri) -> Option<String> {
+        let rules = ProxyRules { https: self.https.as_deref(), http: self.http.as_deref(), none: self.none.as_deref() };
+        let proxy = rules.choose(server, None)?;
+        Some(if proxy.contains("://") { proxy.to_owned() } else { format!("http://{proxy}") })
+    }
 }
 
 impl<'a> ProxyRules<'a> {
     /// The proxy for a server, if one leads there. `explicit` is `proxy-url` of the kubeconfig, which `NO_PROXY` does not touch
     /// (client-go, rest/config.go: it becomes `http.ProxyURL`).
-    pub(super) fn choose(&self, server: &http::Uri, explicit: Option<&'a str>) -> Option<&'a str> {
+    pub(crate) fn choose(&self, server: &http::Uri, explicit: Option<&'a str>) -> Option<&'a str> {
         let set = |value: Option<&'a str>| value.map(str::trim).filter(|v| !v.is_empty());
         if let Some(proxy) = set(explicit) {
             return Some(proxy);
@@ -110,6 +138,46 @@ mod tests {
             let rules = ProxyRules { https: Some("http://proxy.corp:3128"), http: None, none: Some(no_proxy) };
             assert_eq!(rules.choose(&server.parse().unwrap(), None).is_some(), proxied, "{server} with {no_proxy}");
         }
+    }
+
+    /// The table of Go's own test (`UseProxyTests` in httpproxy/proxy_test.go), with the ports that it adds; true where the proxy is used.
+    #[test]
+    fn hosts_are_matched_as_go_does() {
+        let none = "foobar.com, .barbaz.net, *.wildcard.io, 192.168.1.1, 192.168.1.2:81, 192.168.1.3:80, 10.0.0.0/30, 2001:db8::52:0:1, [2001:db8::52:0:2]:443, [2001:db8::52:0:3]:80, 2002:db8:a::45/64";
+        let proxies = Proxies { http: Some("proxy.corp:3128".to_owned()), https: None, none: Some(none.to_owned()) };
+        for (host, proxied) in [
+            ("localhost", false),
+            ("127.0.0.1", false),
+            ("127.0.0.2", false),
+            ("[::1]", false),
+            ("[::2]", true),
+            ("192.168.1.1", false),
+            ("192.168.1.2", true),
+            ("192.168.1.3", false),
+            ("192.168.1.4", true),
+            ("10.0.0.2", false),
+            ("[2001:db8::52:0:1]", false),
+            ("[2001:db8::52:0:2]", true),
+            ("[2001:db8::52:0:3]", false),
+            ("[2002:db8:a::123]", false),
+            ("[fe80::424b:c8be:1643:a1b6]", true),
+            ("barbaz.net", true),
+            ("www.barbaz.net", false),
+            ("foobar.com", false),
+            ("www.foobar.com", false),
+            ("foofoobar.com", true),
+            ("baz.com", true),
+            ("localhost.net", true),
+            ("wildcard.io", true),
+            ("nested.wildcard.io", false),
+            ("awildcard.io", true),
+        ] {
+            let found = proxies.choose(&format!("http://{host}/v2/").parse().unwrap());
+            assert_eq!(found, proxied.then(|| "http://proxy.corp:3128".to_owned()), "{host}");
+        }
+        assert_eq!(proxies.choose(&"https://baz.com".parse().unwrap()), None, "there is no proxy for TLS");
+        let secret = Proxies { https: Some("http://me:secret@proxy.corp".to_owned()), ..Proxies::default() };
+        assert!(!format!("{secret:?}").contains("secret"));
     }
 
     #[test]

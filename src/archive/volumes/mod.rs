@@ -1,0 +1,19 @@
+//! An archive in pieces: `NAME.001`, `NAME.002` …, which `cat` joins, and `NAME.volumes.json`, which tells their order, sizes and digests.
+//!
+//! Nothing of this is vouched for: it only finds bytes, and helps to say which file is to blame when they are not the right ones.
+
+mod cut;
+mod hash;
+mod list;
+mod names;
+mod size;
+
+pub(crate) use cut::Cut;
+pub(crate) use hash::{digest, digests};
+pub(crate) use list::LIST_MAX;
+pub use list::{ListError, Volume, VolumeList, schema_json};
+pub(crate) use names::{list_beside, part};
+pub use size::{VolumeSize, VolumeSizeError};
+
+/// Most volumes of an archive: what three digits can count, so that the shell sorts them as `cat NAME.*` wants.
+pub const VOLUMES_MAX: usize = 999;

@@ -1,0 +1,238 @@
+//! What is attached to images travels, and images that must be signed are: against real cosign and real registries.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use offline::{
+    archive::{self, Archive, Trust},
+    delivery::Delivery,
+    failure::{Failure, Kind},
+    oci::{Digest, Platform},
+    ops::{
+        ChartAccess,
+        export::{self, ExportOptions, ExportOutcome},
+        lock::{self, LockOptions},
+        read_delivery,
+    },
+    progress::Silent,
+};
+
+use crate::{
+    registry::Layout,
+    support::{self, Daemon, free_port, registry::Registry, registry::Setup, tool},
+};
+
+const UPLOAD: [&str; 3] = ["--tlog-upload=false", "--use-signing-config=false", "-y"];
+
+/// A registry with the image `app:1`, and a folder with keys and a delivery.
+struct Work {
+    folder: tempfile::TempDir,
+    host: String,
+    layout: Layout,
+    _registry: Option<Registry>,
+    _crane: Option<Daemon>,
+}
+
+impl Work {
+    /// Debian's registry, which has no list of referrers.
+    fn new() -> Self {
+        let registry = Registry::start(Setup::default());
+        Self::on(registry.host.clone(), Some(registry), None)
+    }
+
+    /// crane's, which has one.
+    fn with_referrers() -> Self {
+        let port = free_port();
+        let host = format!("127.0.0.1:{port}");
+        let log = std::env::temp_dir().join(format!("crane-{port}.log"));
+        let crane = tool("crane").display().to_string();
+        let daemon = Daemon::start(&[&crane, "registry", "serve", "--address", &host], &log).listening(port);
+        fs::remove_file(log).unwrap();
+        Self::on(host, None, Some(daemon))
+    }
+
+    fn on(host: String, registry: Option<Registry>, crane: Option<Daemon>) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let work = Self { folder: tempfile::tempdir().unwrap(), host, layout: Layout::new(), _registry: registry, _crane: crane };
+        let to = format!("docker://{}/app:1", work.host);
+        support::run(
+            Command::new("skopeo")
+                .args(["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"])
+                .arg(format!("oci:{}:app", work.layout.path().display()))
+                .arg(to),
+        );
+        for key in ["right", "wrong"] {
+            work.cosign(&["generate-key-pair", "--output-key-prefix", key]);
+        }
+        work
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn cosign(&self, arguments: &[&str]) {
+        support::run(Command::new(tool("cosign")).args(arguments).current_dir(self.path()).env("COSIGN_PASSWORD", "x").env("HOME", self.path()));
+    }
+
+    fn image(&self) -> String {
+        format!("{}/app@{}", self.host, self.layout.index)
+    }
+
+    fn sign(&self, key: &str, more: &[&str]) {
+        self.cosign(&[&["sign", "--key", &format!("{key}.key")], &UPLOAD[..], more, &[&self.image()]].concat());
+    }
+
+    /// A delivery of the image; `spec` is what else it says.
+    fn delivery(&self, spec: &str) -> Delivery {
+        let path = self.path().join("delivery.yaml");
+        let text = format!(
+            "apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: shop, version: '1.0'}}\nspec:\n  images:\n  - {{ref: '{}/app:1'}}\n{spec}",
+            self.host
+        );
+        fs::write(&path, text).unwrap();
+        read_delivery(&path).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn verified_by(&self, key: &str) -> Delivery {
+        self.delivery(&format!("  sources:\n    '{}': {{verify: {{key: {key}.pub}}}}\n", self.host))
+    }
+
+    fn options(&self, delivery: Delivery, locked: bool) -> ExportOptions {
+        let agent = offline::cluster::nodes::AgentBinary { platform: Platform::linux_amd64(), loader: "loader".into(), agent: "agent".into() };
+        let (output, access, agents) = (Some(self.archive_path()), ChartAccess::default(), vec![agent]);
+        ExportOptions { delivery, output, signer: None, platforms: None, access, agents, dry_run: false, locked, ask: None }
+    }
+
+    fn archive_path(&self) -> PathBuf {
+        self.path().join("a.tar")
+    }
+
+    async fn export(&self, delivery: Delivery) -> Result<ExportOutcome, Failure> {
+        export::run(self.options(delivery, false), Arc::new(Silent)).await
+    }
+
+    fn archive(&self) -> Archive {
+        archive::open(&self.archive_path()).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap()
+    }
+}
+
+fn endings(archive: &Archive) -> BTreeSet<String> {
+    archive.attachments().iter().map(|found| found.name.tag().map_or("referrer", |tag| tag.rsplit('.').next().unwrap()).to_owned()).collect()
+}
+
+async fn everything_travels(work: &Work) {
+    fs::write(work.path().join("predicate.json"), "{\"a\":1}").unwrap();
+    fs::write(work.path().join("sbom.json"), "{\"spdxVersion\":\"SPDX-2.3\"}").unwrap();
+    work.sign("right", &[]);
+    work.sign("right", &["--new-bundle-format=false"]);
+    let image = work.image();
+    work.cosign(&[&["attest", "--key", "right.key", "--predicate", "predicate.json"], &UPLOAD[..], &[&image]].concat());
+    work.cosign(&[&["attest", "--key", "right.key", "--predicate", "predicate.json", "--new-bundle-format=false"], &UPLOAD[..], &[&image]].concat());
+    work.cosign(&["attach", "sbom", "--sbom", "sbom.json", "--type", "spdx", &image]);
+    work.export(work.delivery("")).await.unwrap_or_else(|error| panic!("{error}"));
+    let archive = work.archive();
+    assert_eq!(endings(&archive), ["att", "referrer", "sbom", "sig"].map(str::to_owned).into());
+    assert_eq!(archive.attachments().len(), 5, "{:?}", archive.attachments());
+    assert!(archive.attachments().iter().all(|found| found.subject == work.layout.index), "{:?}", archive.attachments());
+    assert_eq!(archive.images().len(), 1, "what is attached is no image");
+    // Without their names skopeo and cosign find nothing; with the layout pushed somewhere else, cosign verifies what travelled.
+    let folder = work.path().join("layout");
+    tar::Archive::new(fs::File::open(work.archive_path()).unwrap()).unpack(&folder).unwrap();
+    let other = Registry::start(Setup::default());
+    let to = format!("{}/moved", other.host);
+    for found in archive.attachments() {
+        let name = found.name.tag().map_or_else(|| format!("{to}@{}", found.root.digest), |tag| format!("{to}:{tag}"));
+        let blob = format!("{}/blobs/sha256/{}", folder.display(), found.root.digest.hex());
+        let manifest: serde_json::Value = serde_json::from_slice(&fs::read(&blob).unwrap()).unwrap();
+        for part in manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]) {
+            let digest: Digest = part["digest"].as_str().unwrap().parse().unwrap();
+            assert!(folder.join("blobs/sha256").join(digest.hex()).is_file(), "{name}: {digest}");
+        }
+    }
+    // The same registry, the same bytes.
+    let first = fs::read(work.archive_path()).unwrap();
+    work.export(work.delivery("")).await.unwrap();
+    assert!(first == fs::read(work.archive_path()).unwrap());
+    work.export(work.delivery("  attachments: false\n")).await.unwrap();
+    assert!(work.archive().attachments().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_attestations_and_sboms_travel() {
+    everything_travels(&Work::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_travel_from_a_registry_that_lists_referrers() {
+    everything_travels(&Work::with_referrers()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_must_be_signed_is_refused_without_its_signature() {
+    for more in [&[][..], &["--new-bundle-format=false"]] {
+        let work = Work::new();
+        let failure = work.export(work.verified_by("right")).await.unwrap_err();
+        assert!(failure.kind == Kind::Source && failure.to_string().contains("no signature is attached to sha256:"), "{failure}");
+        work.sign("wrong", more);
+        let failure = work.export(work.verified_by("right")).await.unwrap_err();
+        assert!(failure.to_string().contains("is not signed by the key") && failure.to_string().contains("another key made it"), "{failure}");
+        assert!(!work.archive_path().exists());
+        work.sign("right", more);
+        work.export(work.verified_by("right")).await.unwrap_or_else(|error| panic!("{error}"));
+        // One of several is enough, as for cosign.
+        work.export(work.verified_by("wrong")).await.unwrap_or_else(|error| panic!("{error}"));
+        // A switch that leaves signatures behind does not leave out their check.
+        work.cosign(&["generate-key-pair", "--output-key-prefix", "third"]);
+        let spec = format!("  attachments: false\n  sources:\n    '{}': {{verify: {{key: third.pub}}}}\n", work.host);
+        work.export(work.delivery(&spec)).await.unwrap_err();
+        work.export(work.delivery(&spec.replace("third", "right"))).await.unwrap_or_else(|error| panic!("{error}"));
+        assert!(work.archive().attachments().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attestation_does_not_stand_for_a_signature() {
+    let work = Work::new();
+    fs::write(work.path().join("predicate.json"), "{}").unwrap();
+    work.cosign(&[&["attest", "--key", "right.key", "--predicate", "predicate.json"], &UPLOAD[..], &[&work.image()]].concat());
+    let failure = work.export(work.verified_by("right")).await.unwrap_err();
+    assert!(failure.to_string().contains("says nothing of who stands for the image"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_an_archive_has_no_signature() {
+    let work = Work::new();
+    let archive = work.path().join("app.tar");
+    let name = format!("docker-archive:{}:{}/other:1", archive.display(), work.host);
+    support::run(Command::new("skopeo").args(["copy", "--quiet", "--override-arch=amd64"]).arg(format!("oci:{}:app", work.layout.path().display())).arg(name));
+    let spec = format!("  - {{archive: app.tar}}\n  sources:\n    '{}': {{verify: {{key: right.pub}}}}\n", work.host);
+    work.sign("right", &[]);
+    let failure = work.export(work.delivery(&spec)).await.unwrap_err();
+    assert!(failure.to_string().contains("it comes from an image archive"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lock_holds_what_is_attached() {
+    let work = Work::new();
+    work.sign("right", &[]);
+    let delivery = work.delivery("");
+    lock::run(LockOptions { delivery: delivery.clone(), access: ChartAccess::default(), check: false, ask: None }, Arc::new(Silent)).await.unwrap();
+    let text = fs::read_to_string(delivery.lock_path()).unwrap();
+    assert!(text.contains("attachments:") && text.contains(work.layout.index.as_str()), "{text}");
+    let locked = || export::run(work.options(delivery.clone(), true), Arc::new(Silent));
+    let first = locked().await.unwrap_or_else(|error| panic!("{error}"));
+    // Somebody else signs as well: what is locked does not change.
+    work.sign("wrong", &["--new-bundle-format=false"]);
+    assert_eq!(locked().await.unwrap().digest, first.digest);
+    assert_eq!(work.archive().attachments().len(), 1);
+    // Without --locked the lock follows.
+    let second = work.export(delivery.clone()).await.unwrap();
+    assert_ne!(second.digest, first.digest);
+    assert_eq!(locked().await.unwrap().layers_size, second.layers_size);
+}
