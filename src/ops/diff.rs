@@ -135,7 +135,7 @@ pub struct DiffOutcome {
 /// Compares two archives. Layers are not read. A failure never has the exit code that means a difference.
 pub fn run(options: &DiffOptions) -> Result<DiffOutcome, Failure> {
     let look = |path: &Path| {
-        let looked = inspect::look(path, &options.trust, &Elsewhere::default()).map(|looked| looked.contents);
+        let looked = inspect::look(path, &options.trust, &Elsewhere::default());
         looked.map_err(|failure| if failure.kind == Kind::Other { Failure { kind: Kind::Usage, ..failure } } else { failure })
     };
     for path in [&options.old, &options.new] {
@@ -145,6 +145,8 @@ pub fn run(options: &DiffOptions) -> Result<DiffOutcome, Failure> {
         }
     }
     let (old, new) = (look(&options.old)?, look(&options.new)?);
+    let (old_name, new_name) = (old.archive, new.archive);
+    let (old, new) = (old.contents, new.contents);
     let (before, after) = (blobs(&old), blobs(&new));
     let mut entries = delivery(&old, &new);
     entries.extend(apps(&old, &new));
@@ -160,12 +162,12 @@ pub fn run(options: &DiffOptions) -> Result<DiffOutcome, Failure> {
     let added = amount(&after, &|digest| !before.contains_key(digest));
     let removed = amount(&before, &|digest| !after.contains_key(digest));
     let different = !entries.is_empty() || added.blobs + removed.blobs > 0;
-    Ok(DiffOutcome { old: side(&options.old, &old), new: side(&options.new, &new), different, entries, kept, added, removed })
+    Ok(DiffOutcome { old: side(old_name, &old), new: side(new_name, &new), different, entries, kept, added, removed })
 }
 
-fn side(path: &Path, contents: &Contents) -> Side {
+fn side(archive: PathBuf, contents: &Contents) -> Side {
     let record = contents.record();
-    Side { archive: path.into(), name: record.name.clone(), version: record.version.clone(), size: contents.size(), signature: contents.standing().clone() }
+    Side { archive, name: record.name.clone(), version: record.version.clone(), size: contents.size(), signature: contents.standing().clone() }
 }
 
 fn blobs(contents: &Contents) -> BTreeMap<Digest, u64> {

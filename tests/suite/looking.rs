@@ -45,10 +45,10 @@ fn deep_holds_every_layer_against_its_diff_id() {
     refused("unpacked it has the digest");
     write(&|config| drop(config["rootfs"]["diff_ids"].as_array_mut().unwrap().pop()));
     refused("1 diff IDs for 2 layers");
-    // Packed layers, and an index of which one platform was left out.
+    // Three packed layers, the payload of a signature, which has a diff ID as well, and an index of which one platform was left out.
     sample::build("1.0").write(&path, None);
     let found = deep(&path).unwrap().deep.unwrap();
-    assert_eq!((found.layers, found.left_out.len()), (3, 1));
+    assert_eq!((found.layers, found.left_out.len()), (4, 1));
     assert_eq!(found.left_out[0].platform, Some("linux/arm64".parse().unwrap()));
     assert!(found.unpacked > 160_000);
 }
