@@ -1,6 +1,6 @@
 //! One page that tells what is in an archive: no script, nothing from elsewhere, light and dark, on paper and on a phone.
 //!
-//! Whatever comes from the archive goes through [`escaped`]; there is no other way into the page, and its policy lets nothing run or load.
+//! Whatever comes from the archive goes through `escaped`; there is no other way into the page, and its policy lets nothing run or load.
 
 use std::fmt::Write as _;
 
