@@ -116,9 +116,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Begins the files of an archive, in their whole length; those that an earlier run has left are taken up if `stays` says so, and stay as long
-    /// as it does.
-    pub(crate) fn create(path: &Path, length: u64, volume: Option<VolumeSize>, stays: &Arc<AtomicBool>) -> Result<Self, ArchiveError> {
+    /// Opens the files of an archive; those that an earlier run has left in their whole length are taken up if `stays` says so, and stay as long as it
+    /// does. All others are empty until [`Target::lengthen`].
+    pub(crate) fn open(path: &Path, length: u64, volume: Option<VolumeSize>, stays: &Arc<AtomicBool>) -> Result<Self, ArchiveError> {
         let (cut, paths, volumes) = match volume {
             None => (Cut::whole(length), vec![path.to_owned()], None),
             Some(volume) => {
@@ -136,8 +136,12 @@ impl Target {
         if !begun {
             parts.empty()?;
         }
-        parts.set_lengths()?;
         Ok(Self { path: path.into(), parts: parts.into(), new, begun, volumes })
+    }
+
+    /// Gives each file its whole length, in holes.
+    pub(crate) fn lengthen(&self) -> Result<(), ArchiveError> {
+        Ok(self.parts.set_lengths()?)
     }
 
     /// Whether an earlier run has left all the files.

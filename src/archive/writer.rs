@@ -56,8 +56,7 @@ impl Writer {
         let signature = padded_signature(signature, SIGNATURE_ROOM)?;
         let (journal, mut kept) = Journal::begin(path, layout, volume)?;
         let stays = journal.notes().stays().clone();
-        // What is never written reads as zero: the blocks between entries and at the end.
-        let target = Target::create(path, layout.size(), volume, &stays)?;
+        let target = Target::open(path, layout.size(), volume, &stays)?;
         if !target.was_begun() {
             kept.clear();
         }
@@ -66,6 +65,8 @@ impl Writer {
         if let Some(free) = io::free_space(path)?.filter(|&free| free < wanted) {
             return Err(ArchiveError::NoSpace { path: path.into(), wanted, free });
         }
+        // What is never written reads as zero: the blocks between entries and at the end.
+        target.lengthen()?;
         let parts = target.parts();
         let mut layers = BTreeMap::new();
         let mut order = Vec::new();
