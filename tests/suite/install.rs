@@ -143,7 +143,7 @@ async fn cluster_install_carries_a_delivery_over() {
     let second = archive(folder.path(), "1.1.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "2", ""))]);
     let upgraded = install(&cluster, &InstallOptions::new(second, Renderer::engine()), &reporter).await.unwrap();
     assert_eq!(upgraded.apps[1].change, Change::Upgraded);
-    let shown = status(&cluster, &StatusOptions { delivery: Some("shop-test".into()), namespace: None }).await.unwrap();
+    let shown = status(&cluster, &StatusOptions { delivery: Some("shop-test".into()), namespace: Some(namespace.into()) }).await.unwrap();
     assert_eq!((shown.version.as_str(), shown.apps.len()), ("1.1.0", 2));
     assert!(shown.apps.iter().all(|app| app.ready));
     assert_eq!(shown.apps[1].app.revision, 2);
