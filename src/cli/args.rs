@@ -72,6 +72,7 @@ impl ReachArgs {
             ca_file: self.ca_file.clone(),
             plain_http: self.plain_http,
             docker_config: context.docker_config(),
+            machine: context.reach(),
         }
     }
 }

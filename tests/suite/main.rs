@@ -47,6 +47,7 @@ mod sources;
 mod support;
 mod template;
 mod tidy;
+mod tls;
 mod transport;
 mod volumes;
 mod watch;
