@@ -16,6 +16,7 @@ mod bad_input;
 mod certificates;
 mod cli_trust;
 mod conformance;
+mod containerd_images;
 mod delivery;
 mod delta;
 mod discovery;
