@@ -9,7 +9,10 @@ use reqwest::{Body, StatusCode, header};
 use tokio::io::AsyncReadExt as _;
 
 use super::{Reach, TransportProblem, error::excerpt, web};
-use crate::redact::{SafeUrl, Secret};
+use crate::{
+    redact::{SafeUrl, Secret},
+    registry,
+};
 
 /// The longest that a server may say nothing after it has everything.
 const ANSWER: Duration = Duration::from_mins(10);
@@ -81,6 +84,13 @@ impl Upload {
         let transport = |source| UploadError::Transport { url: SafeUrl::new(url), source };
         let authorization = reach.token().map_err(transport)?.map(|token| Secret::new(format!("Bearer {}", token.expose())));
         Self::with(url, method, authorization, reach.clone())
+    }
+
+    /// By what this machine says of its connections: its proxies.
+    #[must_use]
+    pub fn from(mut self, machine: registry::Reach) -> Self {
+        self.reach.machine = machine;
+        self
     }
 
     fn with(url: &str, method: Method, authorization: Option<Secret<String>>, reach: Reach) -> Result<Self, UploadError> {
