@@ -71,6 +71,12 @@ pub fn archive_failure(error: ArchiveError) -> Failure {
         ArchiveError::Volume(VolumeError::Missing { .. } | VolumeError::NoList { .. }) => {
             Failure::new(Kind::Untrusted, error).hint("put the files of the archive into one folder, or name the other folders with --volumes DIR")
         }
+        ArchiveError::Volume(VolumeError::Unfinished { .. }) => {
+            Failure::new(Kind::Untrusted, error).hint("run the same `sign` again: it goes on where it stopped")
+        }
+        ArchiveError::Volume(VolumeError::UnfinishedText { .. }) => {
+            Failure::new(Kind::Untrusted, error).hint("if it was left there by mistake, remove it; `verify` tells whether the archive is sound")
+        }
         ArchiveError::Volume(_) => Failure::new(Kind::Untrusted, error).hint("carry this file over again"),
         ArchiveError::Build(BuildError::TooManyVolumes { .. }) => Failure::new(Kind::Usage, error),
         ArchiveError::InTheWay { .. } => Failure::new(Kind::Usage, error).hint("remove it, or give the archive another name with -o"),

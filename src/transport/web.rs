@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, header::RETRY_AFTER, redirect::Policy};
+use reqwest::{
+    Certificate, Client, RequestBuilder, Response,
+    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+    redirect::Policy,
+};
 
 use super::{Reach, TransportProblem};
-use crate::io::read_capped;
+use crate::{io::read_capped, redact::Secret};
 
+/// What archives are, among media types.
+pub(super) const TAR: &str = "application/x-tar";
 const CONNECT: Duration = Duration::from_secs(15);
 /// The largest PEM file that is read.
 const PEM_MAX: u64 = 4 << 20;
@@ -28,6 +34,15 @@ pub(super) fn client(reach: &Reach, stall: Duration) -> Result<Client, Transport
         builder = builder.tls_certs_merge(authorities);
     }
     builder.build().map_err(connection)
+}
+
+/// A request with the header that says who asks, if there is one.
+pub(super) fn authorized(request: RequestBuilder, authorization: Option<&Secret<String>>) -> Result<RequestBuilder, TransportProblem> {
+    let Some(authorization) = authorization else { return Ok(request) };
+    let unusable = |_| TransportProblem::Connection("the token cannot be sent in a header".to_owned());
+    let mut value = HeaderValue::from_str(authorization.expose()).map_err(unusable)?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
 }
 
 /// A failed connection, in one line and without the URL, which may hold a secret.

@@ -11,11 +11,12 @@ use std::{
 };
 
 use offline::{
-    archive::{self, Trust},
+    archive::{self, Trust, VolumeSize},
     failure::Failure,
+    oci::Digest,
     ops::{
         ChartAccess,
-        export::{self, ExportOptions, ExportOutcome},
+        export::{self, ExportOptions, ExportOutcome, Shape},
     },
     progress::Silent,
     registry::Patience,
@@ -47,15 +48,18 @@ async fn finish(site: &Site, archive: &Path) -> Result<ExportOutcome, Failure> {
 #[test]
 fn child() {
     let Ok(told) = std::env::var(CHILD) else { return };
-    let (folder, archive) = told.split_once('|').unwrap();
+    let [folder, archive, volume, base] = told.split('|').collect::<Vec<_>>().try_into().unwrap();
+    let shape = Shape { volume: volume.parse().ok(), base: (!base.is_empty()).then(|| base.into()) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(export::run(options(Path::new(folder), Path::new(archive)), Arc::new(Silent))).unwrap_or_else(|failure| panic!("{failure}"));
+    let exporting = export::run_shaped(options(Path::new(folder), Path::new(archive)), shape, Arc::new(Silent));
+    runtime.block_on(exporting).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-fn start(site: &Site, archive: &Path) -> Child {
+fn start(site: &Site, archive: &Path, shape: &Shape) -> Child {
+    let (volume, base) = (shape.volume.map(|size| size.to_string()).unwrap_or_default(), shape.base.clone().unwrap_or_default());
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "resuming::child", "--test-threads=1"])
-        .env(CHILD, format!("{}|{}", site.folder.path().display(), archive.display()))
+        .env(CHILD, format!("{}|{}|{volume}|{}", site.folder.path().display(), archive.display(), base.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -64,39 +68,109 @@ fn start(site: &Site, archive: &Path) -> Child {
 
 /// Bytes of layers that were asked for since the last plan.
 fn asked(site: &Site) -> usize {
-    let sizes: BTreeMap<String, usize> = site.layers.iter().zip(LAYERS).map(|(digest, size)| (format!("/v2/app/blobs/{digest}"), size)).collect();
+    asked_of(site, "app", &site.layers, &LAYERS)
+}
+
+fn asked_of(site: &Site, image: &str, layers: &[Digest], sizes: &[usize]) -> usize {
+    let sizes: BTreeMap<String, usize> = layers.iter().zip(sizes).map(|(digest, size)| (format!("/v2/{image}/blobs/{digest}"), *size)).collect();
     site.registry.seen().iter().filter_map(|request| Some(sizes.get(&request.path)? - request.from.unwrap_or_default())).sum()
+}
+
+/// All files of the archive `a.tar`, begun ones included, by name.
+fn files(site: &Site) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(site.folder.path()).unwrap().map(|entry| entry.unwrap());
+    let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path())).filter(|(name, _)| name.starts_with("a.tar"));
+    named.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
+}
+
+/// Kills exports at moments by chance, and holds what running again makes of it against `wanted`. Gives how many had begun, and the bytes that
+/// were asked for in the second runs.
+async fn killed(site: &Site, shape: &Shape, wanted: &BTreeMap<String, Vec<u8>>, rounds: usize, asked: impl Fn() -> usize) -> (usize, Vec<usize>) {
+    let archive = site.path("a.tar");
+    let clear = || files(site).keys().for_each(|name| fs::remove_file(site.path(name)).unwrap());
+    clear();
+    site.registry.plan(|_| Fault::Slow(128 << 10));
+    let begun = Instant::now();
+    assert!(start(site, &archive, shape).wait().unwrap().success());
+    let whole = begun.elapsed();
+    assert!(files(site) == *wanted);
+    let (mut state, mut begun_parts, mut again) = (0x5eed_u64, 0, Vec::new());
+    for round in 0..rounds {
+        clear();
+        site.registry.plan(|_| Fault::Slow(128 << 10));
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = whole * u32::try_from(state >> 48).unwrap() / (1 << 16);
+        let mut process = start(site, &archive, shape);
+        thread::sleep(moment);
+        let _ = process.kill();
+        process.wait().unwrap();
+        begun_parts += usize::from(files(site).keys().any(|name| name.ends_with(".part")));
+        site.registry.plan(|_| Fault::Nothing);
+        let exporting = export::run_shaped(options(site.folder.path(), &archive), shape.clone(), Arc::new(Silent));
+        exporting.await.unwrap_or_else(|failure| panic!("round {round}, after {moment:?}: {failure}"));
+        let found = files(site);
+        assert!(found == *wanted, "round {round}, after {moment:?}: another archive, {:?}", found.keys());
+        again.push(asked());
+    }
+    (begun_parts, again)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_an_export_goes_on_where_it_stopped() {
     let site = Site::new(&LAYERS);
-    let wanted = site.wanted().await;
-    let archive = site.path("a.tar");
-    site.registry.plan(|_| Fault::Slow(128 << 10));
-    let begun = Instant::now();
-    assert!(start(&site, &archive).wait().unwrap().success());
-    let whole = begun.elapsed();
-    assert!(fs::read(&archive).unwrap() == wanted);
+    let wanted = BTreeMap::from([("a.tar".to_owned(), site.wanted().await)]);
+    let (begun, again) = killed(&site, &Shape::default(), &wanted, 20, || asked(&site)).await;
     let all: usize = LAYERS.iter().sum();
-    let (mut state, mut begun_parts, mut saved) = (0x5eed_u64, 0, 0);
-    for round in 0..20 {
-        fs::remove_file(&archive).unwrap();
-        site.registry.plan(|_| Fault::Slow(128 << 10));
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = whole * u32::try_from(state >> 48).unwrap() / (1 << 16);
-        let mut process = start(&site, &archive);
-        thread::sleep(moment);
-        let _ = process.kill();
-        process.wait().unwrap();
-        begun_parts += usize::from(site.path("a.tar.part").exists());
+    let saved: usize = again.iter().map(|asked| all - asked).sum();
+    assert!(begun > 3 && saved > all / 2, "{begun} of 20 had begun, {saved} bytes were not asked for again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_volumes_go_on_where_they_stopped() {
+    let site = Site::new(&LAYERS);
+    let whole = site.wanted().await;
+    let shape = Shape { volume: VolumeSize::new(3_000_001), base: None };
+    export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape.clone(), Arc::new(Silent)).await.unwrap();
+    let wanted = files(&site);
+    let joined: Vec<u8> = wanted.iter().filter(|(name, _)| !name.ends_with("json")).flat_map(|(_, bytes)| bytes.clone()).collect();
+    assert!(wanted.len() > 8 && joined == whole);
+    let (begun, again) = killed(&site, &shape, &wanted, 12, || asked(&site)).await;
+    let all: usize = LAYERS.iter().sum();
+    let saved: usize = again.iter().map(|asked| all - asked).sum();
+    assert!(begun > 2 && saved > all / 4, "{begun} of 12 had begun, {saved} bytes were not asked for again");
+    // A run with volumes of another size, or without any, does not take them for its own.
+    site.registry.plan(|request| if request.path.contains("/blobs/") && request.from.is_some() { Fault::Drop(0) } else { Fault::Drop(2_500_000) });
+    wanted.keys().for_each(|name| fs::remove_file(site.path(name)).unwrap());
+    export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape, Arc::new(Silent)).await.unwrap_err();
+    assert!(site.path("a.tar.001.part").exists());
+    site.registry.plan(|_| Fault::Nothing);
+    finish(&site, &site.path("a.tar")).await.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(fs::read(site.path("a.tar")).unwrap() == whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_a_delta_goes_on_where_it_stopped() {
+    /// Of which the first two are those of the base.
+    const NEXT: [usize; 4] = [300_000, 21_000_000, 11_000_000, 1_500_000];
+    let site = Site::new(&LAYERS);
+    let base = site.path("base.tar");
+    finish(&site, &base).await.unwrap();
+    let layers = site.registry.image("next", &NEXT);
+    assert_eq!(layers[..2], site.layers[..2]);
+    pulling::describe(site.folder.path(), &[&site.registry], &["next"]);
+    for volume in [None, VolumeSize::new(2_000_003)] {
+        let shape = Shape { volume, base: Some(base.clone()) };
+        files(&site).keys().for_each(|name| fs::remove_file(site.path(name)).unwrap());
         site.registry.plan(|_| Fault::Nothing);
-        finish(&site, &archive).await.unwrap_or_else(|failure| panic!("round {round}, after {moment:?}: {failure}"));
-        assert!(fs::read(&archive).unwrap() == wanted, "round {round}, after {moment:?}: another archive");
-        assert!(!site.path("a.tar.part").exists() && !site.path("a.tar.part.journal").exists());
-        saved += all - asked(&site);
+        let outcome = export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape.clone(), Arc::new(Silent)).await.unwrap();
+        let left_out = outcome.base.map(|base| (base.blobs, base.left_out));
+        assert_eq!(left_out, Some((2, 21_300_000)));
+        let count = || asked_of(&site, "next", &layers, &NEXT);
+        let new = NEXT[2] + NEXT[3];
+        assert_eq!(count(), new, "what the base holds is not asked for");
+        let (begun, again) = killed(&site, &shape, &files(&site), 10, count).await;
+        assert!(begun > 1 && again.iter().all(|asked| *asked <= new) && again.iter().any(|asked| *asked < new), "{begun} of 10 had begun, {again:?}");
     }
-    assert!(begun_parts > 3 && saved > all / 2, "{begun_parts} of 20 had begun, {saved} bytes were not asked for again; {whole:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
