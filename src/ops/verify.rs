@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use super::trust::TrustOptions;
@@ -104,8 +105,9 @@ pub struct VerifyOptions {
 }
 
 /// A verified archive, in figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "Outcome of `kubectl offline verify --format json`")]
 pub struct VerifyOutcome {
     /// The archive.
     pub archive: PathBuf,
@@ -130,7 +132,7 @@ pub struct VerifyOutcome {
 }
 
 /// What an archive leaves out, and who must have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaseOutcome {
     /// What it was made over.
@@ -145,7 +147,7 @@ pub struct BaseOutcome {
 }
 
 /// A blob that an archive leaves out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
     /// Its digest.

@@ -34,6 +34,7 @@ mod interop;
 mod interop_cli;
 mod looking;
 mod nodes;
+mod outcomes;
 mod provenance;
 mod pulling;
 mod quickstart;

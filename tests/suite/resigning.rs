@@ -122,11 +122,17 @@ fn wherever_an_archive_is_cut_it_is_verified_inspected_and_signed() {
     }
 }
 
-/// An archive in three volumes with room for three signatures, of which one is taken.
+/// An archive in volumes with room for three signatures, of which one is taken; the second one would lie in two volumes.
 fn three(keys: &Keys) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let sample = sample::build_with_room("1", 3);
-    sample.write_in(&folder.path().join("a.tar"), Some(&keys.private("one")), volume(30_000));
+    let (sample, path) = (sample::build_with_room("1", 3), folder.path().join("a.tar"));
+    sample.write(&path, None);
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let mut entries = tar::Archive::new(&bytes[..]);
+    let mut entries = entries.entries().unwrap().map(|entry| entry.unwrap());
+    let second = entries.find(|entry| entry.path().unwrap().ends_with("index.json.1.sigstore.json")).unwrap();
+    sample.write_in(&path, Some(&keys.private("one")), volume(second.raw_file_position() + 300));
     folder
 }
 
@@ -195,7 +201,7 @@ fn what_cannot_be_signed_in_volumes_is_refused_before_a_byte_is_changed() {
     fs::write(folder.path().join("a.tar.003"), bytes).unwrap();
     let before = files(folder.path());
     let failure = keys.sign(&path, "two", false).unwrap_err();
-    assert!(failure.kind == Kind::Untrusted && failure.to_string().contains("a.tar.003` is damaged"), "{failure}");
+    assert!(failure.kind == Kind::Untrusted && failure.to_string().contains("a.tar.003`, is damaged"), "{failure}");
     assert!(files(folder.path()) == before);
 }
 

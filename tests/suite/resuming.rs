@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use offline::{
@@ -48,22 +48,31 @@ async fn finish(site: &Site, archive: &Path) -> Result<ExportOutcome, Failure> {
 #[test]
 fn child() {
     let Ok(told) = std::env::var(CHILD) else { return };
-    let [folder, archive, volume, base] = told.split('|').collect::<Vec<_>>().try_into().unwrap();
+    let [folder, archive, volume, base, store] = told.split('|').collect::<Vec<_>>().try_into().unwrap();
     let shape = Shape { volume: volume.parse().ok(), base: (!base.is_empty()).then(|| base.into()) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let exporting = export::run_shaped(options(Path::new(folder), Path::new(archive)), shape, Arc::new(Silent));
+    let mut options = options(Path::new(folder), Path::new(archive));
+    options.access.store = (!store.is_empty()).then(|| Store::new(store.into(), 1 << 30));
+    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let begun = clock();
+    let exporting = export::run_shaped(options, shape, Arc::new(Silent));
     runtime.block_on(exporting).unwrap_or_else(|failure| panic!("{failure}"));
+    fs::write(Path::new(folder).join("clock"), format!("{begun} {}", clock())).unwrap();
 }
 
 fn start(site: &Site, archive: &Path, shape: &Shape) -> Child {
+    command(site, archive, shape, "").spawn().unwrap()
+}
+
+fn command(site: &Site, archive: &Path, shape: &Shape, store: &str) -> Command {
     let (volume, base) = (shape.volume.map(|size| size.to_string()).unwrap_or_default(), shape.base.clone().unwrap_or_default());
-    Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "resuming::child", "--test-threads=1"])
-        .env(CHILD, format!("{}|{}|{volume}|{}", site.folder.path().display(), archive.display(), base.display()))
+        .env(CHILD, format!("{}|{}|{volume}|{}|{store}", site.folder.path().display(), archive.display(), base.display()))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    command
 }
 
 /// Bytes of layers that were asked for since the last plan.
@@ -325,4 +334,72 @@ async fn two_exports_share_a_store() {
     }
     let names: Vec<String> = fs::read_dir(site.path("store/sha256")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.len() == LAYERS.len() && !names.iter().any(|name| name.starts_with('.')), "{names:?}");
+}
+
+/// Debian's libfaketime, which gives a process another clock.
+fn faketime() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    let found = folders.into_iter().find(|path| path.exists());
+    if found.is_none() {
+        assert_ne!(std::env::var("OFFLINE_LAB").as_deref(), Ok("1"), "OFFLINE_LAB=1, and faketime is not installed");
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: faketime is not installed\n");
+    }
+    found
+}
+
+/// The clock of a killed run, of the one that goes on, of the store and of the journal may all be wrong, and jump in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_are_wrong_or_jump_change_nothing() {
+    let Some(library) = faketime() else { return };
+    let site = Site::new(&LAYERS);
+    let wanted = site.wanted().await;
+    let (archive, clock, store) = (site.path("a.tar"), site.path("faketime"), site.path("store"));
+    let all: usize = LAYERS.iter().sum();
+    let start = |time: &str| {
+        let _ = fs::remove_file(&archive);
+        fs::write(&clock, time).unwrap();
+        let mut command = command(&site, &archive, &Shape::default(), store.to_str().unwrap());
+        command.env("LD_PRELOAD", &library).env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
+        // Only the clock on the wall jumps, as it does on machines; files have the kernel's times.
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1").spawn().unwrap()
+    };
+    let told = || -> Vec<u64> { fs::read_to_string(site.path("clock")).unwrap().split(' ').map(|word| word.parse().unwrap()).collect() };
+    // The store is filled in the past, used in the future, and used again in between.
+    for (time, asks) in [("@1999-12-31 23:59:58", all), ("@2099-01-01 00:00:00", 0), ("+0", 0), ("@1971-01-01 00:00:00", 0)] {
+        site.registry.plan(|_| Fault::Nothing);
+        assert!(start(time).wait().unwrap().success(), "{time}");
+        assert!(fs::read(&archive).unwrap() == wanted, "{time}: another archive");
+        assert_eq!(asked(&site), asks, "{time}");
+        let year = 1970 + told()[0] / 31_556_952;
+        assert!(time == "+0" || (year.abs_diff(time[1..5].parse().unwrap()) <= 1), "{time}: the clock says {year}");
+        fs::remove_file(site.path("clock")).unwrap();
+    }
+    // It jumps back by decades and forward again while layers come.
+    fs::remove_dir_all(&store).unwrap();
+    let (hand, largest) = (clock.clone(), site.layers[1].clone());
+    site.registry.plan(move |request| {
+        let time = if request.path.ends_with(largest.as_str()) { "+30y" } else { "-20y" };
+        fs::write(&hand, time).unwrap();
+        if request.path.contains("/blobs/") && request.before == 0 { Fault::Drop(200_000) } else { Fault::Slow(256 << 10) }
+    });
+    assert!(start("+0").wait().unwrap().success());
+    assert!(fs::read(&archive).unwrap() == wanted);
+    let [before, after] = told()[..] else { panic!("two times") };
+    assert!(before.abs_diff(after) > 10 * 31_556_952, "the clock went from {before} to {after}");
+    // Killed in the future, it goes on in the past, and the other way round.
+    for (first, second) in [("+30y", "-20y"), ("-20y", "+30y")] {
+        fs::remove_dir_all(&store).unwrap();
+        site.registry.plan(|_| Fault::Slow(64 << 10));
+        let mut process = start(first);
+        while !fs::read_to_string(site.path("a.tar.part.journal")).is_ok_and(|text| text.lines().count() > 2) {
+            assert!(process.try_wait().unwrap().is_none(), "it ended before it was killed");
+            thread::sleep(Duration::from_millis(2));
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        site.registry.plan(|_| Fault::Nothing);
+        assert!(start(second).wait().unwrap().success());
+        assert!(fs::read(&archive).unwrap() == wanted);
+        assert!(asked(&site) < all, "what was there is taken up, whatever the clock says");
+    }
 }

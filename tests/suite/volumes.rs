@@ -127,8 +127,12 @@ pub(crate) fn cut(folder: &Path, bytes: &[u8], index: &Digest, at: &[usize]) {
 
 /// Opens it by all its names and holds all of it against the whole archive.
 fn reads_as(folder: &Path, whole: &Archive, what: &str) {
-    let opened = ["a.tar", "a.tar.001", "a.tar.volumes.json"].map(|name| open(&folder.join(name), &[]).unwrap_or_else(|e| panic!("{what}, as {name}: {e}")));
-    let [archive, ..] = &opened;
+    let opened = ["a.tar.001", "a.tar.volumes.json", "a.tar"].map(|name| open(&folder.join(name), &[]).unwrap_or_else(|e| panic!("{what}, as {name}: {e}")));
+    let [.., archive] = &opened;
+    holds_the_same(archive, whole, what);
+}
+
+fn holds_the_same(archive: &Archive, whole: &Archive, what: &str) {
     assert_eq!((archive.index_json(), archive.size()), (whole.index_json(), whole.size()));
     for (_, image) in whole.images() {
         for (digest, _) in whole.blobs(image) {
@@ -189,7 +193,8 @@ fn archives_cut_at_every_byte_read_in_place() {
     for from in (1..bytes.len()).step_by(VOLUMES_MAX - 1) {
         let folder = tempfile::tempdir().unwrap();
         cut(folder.path(), &bytes, &index, &(from..bytes.len().min(from + VOLUMES_MAX - 1)).collect::<Vec<_>>());
-        reads_as(folder.path(), &whole, &format!("cut at every byte from {from} on"));
+        let what = format!("cut at every byte from {from} on");
+        holds_the_same(&open(&folder.path().join("a.tar"), &[]).unwrap_or_else(|e| panic!("{what}: {e}")), &whole, &what);
     }
 }
 

@@ -76,7 +76,9 @@ struct Slice<'a> {
 impl VolumeSet {
     /// Puts signatures into their places. Everything that can be refused is refused before the first byte is written.
     pub(super) fn put(&self, signing: &Signing) -> Result<(), VolumeError> {
-        let slices: Vec<Slice<'_>> = signing.patches.iter().flat_map(|patch| self.slices(patch)).collect();
+        let mut slices: Vec<Slice<'_>> = signing.patches.iter().flat_map(|patch| self.slices(patch)).collect();
+        // Most of a place is blank, before and after.
+        slices.retain(|slice| self.was_begun() || slice.patch.before[slice.range.clone()] != slice.patch.after[slice.range.clone()]);
         let files = self.open_to_write(&slices)?;
         let told = names::signing_beside(&self.list_path);
         let unfinished = Unfinished { format: FORMAT, index: signing.index.clone(), signatures: signing.bundles.clone() };
