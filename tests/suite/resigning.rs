@@ -196,12 +196,12 @@ fn what_cannot_be_signed_in_volumes_is_refused_before_a_byte_is_changed() {
     assert_eq!(failure.kind, Kind::Usage);
     assert!(files(folder.path()) == before);
     // Nobody vouches for what is damaged.
-    let mut bytes = fs::read(folder.path().join("a.tar.003")).unwrap();
+    let mut bytes = fs::read(folder.path().join("a.tar.005")).unwrap();
     bytes[100] ^= 1;
-    fs::write(folder.path().join("a.tar.003"), bytes).unwrap();
+    fs::write(folder.path().join("a.tar.005"), bytes).unwrap();
     let before = files(folder.path());
     let failure = keys.sign(&path, "two", false).unwrap_err();
-    assert!(failure.kind == Kind::Untrusted && failure.to_string().contains("a.tar.003`, is damaged"), "{failure}");
+    assert!(failure.kind == Kind::Untrusted && failure.to_string().contains("a.tar.005`, is damaged"), "{failure}");
     assert!(files(folder.path()) == before);
 }
 

@@ -191,6 +191,11 @@ fn archives_cut_at_every_byte_read_in_place() {
     let index = Digest::of(sample.layout.index_json());
     assert!(bytes.len() < 60_000, "{}", bytes.len());
     for from in (1..bytes.len()).step_by(VOLUMES_MAX - 1) {
+        let window = &bytes[from - 1..bytes.len().min(from + VOLUMES_MAX)];
+        if window.iter().all(|byte| *byte == window[0]) {
+            // The room for signatures, or the end: one blank is like the other.
+            continue;
+        }
         let folder = tempfile::tempdir().unwrap();
         cut(folder.path(), &bytes, &index, &(from..bytes.len().min(from + VOLUMES_MAX - 1)).collect::<Vec<_>>());
         let what = format!("cut at every byte from {from} on");
