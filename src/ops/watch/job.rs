@@ -102,7 +102,7 @@ pub(super) async fn export(file: &Path, options: &WatchOptions, reporter: &Share
 pub(super) async fn hand_on(file: &Path, outcome: &ExportOutcome, then: &Then, reporter: &SharedReporter) -> Result<(), Failure> {
     let Some(archive) = &outcome.path else { return Ok(()) };
     if let Some(upload) = &then.upload {
-        let to = upload.send(archive).await.map_err(|error| Failure::new(Kind::Other, error))?;
+        let to = upload.send(archive, reporter).await.map_err(|error| Failure::new(Kind::Other, error))?;
         reporter.note(format!("{}: put to {to}", archive.display()));
     }
     let Some((program, arguments)) = then.exec.split_first() else { return Ok(()) };
