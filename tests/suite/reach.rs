@@ -208,7 +208,6 @@ async fn a_proxy_is_used_as_go_would() {
     let proxy = Server::start(|_, asked| content(asked));
     let host = "registry.invalid:5000";
     let options = BTreeMap::from([(host.to_owned(), HostOptions { plain_http: true, ..HostOptions::default() })]);
-    let silent: SharedReporter = Arc::new(Silent);
     let through = |none: Option<&str>| {
         let proxies = Proxies { http: Some(proxy.host.clone()), https: None, none: none.map(str::to_owned) };
         Registries::new(options.clone(), None).reached(&Reach { proxies, ..Reach::default() }).patient(patience())
