@@ -19,6 +19,7 @@ mod parallel;
 mod prepare;
 pub mod reach;
 pub mod registry;
+pub mod schemas;
 mod several;
 pub mod sign;
 pub mod status;

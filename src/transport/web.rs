@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, header::RETRY_AFTER, redirect::Policy};
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+    redirect::Policy,
+};
 
 use super::{Reach, TransportProblem};
 use crate::{
+    redact::Secret,
     registry,
     tls::{Tls, TlsError},
 };
 
+/// What archives are, among media types.
+pub(super) const TAR: &str = "application/x-tar";
 const CONNECT: Duration = Duration::from_secs(15);
 /// What is shown of a server's answer, in characters.
 const EXCERPT: usize = 300;
@@ -37,6 +44,15 @@ impl From<TlsError> for TransportProblem {
             TlsError::Machine(error) => Self::Connection(error.to_string()),
         }
     }
+}
+
+/// A request with the header that says who asks, if there is one.
+pub(super) fn authorized(request: RequestBuilder, authorization: Option<&Secret<String>>) -> Result<RequestBuilder, TransportProblem> {
+    let Some(authorization) = authorization else { return Ok(request) };
+    let unusable = |_| TransportProblem::Connection("the token cannot be sent in a header".to_owned());
+    let mut value = HeaderValue::from_str(authorization.expose()).map_err(unusable)?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
 }
 
 /// A failed connection, in one line and without the URL, which may hold a secret.
