@@ -68,12 +68,7 @@ impl Outgoing {
     }
 
     /// Waits for the answer as long as the server goes on taking; when it has everything, how long it may think is the client's.
-    async fn patiently(
-        &self,
-        sending: impl Future<Output = reqwest::Result<Response>>,
-        length: u64,
-        taken: &AtomicU64,
-    ) -> Result<Response, TransportProblem> {
+    async fn patiently(&self, sending: impl Future<Output = reqwest::Result<Response>>, length: u64, taken: &AtomicU64) -> Result<Response, TransportProblem> {
         tokio::pin!(sending);
         let mut before = 0;
         loop {

@@ -191,6 +191,48 @@ fn cluster_images_are_renamed_to_the_registry_of_the_other_side() {
     lab.nothing_left(&before);
 }
 
+/// An update over what was installed, without its base, where a node has lost its images meanwhile.
+#[test]
+fn cluster_a_delta_is_installed_with_layers_of_other_nodes() {
+    let Some(lab) = lab() else { return };
+    let _all = lab.own();
+    let shop = Shop::open("update");
+    let old = shop.export("1.0", None);
+    let before = lab.names();
+    install(lab, &shop, &old);
+    let listed = lab.images(2);
+    let lost: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| name.starts_with(&shop.upstream.host)).collect();
+    assert!(lost.len() > 7, "{listed}");
+    assert!(lab.script(&[&["ctr", "2", "images", "rm", "--sync"], &lost[..]].concat()).status().unwrap().success());
+
+    let (delivery, new) = (shop.delivery("1.1", None), shop.path().join("delta.tar").to_str().unwrap().to_owned());
+    let exported = shop.program().run(&["export", "-f", delivery.to_str().unwrap(), "-o", &new, "--key", "shop.key", "--base", &old, "--format", "json"]).ok();
+    let left_out = exported.json()["base"]["leftOut"].as_u64().unwrap();
+    assert!(left_out > 1_000_000, "{}", exported.stdout);
+    let outcome = install(lab, &shop, &new).json();
+    let [one, two] = ["node1", "node2"].map(|name| outcome["nodes"].as_array().unwrap().iter().find(|node| node["node"] == name).unwrap());
+    assert!(one["bytesFromPeers"] == 0 && two["bytesFromPeers"].as_u64().unwrap() > 0, "{outcome}");
+    all_run(lab, "update", "1.1");
+    // Where all nodes have lost it, nobody is left to take it from, and that is told before anything is done.
+    for node in ["1", "2"] {
+        let listed = lab.images(node.parse().unwrap());
+        let lost: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| name.starts_with(&shop.upstream.host)).collect();
+        assert!(lab.script(&[&["ctr", node, "images", "rm", "--sync"], &lost[..]].concat()).status().unwrap().success());
+    }
+    let stood = lab.names();
+    let kubeconfig = lab.kubeconfig();
+    let args = ["install", &new, "--key", "shop.pub", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    shop.program().run(&args).code(5).says("node `node1` lacks sha256:");
+    lab.nothing_left(&stood);
+    shop.program().run(&[&args[..], &["--base", &old]].concat()).ok();
+    for release in ["front", "store"] {
+        lab.helm("helm4", "update", &["uninstall", release, "--wait"]);
+    }
+    lab.delete_namespace("update");
+    lab.kubectl(&["delete", "crd", "robots.shop.example"]);
+    lab.nothing_left(&before);
+}
+
 #[test]
 fn the_shop_exports_the_same_bytes_twice() {
     let shop = Shop::open("twice");

@@ -232,7 +232,11 @@ async fn an_upload_goes_on_where_the_server_has_it() {
             bytes.len(),
         ),
         ("what had come is lost", Box::new(move |number, _: &Seen| if number == 2 { Fault::Lose(third) } else { Fault::Nothing }), bytes.len() + third),
-        ("the server restarts", Box::new(|number, _: &Seen| if matches!(number, 2..5) { Fault::Status("503 Service Unavailable\r\nRetry-After: 0") } else { Fault::Nothing }), 2 * bytes.len()),
+        (
+            "the server restarts",
+            Box::new(|number, _: &Seen| if matches!(number, 2..5) { Fault::Status("503 Service Unavailable\r\nRetry-After: 0") } else { Fault::Nothing }),
+            2 * bytes.len(),
+        ),
         (
             "the server still writes what came before",
             Box::new(move |number, _: &Seen| match number {
@@ -242,7 +246,11 @@ async fn an_upload_goes_on_where_the_server_has_it() {
             }),
             2 * bytes.len(),
         ),
-        ("the connection ends before an answer", Box::new(move |number, _: &Seen| if number == 2 { Fault::Drop(usize::MAX) } else { Fault::Nothing }), bytes.len()),
+        (
+            "the connection ends before an answer",
+            Box::new(move |number, _: &Seen| if number == 2 { Fault::Drop(usize::MAX) } else { Fault::Nothing }),
+            bytes.len(),
+        ),
     ] {
         let server = Tus::start(plan);
         let told = url(send(&path, &server.url, Method::Auto).await.unwrap_or_else(|failure| panic!("{name}: {failure}")));

@@ -15,8 +15,8 @@ pub(crate) use hash::{digest, digests};
 pub(crate) use list::LIST_MAX;
 pub use list::{ListError, Volume, VolumeList, schema_json};
 pub(crate) use names::{archive_of_part, list_beside, part, signing_beside};
-pub use set::{VolumeError, files_of, stands_for_volumes};
 pub(crate) use set::{Purpose, VolumeSet, list_of};
+pub use set::{VolumeError, files_of, stands_for_volumes};
 pub use sign::UnfinishedError;
 pub use size::{VolumeSize, VolumeSizeError};
 
