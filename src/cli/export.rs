@@ -13,7 +13,8 @@ use crate::{
     ops::{
         export::{self, ExportOutcome},
         reach::{self, Destination, Handed},
-        read_delivery, sign,
+        read_delivery,
+        sign::SigningKeys,
     },
     redact::SafeUrl,
     report::{Printer, text},
@@ -120,7 +121,7 @@ impl ExportArgs {
                 .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
         }
         let password = args::key_password(context);
-        let signer = sign::signers(&args::key_sources(context, &self.key), password.as_ref())?;
+        let signer = SigningKeys::read(&args::key_sources(context, &self.key), password.as_ref())?;
         let (destinations, file) = self.destinations()?;
         let access = self.reach.resolve(context);
         for to in &destinations {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{
     reach::transport_failure,
@@ -60,20 +61,39 @@ struct NoRoomInVolumes {
     room: usize,
 }
 
-/// Reads a private key.
-pub fn private_key(source: &KeySource, password: Option<&Secret<String>>) -> Result<PrivateKey, Failure> {
-    let pem = source.read().map_err(source_failure)?;
-    PrivateKey::from_pem(&pem, password).map_err(|error| {
+/// Keys that are to sign together, read but not opened: opening takes a while, by the purpose of their encryption.
+pub struct SigningKeys {
+    pems: Vec<(KeySource, Zeroizing<String>)>,
+    password: Option<Secret<String>>,
+}
+
+impl std::fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.pems.iter().map(|(source, _)| source)).finish()
+    }
+}
+
+impl SigningKeys {
+    /// Reads the keys; none where none is named.
+    pub fn read(sources: &[KeySource], password: Option<&Secret<String>>) -> Result<Option<Self>, Failure> {
+        let read = |source: &KeySource| Ok((source.clone(), source.read().map_err(source_failure)?));
+        let pems: Vec<_> = sources.iter().map(read).collect::<Result<_, Failure>>()?;
+        Ok((!pems.is_empty()).then(|| Self { pems, password: password.cloned() }))
+    }
+
+    /// Decrypts the keys, and takes each once.
+    pub fn open(&self) -> Result<Option<Signers>, Failure> {
+        let keys = self.pems.iter().map(|(source, pem)| private_key(source, pem, self.password.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Signers::new(keys))
+    }
+}
+
+fn private_key(source: &KeySource, pem: &str, password: Option<&Secret<String>>) -> Result<PrivateKey, Failure> {
+    PrivateKey::from_pem(pem, password).map_err(|error| {
         let no_password = matches!(error, KeyError::NoPassword);
         let failure = Failure::new(Kind::Usage, BadKey { key: source.to_string(), source: error });
         if no_password { failure.hint("give the password of the key") } else { failure }
     })
-}
-
-/// Reads the keys that are to sign together; none where none is named.
-pub fn signers(sources: &[KeySource], password: Option<&Secret<String>>) -> Result<Option<Signers>, Failure> {
-    let keys = sources.iter().map(|source| private_key(source, password)).collect::<Result<_, _>>()?;
-    Ok(Signers::new(keys))
 }
 
 /// Signs an archive. Every byte is checked first, so that nobody vouches for a damaged one.
@@ -86,7 +106,7 @@ pub fn run_with(options: &SignOptions, elsewhere: &Elsewhere, reporter: &dyn Rep
     if let place @ (Place::Web(_) | Place::Registry(_)) = Place::parse(&options.archive).map_err(transport_failure)? {
         return Err(Failure::new(Kind::Usage, format!("`{place}` cannot be signed where it is")).hint("download it, sign the file, and send it again"));
     }
-    let signers = signers(&options.keys, options.password.as_ref())?;
+    let signers = SigningKeys::read(&options.keys, options.password.as_ref())?.map(|keys| keys.open()).transpose()?.flatten();
     let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();
     let mut archive = open(&options.archive, elsewhere, reporter)?;
     let slots = archive.signature_slots().map_err(archive_failure)?;
