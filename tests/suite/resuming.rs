@@ -92,17 +92,12 @@ fn files(site: &Site) -> BTreeMap<String, Vec<u8>> {
     named.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
 }
 
-fn clear(site: &Site) {
-    for name in files(site).keys() {
-        fs::remove_file(site.path(name)).unwrap();
-    }
-}
-
 /// Kills exports at moments by chance, and holds what running again makes of it against `wanted`. Gives how many had begun, and the bytes that
 /// were asked for in the second runs.
 async fn killed(site: &Site, shape: &Shape, wanted: &BTreeMap<String, Vec<u8>>, rounds: usize, asked: impl Fn() -> usize) -> (usize, Vec<usize>) {
     let archive = site.path("a.tar");
-    clear(site);
+    let clear = || files(site).keys().for_each(|name| fs::remove_file(site.path(name)).unwrap());
+    clear();
     site.registry.plan(|_| Fault::Slow(128 << 10));
     let begun = Instant::now();
     assert!(start(site, &archive, shape).wait().unwrap().success());
@@ -110,7 +105,7 @@ async fn killed(site: &Site, shape: &Shape, wanted: &BTreeMap<String, Vec<u8>>, 
     assert!(files(site) == *wanted);
     let (mut state, mut begun_parts, mut again) = (0x5eed_u64, 0, Vec::new());
     for round in 0..rounds {
-        clear(site);
+        clear();
         site.registry.plan(|_| Fault::Slow(128 << 10));
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = whole * u32::try_from(state >> 48).unwrap() / (1 << 16);
@@ -118,7 +113,7 @@ async fn killed(site: &Site, shape: &Shape, wanted: &BTreeMap<String, Vec<u8>>, 
         thread::sleep(moment);
         let _ = process.kill();
         process.wait().unwrap();
-        begun_parts += usize::from(files(site).keys().any(|name| Path::new(name).extension() == Some("part".as_ref())));
+        begun_parts += usize::from(files(site).keys().any(|name| Path::new(name).extension().is_some_and(|last| last == "part")));
         site.registry.plan(|_| Fault::Nothing);
         let exporting = export::run_shaped(options(site.folder.path(), &archive), shape.clone(), Arc::new(Silent));
         exporting.await.unwrap_or_else(|failure| panic!("round {round}, after {moment:?}: {failure}"));
@@ -154,7 +149,9 @@ async fn killed_at_any_moment_volumes_go_on_where_they_stopped() {
     assert!(begun > 2 && saved > all / 4, "{begun} of 12 had begun, {saved} bytes were not asked for again");
     // A run with volumes of another size, or without any, does not take them for its own.
     site.registry.plan(|request| if request.path.contains("/blobs/") && request.from.is_some() { Fault::Drop(0) } else { Fault::Drop(2_500_000) });
-    clear(&site);
+    for name in wanted.keys() {
+        fs::remove_file(site.path(name)).unwrap();
+    }
     export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape, Arc::new(Silent)).await.unwrap_err();
     assert!(site.path("a.tar.001.part").exists());
     site.registry.plan(|_| Fault::Nothing);
@@ -174,7 +171,9 @@ async fn killed_at_any_moment_a_delta_goes_on_where_it_stopped() {
     pulling::describe(site.folder.path(), &[&site.registry], &["next"]);
     for volume in [None, VolumeSize::new(2_000_003)] {
         let shape = Shape { volume, base: Some(base.clone()) };
-        clear(&site);
+        for name in files(&site).keys() {
+            fs::remove_file(site.path(name)).unwrap();
+        }
         site.registry.plan(|_| Fault::Nothing);
         let outcome = export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape.clone(), Arc::new(Silent)).await.unwrap();
         let left_out = outcome.base.map(|base| (base.blobs, base.left_out));
