@@ -192,6 +192,18 @@ fn cluster_images_are_renamed_to_the_registry_of_the_other_side() {
     lab.nothing_left(&before);
 }
 
+/// Takes the images of a registry from a node, with all their names, CRI's own `sha256:…` among them, and so their content. Gives how many names.
+fn lose_images(lab: &Lab, node: u32, host: &str) -> usize {
+    let listed = lab.images(node);
+    let rows: Vec<Vec<&str>> = listed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let targets: Vec<&str> = rows.iter().filter(|row| row[0].starts_with(host)).map(|row| row[2]).collect();
+    let names: Vec<&str> = rows.iter().filter(|row| targets.contains(&row[2])).map(|row| row[0]).collect();
+    let node = node.to_string();
+    let mut command = lab.script(&[&["ctr", &node, "images", "rm", "--sync"], &names[..]].concat());
+    assert!(command.stdout(std::process::Stdio::null()).status().unwrap().success());
+    names.len()
+}
+
 /// An update over what was installed, without its base, where a node has lost its images meanwhile.
 #[test]
 fn cluster_a_delta_is_installed_with_layers_of_other_nodes() {
@@ -201,10 +213,7 @@ fn cluster_a_delta_is_installed_with_layers_of_other_nodes() {
     let old = shop.export("1.0", None);
     let before = lab.names();
     install(lab, &shop, &old);
-    let listed = lab.images(2);
-    let lost: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| name.starts_with(&shop.upstream.host)).collect();
-    assert!(lost.len() > 7, "{listed}");
-    assert!(lab.script(&[&["ctr", "2", "images", "rm", "--sync"], &lost[..]].concat()).status().unwrap().success());
+    assert!(lose_images(lab, 2, &shop.upstream.host) > 7);
 
     let (delivery, new) = (shop.delivery("1.1", None), shop.path().join("delta.tar").to_str().unwrap().to_owned());
     let exported = shop.program().run(&["export", "-f", delivery.to_str().unwrap(), "-o", &new, "--key", "shop.key", "--base", &old, "--format", "json"]).ok();
@@ -215,10 +224,8 @@ fn cluster_a_delta_is_installed_with_layers_of_other_nodes() {
     assert!(one["bytesFromPeers"] == 0 && two["bytesFromPeers"].as_u64().unwrap() > 0, "{outcome}");
     all_run(lab, "update", "1.1");
     // Where all nodes have lost it, nobody is left to take it from, and that is told before anything is done.
-    for node in ["1", "2"] {
-        let listed = lab.images(node.parse().unwrap());
-        let lost: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| name.starts_with(&shop.upstream.host)).collect();
-        assert!(lab.script(&[&["ctr", node, "images", "rm", "--sync"], &lost[..]].concat()).status().unwrap().success());
+    for node in [1, 2] {
+        lose_images(lab, node, &shop.upstream.host);
     }
     let stood = lab.names();
     let kubeconfig = lab.kubeconfig();
