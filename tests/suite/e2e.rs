@@ -192,6 +192,55 @@ fn cluster_images_are_renamed_to_the_registry_of_the_other_side() {
     lab.nothing_left(&before);
 }
 
+/// Takes the images of a registry from a node, with all their names, CRI's own `sha256:…` among them, and so their content. Gives how many names.
+fn lose_images(lab: &Lab, node: u32, host: &str) -> usize {
+    let listed = lab.images(node);
+    let rows: Vec<Vec<&str>> = listed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let targets: Vec<&str> = rows.iter().filter(|row| row[0].starts_with(host)).map(|row| row[2]).collect();
+    let names: Vec<&str> = rows.iter().filter(|row| targets.contains(&row[2])).map(|row| row[0]).collect();
+    let node = node.to_string();
+    let mut command = lab.script(&[&["ctr", &node, "images", "rm", "--sync"], &names[..]].concat());
+    assert!(command.stdout(std::process::Stdio::null()).status().unwrap().success());
+    names.len()
+}
+
+/// An update over what was installed, without its base, where a node has lost its images meanwhile.
+#[test]
+fn cluster_a_delta_is_installed_with_layers_of_other_nodes() {
+    let Some(lab) = lab() else { return };
+    let _all = lab.own();
+    let shop = Shop::open("update");
+    let old = shop.export("1.0", None);
+    let before = lab.names();
+    install(lab, &shop, &old);
+    assert!(lose_images(lab, 2, &shop.upstream.host) > 7);
+
+    let (delivery, new) = (shop.delivery("1.1", None), shop.path().join("delta.tar").to_str().unwrap().to_owned());
+    let exported = shop.program().run(&["export", "-f", delivery.to_str().unwrap(), "-o", &new, "--key", "shop.key", "--base", &old, "--format", "json"]).ok();
+    let left_out = exported.json()["base"]["leftOut"].as_u64().unwrap();
+    assert!(left_out > 1_000_000, "{}", exported.stdout);
+    let outcome = install(lab, &shop, &new).json();
+    let [one, two] = ["node1", "node2"].map(|name| outcome["nodes"].as_array().unwrap().iter().find(|node| node["node"] == name).unwrap());
+    assert!(one["bytesFromPeers"] == 0 && two["bytesFromPeers"].as_u64().unwrap() > 0, "{outcome}");
+    all_run(lab, "update", "1.1");
+    // Where all nodes have lost it, nobody is left to take it from, and that is told before anything is done.
+    for node in [1, 2] {
+        lose_images(lab, node, &shop.upstream.host);
+    }
+    let stood = lab.names();
+    let kubeconfig = lab.kubeconfig();
+    let args = ["install", &new, "--key", "shop.pub", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    shop.program().run(&args).code(5).says("node `node1` lacks sha256:");
+    lab.nothing_left(&stood);
+    shop.program().run(&[&args[..], &["--base", &old]].concat()).ok();
+    for release in ["front", "store"] {
+        lab.helm("helm4", "update", &["uninstall", release, "--wait"]);
+    }
+    lab.delete_namespace("update");
+    lab.kubectl(&["delete", "crd", "robots.shop.example"]);
+    lab.nothing_left(&before);
+}
+
 #[test]
 fn the_shop_exports_the_same_bytes_twice() {
     let shop = Shop::open("twice");

@@ -239,7 +239,7 @@ async fn cluster_nodes_take_from_each_other_what_is_not_on_this_side() {
     assert!(matches!(&error, NodesError::NotPassedOn { node, digest } if node == "node2" && layers.iter().any(|layer| layer.digest == *digest)), "{error}");
     assert_nothing_left(&client, &alone).await;
     // One at a time, it would never end.
-    let both = ImportOptions { nodes: NodeSelection::All, parallel: 1, ..alone };
+    let both = ImportOptions { parallel: 1, passed_on: alone.passed_on, ..options(&first.namespace) };
     let outcome = import(&client, blobs, &images, &both, Arc::new(Silent)).await.unwrap();
     println!("{outcome:#?}");
     let [one, two] = &outcome.nodes[..] else { panic!("{outcome:?}") };
