@@ -571,6 +571,43 @@ async fn a_delta_alone_gives_what_it_has_and_names_what_it_lacks() {
     assert_eq!(files(&product.path("out")), files(&product.path("whole")));
 }
 
+#[test]
+fn an_archive_in_volumes_gives_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    sample::build("1").write(&at("a.tar"), None);
+    sample::build("1").write_in(&at("cut.tar"), None, "30kB".parse().ok());
+    fs::create_dir(at("elsewhere")).unwrap();
+    fs::rename(at("cut.tar.002"), at("elsewhere/cut.tar.002")).unwrap();
+    extract(&at("a.tar"), &at("whole"), &[], |_| ()).unwrap_or_else(|error| panic!("{error}"));
+    let elsewhere = Elsewhere { volumes: vec![at("elsewhere")], ..Elsewhere::default() };
+    let trust = TrustOptions { allow_unsigned: true, ..TrustOptions::default() };
+    let (archive, to) = (at("cut.tar.001"), Some(at("joined")));
+    let options = ExtractOptions { archive, trust, folder: to, parts: Parts::default(), apps: Vec::new(), images: Vec::new(), platform: None };
+    let (_stop, asked) = watch::channel(false);
+    extract::prepare(&options, &elsewhere, &Silent).unwrap().write(&asked, &(Arc::new(Silent) as _)).unwrap();
+    assert_eq!(files(&at("whole")), files(&at("joined")));
+    for path in files(&at("whole")) {
+        assert!(fs::read(at("whole").join(&path)).unwrap() == fs::read(at("joined").join(&path)).unwrap(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_loads_the_images() {
+    let (Some(dockerd), Some(docker)) = (tool("dockerd"), tool("docker")) else { return };
+    let product = Product::new().await;
+    product.extract("a.tar", "out", |o| o.parts = images(ImageFormat::DockerArchive)).unwrap();
+    let at = |name: &str| product.path(name).display().to_string();
+    let host = format!("unix://{}", at("sock"));
+    let dockerd = [dockerd.to_str().unwrap(), "--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid"), "-H", &host];
+    let _daemon = Daemon::start(&[dockerd.as_slice(), &["--iptables=false", "--bridge=none", "--storage-driver=vfs"]].concat(), &product.path("log"));
+    let docker = |args: &[&str]| finish(Command::new(&docker).env("HOME", product.folder.path()).args(["-H", &host]).args(args));
+    eventually(60, || if docker(&["version"]).code == 0 { Ok(()) } else { Err(fs::read_to_string(at("log")).unwrap_or_default()) });
+    docker(&["load", "-q", "-i", &at("out/images.tar")]).ok();
+    let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok().stdout;
+    assert!([APP, SIDE].iter().all(|name| names.lines().any(|found| found == *name)), "{names}");
+}
+
 /// A program that writes down how it was called, a line a word.
 fn recorder(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
@@ -707,6 +744,7 @@ fn the_command_line_says_what_it_did() {
         (&json!("images"), &json!(["r.dev/both:1"]), &json!("unsigned"))
     );
     program.run(&["extract", "a.tar", "--allow-unsigned"]).code(2).says("nothing is overwritten");
+    program.run(&["extract", "-", "--allow-unsigned"]).code(2).says("a stream cannot be extracted");
     program.run(&["extract", "a.tar", "--allow-unsigned", "--images", "squashfs"]).code(2).says("docker-archive");
     program.run(&["extract", "a.tar", "--allow-unsigned", "--plain", "--charts"]).code(2);
     program.run(&["extract", "a.tar", "--allow-unsigned", "--image", "Not An Image"]).code(2);

@@ -24,13 +24,16 @@ pub(super) fn choose<'a>(contents: &'a Contents, options: &ExtractOptions) -> Re
     if let Some(app) = options.apps.iter().find(|wanted| !record.apps.iter().any(|app| app.name == **wanted)) {
         return Err(ExtractError::NoApp { app: app.clone(), known: known() });
     }
-    if let Some(image) = options.images.iter().find(|wanted| contents.image(wanted).is_none()) {
+    if let Some(image) = options.images.iter().find(|wanted| !contents.images().iter().any(|(name, root)| means(wanted, name, root))) {
         return Err(ExtractError::NoImage { image: Box::new(image.clone()), known: contents.images().iter().map(|(name, _)| name.clone()).collect() });
     }
     let apps = record.apps.iter().filter(|app| options.apps.is_empty() || options.apps.contains(&app.name)).collect();
     let of_app = |image: &&ImageRecord| image.origins.iter().any(|origin| origin.app.as_ref().is_some_and(|app| options.apps.contains(app)));
     let named: BTreeSet<&Reference> = match (options.images.is_empty(), options.apps.is_empty()) {
-        (false, _) => options.images.iter().collect(),
+        (false, _) => {
+            let meant = contents.images().iter().filter(|(name, root)| options.images.iter().any(|wanted| means(wanted, name, root)));
+            meant.map(|(name, _)| name).collect()
+        }
         (true, false) => record.images.iter().filter(of_app).map(|image| &image.reference).collect(),
         (true, true) => contents.images().iter().map(|(name, _)| name).collect(),
     };
@@ -42,4 +45,39 @@ pub(super) fn choose<'a>(contents: &'a Contents, options: &ExtractOptions) -> Re
     }
     let records = record.images.iter().filter(|image| named.contains(&image.reference)).cloned().collect();
     Ok(Chosen { apps, images, records })
+}
+
+/// Whether a name on the command line is that of an image: pods may pin a digest beside the tag, and people leave it out; or have the digest alone.
+fn means(wanted: &Reference, name: &Reference, root: &Descriptor) -> bool {
+    let same = match wanted.digest() {
+        Some(digest) => name.digest() == Some(digest) || root.digest == *digest,
+        None => wanted.tag() == name.tag(),
+    };
+    same && wanted.name() == name.name()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Digest, media_type};
+
+    #[test]
+    fn images_are_meant_by_tag_or_by_digest() {
+        let (index, child, other) = (Digest::of(b"index"), Digest::of(b"child"), Digest::of(b"other"));
+        let root = Descriptor::new(media_type::OCI_INDEX, index.clone(), 1);
+        let name = format!("nginx:1.27@{child}").parse().unwrap();
+        for (wanted, meant) in [
+            (format!("nginx:1.27@{child}"), true),
+            ("nginx:1.27".to_owned(), true),
+            ("docker.io/library/nginx:1.27".to_owned(), true),
+            (format!("nginx@{child}"), true),
+            (format!("nginx@{index}"), true),
+            (format!("nginx@{other}"), false),
+            ("nginx".to_owned(), false),
+            ("nginx:1.28".to_owned(), false),
+            ("ghcr.io/library/nginx:1.27".to_owned(), false),
+        ] {
+            assert_eq!(means(&wanted.parse().unwrap(), &name, &root), meant, "{wanted}");
+        }
+    }
 }

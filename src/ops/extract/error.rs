@@ -22,6 +22,8 @@ pub(super) enum ExtractError {
     NoImage { image: Box<Reference>, known: Vec<Reference> },
     #[error("{image} is not in the archive for {platform}; it holds: {}", known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     NoPlatform { image: Box<Reference>, platform: Box<Platform>, known: Vec<Platform> },
+    #[error("a stream cannot be extracted: what is to be written is known when it has passed")]
+    Stream,
     #[error("the archive holds nothing of what was asked for")]
     Nothing,
     #[error("{}", missing_text(missing, base.as_deref()))]
@@ -84,6 +86,7 @@ impl From<ExtractError> for Failure {
                 let more = if known.len() > LISTED { ", …" } else { "" };
                 Some(format!("`inspect` lists the images: {}{more}", shown.join(", ")))
             }
+            ExtractError::Stream => Some("write it to a file, and extract from that".to_owned()),
             ExtractError::Missing { .. } => Some("give the archive that it was made over with --base ARCHIVE".to_owned()),
             ExtractError::InTheWay { .. } => Some("remove it, or give another folder with -o".to_owned()),
             ExtractError::NoSpace { .. } => Some("free some space, or write to another disk with -o".to_owned()),

@@ -11,12 +11,12 @@ mod plain;
 mod plan;
 mod stage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
-use self::plan::Plan;
+use self::{error::ExtractError, plan::Plan};
 use super::verify::{self, Elsewhere, TrustOptions};
 use crate::{
     archive::{Archive, Standing},
@@ -137,6 +137,9 @@ pub struct Ready {
 
 /// Verifies the archive and decides what to write. Whatever can be known to be wrong is an error here.
 pub fn prepare(options: &ExtractOptions, elsewhere: &Elsewhere, reporter: &dyn Reporter) -> Result<Ready, Failure> {
+    if options.archive == Path::new("-") {
+        return Err(ExtractError::Stream.into());
+    }
     let archive = verify::open_with(&options.archive, elsewhere, &options.trust, reporter)?;
     let chosen = choose::choose(&archive, options)?;
     let plan = Plan::new(&archive, options, &chosen)?;

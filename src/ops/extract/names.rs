@@ -21,8 +21,9 @@ pub(super) fn leaf(name: &str) -> Result<SafePath, ExtractError> {
 
 /// A file below a folder.
 pub(super) fn below(folder: &str, path: &str) -> Result<SafePath, ExtractError> {
-    let path = format!("{folder}/{path}");
-    checked(&path, "a file")
+    // By itself as well: behind a folder a drive is none any more.
+    checked(path, "a file")?;
+    checked(&format!("{folder}/{path}"), "a file")
 }
 
 /// A file of the delivery. As delivery.yaml may lie beside what it delivers, `../docs/a.pdf` is a name of one; it is put where it would be if

@@ -76,8 +76,8 @@ pub(super) fn plan(plan: &mut Plan, archive: &Archive, options: &ExtractOptions,
         plan.notes.push(format!("images keep their original names; spec.registry ({registry}) means nothing to install.sh"));
     }
     let script = script(record, &apps, !chosen.images.is_empty());
-    plan.add(Kind::Script, plan::plain_path("install.sh")?, Vec::new(), Content::Script(script.into()))?;
-    plan.add(Kind::Script, plan::plain_path("SHA256SUMS")?, Vec::new(), Content::Sums)?;
+    plan.add(Kind::Script, names::leaf("install.sh")?, Vec::new(), Content::Script(script.into()))?;
+    plan.add(Kind::Script, names::leaf("SHA256SUMS")?, Vec::new(), Content::Sums)?;
     Ok(())
 }
 

@@ -167,7 +167,7 @@ impl Plan {
         let excerpt = archive.excerpt(images, options.platform.as_ref());
         let of: Vec<String> = images.iter().map(|(name, _)| name.to_string()).collect();
         if format != ImageFormat::Oci {
-            return self.add(Kind::Images, plain_path("images.tar")?, of, Content::Images(Box::new(excerpt), format));
+            return self.add(Kind::Images, names::leaf("images.tar")?, of, Content::Images(Box::new(excerpt), format));
         }
         let piece = self.pieces.len();
         self.pieces.push(Piece { kind: Kind::Images, path: "images".to_owned(), of });
@@ -188,9 +188,8 @@ impl Plan {
     }
 
     fn put(&mut self, path: SafePath, content: Content, piece: usize) -> Result<(), ExtractError> {
-        let file = |path: &SafePath| ExtractError::Twice { path: path.as_str().to_owned() };
         if self.files.contains_key(&path) {
-            return Err(file(&path));
+            return Err(ExtractError::Twice { path: path.as_str().to_owned() });
         }
         self.files.insert(path, (content, piece));
         Ok(())
@@ -213,11 +212,6 @@ impl Plan {
         let layer = |(digest, size): (&Digest, u64)| MissingLayer { digest: digest.clone(), size, images: archive.images_with(digest) };
         Err(ExtractError::Missing { missing: missing.into_iter().map(layer).collect(), base: archive.base().cloned().map(Box::new) })
     }
-}
-
-/// A name of ours.
-pub(super) fn plain_path(name: &str) -> Result<SafePath, ExtractError> {
-    names::leaf(name)
 }
 
 /// The files of an app that is plain manifests.

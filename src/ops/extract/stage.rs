@@ -203,6 +203,9 @@ impl Run<'_> {
             use std::os::unix::fs::OpenOptionsExt as _;
             options.mode(if runs { 0o755 } else { 0o644 });
         }
+        // Elsewhere files have no such mark.
+        #[cfg(not(unix))]
+        let _ = runs;
         let file = options.open(path).map_err(|source| FileError::new("create", path, source))?;
         Ok(Sink { run: self, file, path: path.to_owned(), hasher: Sha256::new(), size: 0 })
     }
