@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Export and import of a product's worth of images, each beside a peer in the same run.
 #   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar; without a store, with an empty one,
-#                                and with one that has all layers, which is held against `cp` of the archive
+#                                and with one that has all layers, which is held against `cp` of the archive; `skopeo copy` of each image into
+#                                one OCI layout, and the floor, each layer once by `curl`, four at a time
+#   bench/product.sh latency     the same without a store, with 50 ms between us and the registry (bench/delay.py)
+#   bench/product.sh large GB    memory of an export and a verification of so much in layers of 1 GB
 #   bench/product.sh verify      our verify beside sha256sum
 #   bench/product.sh import I    our import into node I of a lab that it starts, beside `ctr images import` there; each on a disk made for it
 # Needs the tools of tests/lab/build.sh, and root for `import`.
@@ -28,6 +31,14 @@ Y
   [ -f "$work/images" ] || "$here/bench/images.py" "127.0.0.1:$port" >"$work/images"
 }
 
+layers() { # each layer once
+  for image in $(cat "$work/images"); do
+    name=${image%@*} # HOST/REPOSITORY:TAG
+    path=${name#*/}
+    crane manifest --insecure "$name" | jq -r --arg at "http://${name%%/*}/v2/${path%:*}/blobs/" '.layers[].digest | . + " " + $at + .'
+  done | sort -u -k1,1 | cut -d' ' -f2
+}
+
 delivery() {
   cat >"$work/delivery.yaml" <<Y
 apiVersion: offline/v1
@@ -47,7 +58,7 @@ timed() { # label command...
 
 case ${1:-export} in
   export)
-    registry; delivery
+    registry; delivery; layers >"$work/layers"
     for _ in 1 2 3 4 5; do
       rm -rf "$work/product.tar" "$work/crane.tar" "$work/copy.tar" "$work/store"
       ours=("$program" -q export -f "$work/delivery.yaml" -o "$work/product.tar" --key "$work/offline.key")
@@ -56,8 +67,33 @@ case ${1:-export} in
       timed "full store " "${ours[@]}" --store "$work/store"
       timed "cp         " cp "$work/product.tar" "$work/copy.tar"
       timed "crane      " crane pull --insecure $(sed 's/@.*//' "$work/images") "$work/crane.tar"
+      timed "skopeo     " bash -c 'for i; do skopeo copy -q --src-tls-verify=false "docker://$i" "oci:$0:${i##*/}"; done' "$work/skopeo" $(sed 's/@.*//' "$work/images")
+      mkdir "$work/curl"
+      timed "curl       " xargs -P4 -n1 -a "$work/layers" curl -fsSO --output-dir "$work/curl"
+      rm -rf "$work/skopeo" "$work/curl"
     done
     ls -l "$work/product.tar" ;;
+  latency)
+    registry; delivery
+    slow=$((port + 1))
+    "$here/bench/delay.py" "$slow" "$port" 50 & delay_pid=$!
+    trap 'kill $registry_pid $delay_pid' EXIT
+    sleep 1
+    sed "s/127.0.0.1:$port/127.0.0.1:$slow/" "$work/delivery.yaml" >"$work/slow.yaml"
+    for _ in 1 2 3 4 5; do
+      rm -f "$work/slow.tar" "$work/crane.tar"
+      timed "ours " "$program" -q export -f "$work/slow.yaml" -o "$work/slow.tar" --key "$work/offline.key" --no-store
+      timed "crane" crane pull --insecure $(sed "s/@.*//; s/:$port/:$slow/" "$work/images") "$work/crane.tar"
+    done ;;
+  large)
+    work=$work/large; mkdir -p "$work"
+    "$here/bench/large.py" "$port" "${2:-10}" >"$work/images" & registry_pid=$!
+    trap 'kill $registry_pid; rm -f "$work/large.tar"' EXIT
+    until [ -s "$work/images" ]; do sleep .5; done
+    delivery
+    timed "export" "$program" -q export -f "$work/delivery.yaml" -o "$work/large.tar" --key "$work/offline.key" --no-store
+    timed "verify" "$program" -q verify "$work/large.tar" --key "$work/offline.pub"
+    ls -l "$work/large.tar" ;;
   verify)
     for _ in 1 2 3 4 5; do
       timed "verify   " "$program" -q verify "$work/product.tar" --key "$work/offline.pub"
@@ -88,5 +124,5 @@ case ${1:-export} in
       timed "repeat" "$program" -q install "$work/product.tar" --key "$work/offline.pub"
       fresh; timed "ctr   " "$lab" ctr "$node" images import "$work/crane.tar"
     done ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

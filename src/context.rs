@@ -34,6 +34,10 @@ pub struct Context {
     token: Option<Password>,
     /// Where docker listens, from `DOCKER_HOST`.
     pub docker_host: Option<String>,
+    /// Where containerd listens, from `CONTAINERD_ADDRESS`.
+    pub containerd_address: Option<String>,
+    /// In which of containerd's namespaces images are, from `CONTAINERD_NAMESPACE`.
+    pub containerd_namespace: Option<String>,
     /// Proxy settings as other programs read them.
     pub proxy: ProxyVariables,
     /// The time that documents bear, from `SOURCE_DATE_EPOCH` (reproducible-builds.org, specs/source-date-epoch).
@@ -92,6 +96,8 @@ impl Context {
                 registries: path("HELM_REGISTRY_CONFIG"),
             },
             docker_host: text("DOCKER_HOST"),
+            containerd_address: text("CONTAINERD_ADDRESS"),
+            containerd_namespace: text("CONTAINERD_NAMESPACE"),
             kubeconfig: env::var_os("KUBECONFIG").filter(|k| !k.is_empty()),
             helm_context: text("HELM_KUBECONTEXT"),
             helm_namespace: text("HELM_NAMESPACE"),
@@ -111,13 +117,26 @@ impl Context {
         Some(folder.join("config.json"))
     }
 
-    /// Proxies, and podman's files of credentials (containers-auth.json(5)). What `REGISTRY_AUTH_FILE` names goes before docker's file.
+    /// Proxies, podman's files of credentials (containers-auth.json(5)), and where certificates are kept by host. What `REGISTRY_AUTH_FILE` names goes
+    /// before docker's file.
     pub fn reach(&self) -> Reach {
         let runtime = self.runtime.as_ref().map(|folder| folder.join("containers/auth.json"));
         let config = self.config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")));
-        let config = config.map(|folder| folder.join("containers/auth.json"));
         let ProxyVariables { https, http, none } = self.proxy.clone();
-        Reach { proxies: Proxies { https, http, none }, first: self.registry_auth.iter().cloned().collect(), last: runtime.into_iter().chain(config).collect() }
+        Reach {
+            proxies: Proxies { https, http, none },
+            first: self.registry_auth.iter().cloned().collect(),
+            last: runtime.into_iter().chain(config.as_ref().map(|folder| folder.join("containers/auth.json"))).collect(),
+            certificates: self.certificates(config.as_deref()),
+        }
+    }
+
+    /// Podman's places in podman's order, which ends with docker's (containers-certs.d(5)); before that the place of a docker without root (moby,
+    /// daemon/pkg/registry/config.go, `CertsDir`).
+    fn certificates(&self, config: Option<&Path>) -> Vec<PathBuf> {
+        let podman = self.home.as_ref().map(|home| home.join(".config/containers/certs.d"));
+        let rootless = config.map(|folder| folder.join("docker/certs.d"));
+        podman.into_iter().chain(["/etc/containers/certs.d".into()]).chain(rootless).chain(["/etc/docker/certs.d".into()]).collect()
     }
 
     /// Where downloads are kept: `KUBECTL_OFFLINE_CACHE`, else by the XDG base directory specification.

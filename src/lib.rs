@@ -27,5 +27,6 @@ pub mod signing;
 pub mod source;
 pub mod store;
 pub mod tag_policy;
+mod tls;
 pub mod transport;
 pub mod tree;

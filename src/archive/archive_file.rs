@@ -4,7 +4,14 @@ use std::{ops::Deref, path::Path};
 
 use bytes::Bytes;
 
-use super::{ArchiveError, Base, BaseKind, BuildError, Contents, Fault, Flaw, Signer, names, room, unverified::Opened, writer};
+use super::{
+    ArchiveError, Base, BaseKind, BuildError, Contents, Fault, Flaw, Signer,
+    builder::padded_signature,
+    header,
+    medium::{self, Patch, Signing},
+    names, room,
+    unverified::Opened,
+};
 use crate::{io::FileError, oci::Digest};
 
 /// An archive whose signature and every byte have been checked. There is no other way to one than [`super::Unverified::verify`].
@@ -122,16 +129,26 @@ impl Archive {
         self.opened.slots().map_err(|flaw| ArchiveError::Damaged { path: self.opened.path.clone(), flaw })
     }
 
-    /// Puts signatures into their places, one after the other, and blanks the places that are left; nothing else is touched.
+    /// Puts signatures into their places, one after the other, and blanks the places that are left; nothing else is touched. Of an archive in volumes
+    /// the list is brought up to date; a run that is interrupted leaves one that says so, until it is signed again.
     pub fn put_signatures(&self, bundles: &[String]) -> Result<(), ArchiveError> {
         let places = &self.opened.signatures;
         if bundles.len() > places.len() {
             return Err(BuildError::NoRoom { wanted: bundles.len(), room: places.len() }.into());
         }
-        for (at, place) in places.iter().enumerate() {
-            writer::replace_signature(&self.opened.path, place, bundles.get(at).map(String::as_str))?;
+        let bundles = (0..places.len()).map(|at| bundles.get(at).cloned()).collect();
+        let mut signing = Signing { index: Digest::of(&self.index), bundles, patches: Vec::new() };
+        let medium = &*self.opened.medium;
+        for (place, bundle) in places.iter().zip(&signing.bundles) {
+            let room = usize::try_from(place.size).unwrap_or(usize::MAX).min(1 << 20);
+            let (offset, mut before) = (place.offset - header::BLOCK_U64, vec![0; header::BLOCK + room]);
+            medium::read_exact_at(medium, &mut before, offset).map_err(|source| self.failed(source))?;
+            let after = [&before[..header::BLOCK], &padded_signature(bundle.as_deref(), room)?].concat();
+            if before != after || medium.unfinished().is_some() {
+                signing.patches.push(Patch { offset, before, after });
+            }
         }
-        Ok(())
+        if signing.patches.is_empty() { Ok(()) } else { medium.sign(&signing) }
     }
 
     /// Writes the archive anew in its place, with room for so many signatures. What it carries, and what is signed, stays the same to the byte.

@@ -6,6 +6,7 @@ use std::{
     fmt::Write as _,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
@@ -23,7 +24,7 @@ const VERSION: &str = "dev.offline.base.version";
 const BLOBS: &str = "dev.offline.base.blobs";
 
 /// What kind of thing a base is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum BaseKind {
     /// Another archive, known by the digest of its index.json.
@@ -33,7 +34,7 @@ pub enum BaseKind {
 }
 
 /// Who the base of an archive is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Base {
     /// What it is.

@@ -106,6 +106,9 @@ pub enum ArchiveError {
         /// The archive.
         archive: PathBuf,
     },
+    /// An archive that lies where nothing can be written.
+    #[error("an archive that is not in files of this machine can only be read")]
+    ReadOnly,
     /// A blob that is to be read whole is too large for that.
     #[error("blob {digest} has {size} bytes; at most {max} are read into memory")]
     TooLargeToRead {

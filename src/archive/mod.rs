@@ -34,10 +34,10 @@ pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, Imag
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use excerpt::Excerpt;
 pub use limits::Limits;
-pub use medium::Medium;
+pub use medium::{Medium, Signing};
 pub use names::{INDEX, SIGNATURE};
 pub use stream::verify_stream;
 pub use trust::{Refusal, Signature, SignedBy, Signer, Standing, Trust, Verifier};
-pub use unverified::{Unverified, open, open_in, open_medium, open_with};
+pub use unverified::{Unverified, open, open_in, open_medium, open_to_sign, open_with};
 pub use volumes::{VolumeError, VolumeSize};
 pub use writer::{LayerWriter, Writer};

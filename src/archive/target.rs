@@ -174,6 +174,7 @@ impl Target {
         let list = VolumeList::new(index, parts.cut.length(), listed);
         let list_path = volumes::list_beside(&path);
         io::remove_if_there(&list_path)?;
+        io::remove_if_there(&volumes::signing_beside(&list_path))?;
         keep_all(new, &path)?;
         older.iter().try_for_each(|path| io::remove_if_there(path))?;
         Ok(io::write_atomic(&list_path, list.text().as_bytes())?)

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Makes signatures.
@@ -37,7 +38,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Which trusted key made a signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SignedBy {
     /// SHA-256 of the public key (DER, `SubjectPublicKeyInfo`), as `sha256:…`.
     pub fingerprint: String,
@@ -56,7 +57,7 @@ impl fmt::Display for SignedBy {
 }
 
 /// A signature that counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Signature {
     /// Whose key.
@@ -83,7 +84,7 @@ impl fmt::Debug for Trust {
 }
 
 /// What was found out about an archive's signatures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "standing")]
 pub enum Standing {
     /// A trusted key has signed it.

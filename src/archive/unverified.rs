@@ -21,7 +21,7 @@ use super::{
     medium::{self, Medium, WholeFile},
     names::{self, Name},
     scan::{self, Entry},
-    volumes::{self, VolumeError, VolumeSet},
+    volumes::{self, Purpose, VolumeError, VolumeSet},
 };
 use crate::{
     io::FileError,
@@ -43,6 +43,15 @@ pub fn open(path: &Path) -> Result<Unverified, ArchiveError> {
 
 /// The same with further folders in which volumes may be.
 pub fn open_in(path: &Path, folders: &[PathBuf]) -> Result<Unverified, ArchiveError> {
+    open_for(path, folders, Purpose::Reading)
+}
+
+/// The same to sign it: also one in volumes whose last signing never came to its end, which signing again mends.
+pub fn open_to_sign(path: &Path, folders: &[PathBuf]) -> Result<Unverified, ArchiveError> {
+    open_for(path, folders, Purpose::Signing)
+}
+
+fn open_for(path: &Path, folders: &[PathBuf], purpose: Purpose) -> Result<Unverified, ArchiveError> {
     let limits = Limits::default();
     let Some(list) = volumes::list_of(path, folders) else {
         let opened = open_with(path, limits);
@@ -54,7 +63,7 @@ pub fn open_in(path: &Path, folders: &[PathBuf]) -> Result<Unverified, ArchiveEr
             (_, opened) => opened,
         };
     };
-    let set = VolumeSet::open(&list, path, folders)?;
+    let set = VolumeSet::open(&list, path, folders, purpose)?;
     let expect = set.expectation();
     let unverified = open_medium(path, Box::new(set), limits)?;
     expect(unverified.index_digest()?)?;
@@ -69,7 +78,7 @@ pub fn open_with(path: &Path, limits: Limits) -> Result<Unverified, ArchiveError
     if !metadata.is_file() {
         return Err(failed(std::io::Error::other("it is not a regular file")).into());
     }
-    open_medium(path, Box::new(WholeFile::new(file, metadata.len())), limits)
+    open_medium(path, Box::new(WholeFile::new(file, metadata.len(), path)), limits)
 }
 
 /// The same of whatever gives bytes; `name` stands for it in errors.
@@ -118,6 +127,10 @@ pub(crate) struct Opened {
 impl Opened {
     /// Every place for a signature by the name of its entry, with the bundle that stands there.
     pub(crate) fn slots(&self) -> Result<Vec<(String, Option<String>)>, Flaw> {
+        if let Some(unfinished) = self.medium.unfinished() {
+            let labels = self.signatures.iter().map(|entry| entry.label.clone());
+            return Ok(labels.zip(unfinished.iter().cloned().chain(std::iter::repeat(None))).collect());
+        }
         let mut slots = Vec::new();
         for entry in &self.signatures {
             let flaw = |fault| Flaw::new(entry.label.clone(), fault);

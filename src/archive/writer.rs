@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::File,
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
@@ -15,12 +14,11 @@ use super::{
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
     header,
     journal::{Journal, Notes},
-    scan::Entry,
     target::{Parts, Target},
     volumes::VolumeSize,
 };
 use crate::{
-    io::{self, FileError, Writeback, Written},
+    io::{self, Writeback, Written},
     oci::Digest,
 };
 
@@ -244,20 +242,4 @@ impl LayerWriter {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).retain(|d| *d != self.digest);
         Ok(())
     }
-}
-
-/// Puts another signature into an archive, in its place, or blanks; nothing else is touched.
-pub(crate) fn replace_signature(path: &Path, place: &Entry, bundle: Option<&str>) -> Result<(), ArchiveError> {
-    let room = usize::try_from(place.size).unwrap_or(usize::MAX).min(1 << 20);
-    let bytes = padded_signature(bundle, room)?;
-    let failed = |source| FileError::new("write the signature into", path, source);
-    let file = File::options().read(true).write(true).open(path).map_err(failed)?;
-    // The place was found with another handle; make sure that it is still the same archive.
-    let mut head = [0; header::BLOCK];
-    io::read_exact_at(&file, &mut head, place.offset - header::BLOCK_U64).map_err(failed)?;
-    if header::name(&head) != place.label {
-        return Err(FileError::new("write the signature into", path, std::io::Error::other("the file has changed meanwhile")).into());
-    }
-    io::write_all_at(&file, &bytes, place.offset).and_then(|()| file.sync_all()).map_err(failed)?;
-    Ok(())
 }

@@ -19,6 +19,7 @@ use crate::{
     report::{Format, Printer},
     semver::Version,
     signing::KeySource,
+    source::ContainerdPlace,
     store::{STORE_MAX, Store},
     transport::Reach,
 };
@@ -72,6 +73,7 @@ impl ReachArgs {
             ca_file: self.ca_file.clone(),
             plain_http: self.plain_http,
             docker_config: context.docker_config(),
+            machine: context.reach(),
         }
     }
 }
@@ -165,6 +167,7 @@ pub(super) fn access(context: &Context) -> ChartAccess {
         cache: context.cache(),
         reach: context.reach(),
         docker_host: context.docker_host.clone(),
+        containerd: ContainerdPlace { address: context.containerd_address.clone(), namespace: context.containerd_namespace.clone() },
         store: None,
         patience: Patience::default(),
     }

@@ -13,7 +13,8 @@ use crate::{
     ops::{
         export::{self, ExportOutcome},
         reach::{self, Destination, Handed},
-        read_delivery, sign,
+        read_delivery,
+        sign::SigningKeys,
     },
     redact::SafeUrl,
     report::{Printer, text},
@@ -54,7 +55,7 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "URL")]
     upload: Option<String>,
     /// How it is sent
-    #[arg(long, value_enum, default_value = "put", requires = "upload")]
+    #[arg(long, value_enum, default_value = "auto", requires = "upload")]
     upload_method: UploadMethod,
     #[command(flatten)]
     reach: ReachArgs,
@@ -68,6 +69,10 @@ pub(super) struct ExportArgs {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum UploadMethod {
+    /// By tus 1.0.0 where the server speaks it, else HTTP PUT
+    Auto,
+    /// By tus: the URL is where uploads are made; a transfer that breaks goes on where it broke
+    Tus,
     /// HTTP PUT
     Put,
     /// HTTP POST
@@ -88,6 +93,8 @@ impl ExportArgs {
     /// Where the archive goes when it is complete; and its file, where one is to stay.
     fn destinations(&self) -> Result<(Vec<Destination>, Option<PathBuf>), Failure> {
         let method = match self.upload_method {
+            UploadMethod::Auto => Method::Auto,
+            UploadMethod::Tus => Method::Tus,
             UploadMethod::Put => Method::Put,
             UploadMethod::Post => Method::Post,
         };
@@ -114,14 +121,11 @@ impl ExportArgs {
                 .hint("--allow-unsigned writes an archive that install refuses unless it is told the same"));
         }
         let password = args::key_password(context);
-        let signer = sign::signers(&args::key_sources(context, &self.key), password.as_ref())?;
+        let signer = SigningKeys::read(&args::key_sources(context, &self.key), password.as_ref())?;
         let (destinations, file) = self.destinations()?;
-        if self.volume_size.is_some() && !destinations.is_empty() {
-            return Err(Failure::new(Kind::Usage, "volumes are files, and are not handed to a web server or a registry").hint("leave --volume-size out"));
-        }
         let access = self.reach.resolve(context);
         for to in &destinations {
-            reach::check(to, &access)?;
+            reach::check(to, self.volume_size.is_some(), &access)?;
         }
         // What goes to a registry only is made here and not kept.
         let only_registry = self.output.is_some() && file.is_none() && !self.dry_run;
@@ -170,7 +174,8 @@ fn show(outcome: &Exported) -> String {
     };
     for handed in &outcome.handed_to {
         let _ = match handed {
-            Handed::Web { url } => writeln!(out, "put to {url}"),
+            Handed::Web { url, volumes } if volumes.is_empty() => writeln!(out, "put to {url}"),
+            Handed::Web { url, volumes } => writeln!(out, "put to {url}, with {} volumes", volumes.len()),
             Handed::Registry(pushed) => writeln!(out, "pushed to {}, {} parts, {}", pushed.reference, pushed.parts, pushed.digest),
         };
     }

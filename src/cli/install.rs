@@ -80,7 +80,7 @@ impl InstallArgs {
         let outcome = super::run_to_end(async move |stop: watch::Receiver<bool>| {
             options.cancel = Some(stop);
             let cluster = args::connect(&connect).await?;
-            install::install(&cluster, &options, &reporter).await
+            install::run(&cluster, &options, &reporter).await
         })?;
         printer.outcome(self.format.format, &outcome, show)
     }

@@ -26,7 +26,7 @@ impl ListArgs {
         let connect = self.cluster.resolve(context);
         let outcome = super::block_on(async {
             let cluster = args::connect(&connect).await?;
-            list::list(&cluster, &options).await
+            list::run(&cluster, &options).await
         })?;
         printer.outcome(self.format.format, &outcome, |o| {
             let row = |d: &list::DeliveryEntry, a: &list::AppEntry| {

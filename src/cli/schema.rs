@@ -1,4 +1,4 @@
-//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock, of a list of volumes, and of what `images` and `outdated` print.
+//! `schema`: the JSON schemas of delivery.yaml, of delivery.lock, of a list of volumes, and of what commands print.
 
 use clap::ValueEnum;
 
@@ -6,11 +6,11 @@ use crate::{
     archive::volumes,
     delivery,
     failure::Failure,
-    ops::{images, outdated},
+    ops::{images, outdated, schemas},
     report::Printer,
 };
 
-/// Print the JSON schema of delivery.yaml, of delivery.lock, of NAME.volumes.json, or of what images or outdated prints
+/// Print the JSON schema of delivery.yaml, of delivery.lock, of NAME.volumes.json, or of what a command prints with `--format json`
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
     /// Of what
@@ -22,8 +22,11 @@ pub(super) struct SchemaArgs {
 enum Which {
     Delivery,
     Lock,
+    Diff,
     Images,
+    Inspect,
     Outdated,
+    Verify,
     Volumes,
 }
 
@@ -32,8 +35,11 @@ impl SchemaArgs {
         let text = match self.which {
             Which::Delivery => delivery::schema_json(),
             Which::Lock => delivery::lock_schema_json(),
+            Which::Diff => schemas::diff(),
             Which::Images => images::schema_json(),
+            Which::Inspect => schemas::inspect(),
             Which::Outdated => outdated::schema_json(),
+            Which::Verify => schemas::verify(),
             Which::Volumes => volumes::schema_json(),
         };
         printer.data(text.as_bytes())

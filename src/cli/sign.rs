@@ -2,8 +2,13 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use super::args::{self, FormatArgs};
-use crate::{context::Context, failure::Failure, ops::sign, report::Printer};
+use super::args::{self, ElsewhereArgs, FormatArgs};
+use crate::{
+    context::Context,
+    failure::Failure,
+    ops::sign,
+    report::{Printer, text},
+};
 
 /// Sign an archive, in the place of the signatures it has
 ///
@@ -11,7 +16,7 @@ use crate::{context::Context, failure::Failure, ops::sign, report::Printer};
 /// prints it. The password of encrypted keys is read from `COSIGN_PASSWORD`; keys with different passwords sign one after the other, with --add.
 #[derive(Debug, clap::Args)]
 pub(super) struct SignArgs {
-    /// The archive
+    /// The archive: a file; of one in volumes NAME, NAME.volumes.json or NAME.001
     archive: PathBuf,
     /// Private key; may be given more than once
     #[arg(long, value_name = "KEY", required = true)]
@@ -22,6 +27,8 @@ pub(super) struct SignArgs {
     /// Where the archive has no room for more signatures, write it anew
     #[arg(long)]
     make_room: bool,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -35,10 +42,11 @@ impl SignArgs {
             add: self.add,
             make_room: self.make_room,
         };
-        let outcome = sign::run(&options, &*printer.reporter())?;
+        let outcome = sign::run_with(&options, &self.elsewhere.resolve(), &*printer.reporter())?;
         printer.outcome(self.format.format, &outcome, |o| {
             let more = if o.signatures > o.fingerprints.len() { format!("; it carries {} signatures", o.signatures) } else { String::new() };
-            format!("{}: signed by {}{more}\n", o.archive.display(), o.fingerprints.join(", "))
+            let base = o.base.as_ref().map(text::base).unwrap_or_default();
+            format!("{}: signed by {}{more}\n{base}", o.archive.display(), o.fingerprints.join(", "))
         })
     }
 }

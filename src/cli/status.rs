@@ -30,7 +30,7 @@ impl StatusArgs {
         let connect = self.cluster.resolve(context);
         let outcome = super::block_on(async {
             let cluster = args::connect(&connect).await?;
-            status::status(&cluster, &options).await
+            status::run(&cluster, &options).await
         })?;
         printer.outcome(self.format.format, &outcome, |o| {
             let mut out = format!("{} {}\n", o.name, o.version);

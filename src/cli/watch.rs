@@ -101,7 +101,11 @@ impl WatchArgs {
                 .hint("--allow-unsigned writes archives that install refuses unless it is told the same"));
         }
         let authorization = self.upload_auth_file.as_deref().map(secret).transpose()?;
-        let upload = self.upload.map(|url| Upload::new(&url, authorization)).transpose().map_err(|error| Failure::new(Kind::Usage, error))?;
+        let upload = self
+            .upload
+            .map(|url| Upload::new(&url, authorization).map(|upload| upload.from(context.reach())))
+            .transpose()
+            .map_err(|error| Failure::new(Kind::Usage, error))?;
         let journal = self.journal.or_else(|| self.file.first().map(|file| file.with_extension("watch.json")));
         Ok(WatchOptions {
             journal: journal.unwrap_or_else(|| PathBuf::from("delivery.watch.json")),

@@ -346,7 +346,7 @@ fn described(source: &ChartSource, policy: Option<&TagPolicy>) -> String {
 fn policy(entry: &ImageEntry) -> Option<(&Reference, types::TagPolicy)> {
     match entry {
         ImageEntry::Policy { repository, policy } => Some((repository, policy.into())),
-        ImageEntry::Ref(_) | ImageEntry::Archive(_) | ImageEntry::Docker(_) => None,
+        ImageEntry::Ref(_) | ImageEntry::Archive(_) | ImageEntry::Docker(_) | ImageEntry::Containerd(_) => None,
     }
 }
 

@@ -161,6 +161,8 @@ pub enum ImageEntry {
     Archive(PathBuf),
     /// In a docker that runs on the machine.
     Docker(Reference),
+    /// In a containerd that runs on the machine.
+    Containerd(Reference),
 }
 
 impl Delivery {

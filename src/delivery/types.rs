@@ -250,7 +250,7 @@ pub(crate) struct Install {
     pub(crate) api_versions: Vec<String>,
 }
 
-/// An image that no app names: `ref`, `archive` or `docker`.
+/// An image that no app names: `ref`, `archive`, `docker` or `containerd`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ImageEntry {
@@ -266,6 +266,10 @@ pub(crate) struct ImageEntry {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) docker: Option<String>,
+    /// Name of an image that a containerd running on this machine has, with a tag or a digest.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) containerd: Option<String>,
     /// Chooses the tag among those of the repository that `ref` names; `ref` has no tag then.
     #[serde(default)]
     #[schemars(with = "TagPolicy")]

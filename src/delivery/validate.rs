@@ -319,12 +319,9 @@ impl Checker {
         if image.tag_policy.is_some() && image.archive.is_some() {
             self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for an image archive: what is in it is taken");
         }
-        if let Some(name) = &image.docker {
-            return self.docker_image(&at, name, image.reference.is_some() || image.archive.is_some(), image.tag_policy.is_some());
-        }
         let policy = image.tag_policy.map(|policy| self.tag_policy(&format!("{at}/tagPolicy"), &policy));
-        match (image.reference, image.archive) {
-            (Some(text), None) => {
+        match (image.reference, image.archive, image.docker, image.containerd) {
+            (Some(text), None, None, None) => {
                 let pointer = format!("{at}/ref");
                 let reference = self.reference(&pointer, &text)?;
                 let Some(policy) = policy else { return Some(ImageEntry::Ref(reference)) };
@@ -333,23 +330,22 @@ impl Checker {
                 }
                 policy.map(|policy| ImageEntry::Policy { repository: reference, policy })
             }
-            (None, Some(path)) => self.path(&format!("{at}/archive"), &path).map(ImageEntry::Archive),
-            (Some(_), Some(_)) => {
-                self.say(at, "an image has one of `ref`, `archive` and `docker`");
+            (None, Some(path), None, None) => self.path(&format!("{at}/archive"), &path).map(ImageEntry::Archive),
+            (None, None, Some(name), None) => self.docker_image(&at, &name, policy.is_some()),
+            (None, None, None, Some(name)) => self.containerd_image(&at, &name, policy.is_some()),
+            (None, None, None, None) => {
+                self.say(at, "an image needs `ref`, `archive`, `docker` or `containerd`");
                 None
             }
-            (None, None) => {
-                self.say(at, "an image needs `ref`, `archive` or `docker`");
+            _ => {
+                self.say(at, "an image has one of `ref`, `archive`, `docker` and `containerd`");
                 None
             }
         }
     }
 
     /// An image that docker has is known there by a tag: its digests are a registry's.
-    fn docker_image(&mut self, at: &str, name: &str, has_other: bool, has_policy: bool) -> Option<ImageEntry> {
-        if has_other {
-            self.say(at, "an image has one of `ref`, `archive` and `docker`");
-        }
+    fn docker_image(&mut self, at: &str, name: &str, has_policy: bool) -> Option<ImageEntry> {
         if has_policy {
             self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for an image that docker has: it is taken by its tag");
         }
@@ -360,6 +356,13 @@ impl Checker {
             return None;
         }
         Some(ImageEntry::Docker(image))
+    }
+
+    fn containerd_image(&mut self, at: &str, name: &str, has_policy: bool) -> Option<ImageEntry> {
+        if has_policy {
+            self.say(format!("{at}/tagPolicy"), "`tagPolicy` has no meaning for an image that containerd has: it is taken by its name");
+        }
+        self.reference(&format!("{at}/containerd"), name).map(ImageEntry::Containerd)
     }
 
     fn tag_policy(&mut self, at: &str, written: &types::TagPolicy) -> Option<TagPolicy> {

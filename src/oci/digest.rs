@@ -2,13 +2,14 @@
 
 use std::{fmt, io::Read, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// A `sha256:` digest with 64 lower-case hexadecimal characters.
 ///
 /// Other registered algorithms are refused: nothing we write or read uses them, and one algorithm leaves nothing to confuse.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 

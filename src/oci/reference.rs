@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
@@ -9,7 +10,7 @@ use super::Digest;
 /// A fully qualified image reference: host, repository, and a tag, a digest or both.
 ///
 /// `nginx` reads as `docker.io/library/nginx:latest`, as in Docker, containerd and the kubelet.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reference {
     registry: String,

@@ -10,7 +10,7 @@ use crate::{
     failure::{Failure, Kind},
     progress::{Event, SharedReporter},
     registry::{HostOptions, Patience, Reach, Registries},
-    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, DependencyProblem, ResolvedChart, SourceError},
+    source::{Cache, ChartLocation, ChartPin, ChartRequest, Charts, ChartsOptions, ContainerdPlace, DependencyProblem, ResolvedChart, SourceError},
     store::Store,
 };
 
@@ -29,6 +29,8 @@ pub struct ChartAccess {
     pub reach: Reach,
     /// Where a running docker listens, as `DOCKER_HOST` says; its usual socket if left out.
     pub docker_host: Option<String>,
+    /// Where a running containerd listens, and in which namespace its images are.
+    pub containerd: ContainerdPlace,
     /// Where layers are kept once they were pulled; nowhere if left out.
     pub store: Option<Store>,
     /// How much of a registry with images is put up with.

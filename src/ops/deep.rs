@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -29,7 +30,7 @@ const CHUNK: usize = 256 << 10;
 const THREADS_MAX: usize = 8;
 
 /// What unpacking has shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeepOutcome {
     /// Layers that were held against a diff ID.
@@ -43,8 +44,9 @@ pub struct DeepOutcome {
 }
 
 /// A manifest that an index lists and the archive does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "LeftOutManifest")]
 pub struct LeftOut {
     /// The index.
     pub index: Digest,
@@ -55,7 +57,7 @@ pub struct LeftOut {
 }
 
 /// An image that does not run on a platform of the delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Without {
     /// The image.

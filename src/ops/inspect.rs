@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -29,8 +30,9 @@ pub struct InspectOptions {
 }
 
 /// What is in an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "Outcome of `kubectl offline inspect --format json`")]
 pub struct InspectOutcome {
     /// The archive.
     pub archive: PathBuf,
@@ -68,7 +70,7 @@ pub struct InspectOutcome {
 }
 
 /// A signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SignatureInfo {
     /// Where it stands.
@@ -78,7 +80,7 @@ pub struct SignatureInfo {
 }
 
 /// An app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppInfo {
     /// Its name.
@@ -94,7 +96,7 @@ pub struct AppInfo {
 }
 
 /// An image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageInfo {
     /// Its original name.
@@ -112,7 +114,7 @@ pub struct ImageInfo {
 }
 
 /// A layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerInfo {
     /// Its digest.
@@ -124,7 +126,7 @@ pub struct LayerInfo {
 }
 
 /// Something that is said about an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttestationInfo {
     /// What it says: the predicate's type, or the content's media type.
@@ -138,7 +140,7 @@ pub struct AttestationInfo {
 }
 
 /// A chart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChartInfo {
     /// Its name in the archive.
@@ -150,7 +152,7 @@ pub struct ChartInfo {
 }
 
 /// A program for nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentInfo {
     /// Which nodes.
@@ -162,7 +164,7 @@ pub struct AgentInfo {
 }
 
 /// A file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileInfo {
     /// Its path.

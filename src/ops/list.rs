@@ -58,7 +58,7 @@ pub struct AppEntry {
 }
 
 /// All deliveries.
-pub async fn list(cluster: &Cluster, options: &ListOptions) -> Result<Vec<DeliveryEntry>, Failure> {
+pub async fn run(cluster: &Cluster, options: &ListOptions) -> Result<Vec<DeliveryEntry>, Failure> {
     let newest = newest(cluster, options.namespace.as_deref(), None).await.map_err(cluster_failure)?;
     Ok(entries(&newest))
 }

@@ -21,6 +21,7 @@ mod prepare;
 pub mod reach;
 pub mod registry;
 pub mod sbom;
+pub mod schemas;
 mod several;
 pub mod sign;
 pub mod status;

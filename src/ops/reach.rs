@@ -14,7 +14,7 @@ use crate::{
     oci::Reference,
     progress::{Event, SharedReporter},
     redact::SafeUrl,
-    transport::{self, Method, PART_SIZE, Place, Pushed, Reach, TransportError, Upload, UploadError},
+    transport::{self, Method, PART_SIZE, Place, Pushed, Reach, TransportError, TransportProblem, Upload, UploadError},
 };
 
 /// What registries show of an artifact (image-spec, annotations.md).
@@ -68,17 +68,36 @@ pub enum Destination {
 pub enum Handed {
     /// It was put to a web server.
     Web {
-        /// Where it is, without secrets.
+        /// Where it is, without secrets; of one in volumes, where its list is.
         url: String,
+        /// Where its volumes are.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        volumes: Vec<String>,
     },
     /// It was put into a registry.
     Registry(Pushed),
 }
 
-/// What can be known to be wrong before an archive is made: a URL that is none, a file that is not there.
-pub fn check(to: &Destination, reach: &Reach) -> Result<(), Failure> {
+#[derive(Debug, thiserror::Error)]
+enum VolumesError {
+    #[error("volumes are several files, and `{0}` is the name of one")]
+    OneName(SafeUrl),
+    #[error("a registry keeps an archive in parts of its own, whatever files it comes from")]
+    Registry,
+}
+
+/// What can be known to be wrong before an archive is made: a URL that is none, a file that is not there, volumes where they cannot be.
+pub fn check(to: &Destination, in_volumes: bool, reach: &Reach) -> Result<(), Failure> {
     match to {
-        Destination::Web { url, method } => Upload::reached(url.expose(), *method, reach).map(|_| ()).map_err(upload_failure),
+        Destination::Web { url, method } => {
+            Upload::reached(url.expose(), *method, reach).map_err(upload_failure)?;
+            if in_volumes && method.names() && !url.expose().ends_with('/') {
+                let failure = Failure::new(Kind::Usage, VolumesError::OneName(url.clone()));
+                return Err(failure.hint("give the URL of a folder, which ends with a slash"));
+            }
+            Ok(())
+        }
+        Destination::Registry(_) if in_volumes => Err(Failure::new(Kind::Usage, VolumesError::Registry).hint("leave --volume-size out")),
         Destination::Registry(_) => Ok(()),
     }
 }
@@ -95,9 +114,16 @@ pub async fn hand_on(archive: &Path, to: &Destination, reach: &Reach, reporter: 
         Destination::Web { url, method } => {
             let upload = Upload::reached(url.expose(), *method, reach).map_err(upload_failure)?;
             reporter.step("sending the archive");
-            let url = upload.send(archive).await.map_err(upload_failure)?.to_string();
-            reporter.event(Event::Note(format!("{}: put to {url}", archive.display())));
-            Ok(Handed::Web { url })
+            // Its list comes last: where that is, all of it is.
+            let files = archive::volumes::files_of(archive).map_err(|error| archive_failure(error.into()))?;
+            let mut urls = Vec::new();
+            for file in files.unwrap_or_else(|| vec![archive.to_owned()]) {
+                let url = upload.send(&file, reporter).await.map_err(upload_failure)?.to_string();
+                reporter.event(Event::Note(format!("{}: put to {url}", file.display())));
+                urls.push(url);
+            }
+            let url = urls.pop().unwrap_or_default();
+            Ok(Handed::Web { url, volumes: urls })
         }
         Destination::Registry(reference) => {
             let record = verified.record();
@@ -112,7 +138,7 @@ pub async fn hand_on(archive: &Path, to: &Destination, reach: &Reach, reporter: 
 fn upload_failure(error: UploadError) -> Failure {
     let kind = match &error {
         UploadError::Url(_) => Kind::Usage,
-        UploadError::File { .. } => Kind::Other,
+        UploadError::Transport { source: TransportProblem::File(_) | TransportProblem::System(_), .. } => Kind::Other,
         UploadError::Transport { .. } | UploadError::Status { .. } => Kind::Source,
     };
     let failure = Failure::new(kind, error);

@@ -61,7 +61,7 @@ pub enum StatusError {
 }
 
 /// One delivery.
-pub async fn status(cluster: &Cluster, options: &StatusOptions) -> Result<DeliveryStatus, Failure> {
+pub async fn run(cluster: &Cluster, options: &StatusOptions) -> Result<DeliveryStatus, Failure> {
     let releases = newest(cluster, options.namespace.as_deref(), options.delivery.as_deref()).await.map_err(cluster_failure)?;
     let mut deliveries = entries(&releases);
     let refuse = |error| Failure::new(Kind::Cluster, error);

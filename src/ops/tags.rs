@@ -23,7 +23,7 @@ pub(super) fn settled(delivery: &mut Delivery, locked: Option<&Lock>) -> Result<
     from_lock(delivery, locked);
     let open = delivery.spec.images.iter().filter_map(|entry| match entry {
         ImageEntry::Policy { repository, policy } => Some(format!("`{}` by {policy}", repository.name())),
-        ImageEntry::Ref(_) | ImageEntry::Archive(_) | ImageEntry::Docker(_) => None,
+        ImageEntry::Ref(_) | ImageEntry::Archive(_) | ImageEntry::Docker(_) | ImageEntry::Containerd(_) => None,
     });
     let open: Vec<String> = open.collect();
     if open.is_empty() {

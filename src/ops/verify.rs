@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use super::trust::TrustOptions;
@@ -71,6 +72,12 @@ pub fn archive_failure(error: ArchiveError) -> Failure {
         ArchiveError::Volume(VolumeError::Missing { .. } | VolumeError::NoList { .. }) => {
             Failure::new(Kind::Untrusted, error).hint("put the files of the archive into one folder, or name the other folders with --volumes DIR")
         }
+        ArchiveError::Volume(VolumeError::Unfinished { .. }) => {
+            Failure::new(Kind::Untrusted, error).hint("run the same `sign` again: it goes on where it stopped")
+        }
+        ArchiveError::Volume(VolumeError::UnfinishedText { .. }) => {
+            Failure::new(Kind::Untrusted, error).hint("if it was left there by mistake, remove it; `verify` tells whether the archive is sound")
+        }
         ArchiveError::Volume(_) => Failure::new(Kind::Untrusted, error).hint("carry this file over again"),
         ArchiveError::Build(BuildError::TooManyVolumes { .. }) => Failure::new(Kind::Usage, error),
         ArchiveError::InTheWay { .. } => Failure::new(Kind::Usage, error).hint("remove it, or give the archive another name with -o"),
@@ -98,8 +105,9 @@ pub struct VerifyOptions {
 }
 
 /// A verified archive, in figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "Outcome of `kubectl offline verify --format json`")]
 pub struct VerifyOutcome {
     /// The archive.
     pub archive: PathBuf,
@@ -124,7 +132,7 @@ pub struct VerifyOutcome {
 }
 
 /// What an archive leaves out, and who must have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaseOutcome {
     /// What it was made over.
@@ -139,7 +147,7 @@ pub struct BaseOutcome {
 }
 
 /// A blob that an archive leaves out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
     /// Its digest.

@@ -21,6 +21,8 @@ pub struct HostOptions {
     pub client: Option<(PathBuf, PathBuf)>,
     /// Which proxies lead to hosts; those of the machine, filled in by [`super::Registries`].
     pub proxies: Proxies,
+    /// Places that hold folders of certificates by host (`certs.d`), where nothing is said of them here; filled in too.
+    pub certificates: Vec<PathBuf>,
     /// For which part of the host credentials are kept, as in `registry.example/team`; filled in as well.
     pub account: Option<String>,
 }

@@ -333,9 +333,10 @@ fn find_io(error: &OciDistributionError) -> Option<io::ErrorKind> {
 fn find_tls(error: &OciDistributionError) -> Option<Tls> {
     use rustls::{CertificateError, Error as TlsError};
     causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()).map(|error| match error {
-        TlsError::InvalidCertificate(CertificateError::Other(reason)) if reason.to_string().contains("CaUsedAsEndEntity") => {
-            Tls::Other("it is an authority's own certificate; wanted one that the authority issued for the server (basicConstraints CA:FALSE)".to_owned())
-        }
+        TlsError::InvalidCertificate(CertificateError::Other(reason)) if reason.to_string().contains("CaUsedAsEndEntity") => Tls::Other(
+            "it is an authority's own certificate; wanted one that the authority issued for the server (basicConstraints CA:FALSE), or this very one as caFile"
+                .to_owned(),
+        ),
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)) => Tls::Untrusted,
         TlsError::InvalidMessage(_) => Tls::Plain,
         other => Tls::Other(other.to_string()),

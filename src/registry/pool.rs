@@ -41,6 +41,7 @@ pub struct Registries {
     /// Parts of hosts for which credentials are kept.
     scopes: OnceLock<Scopes>,
     proxies: Proxies,
+    certificates: Vec<PathBuf>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     patience: Patience,
     overall: Arc<Semaphore>,
@@ -82,6 +83,7 @@ impl Registries {
             configs: docker_config.into_iter().collect(),
             scopes: OnceLock::new(),
             proxies: Proxies::default(),
+            certificates: Vec::new(),
             hosts: Mutex::default(),
             patience: Patience::default(),
             overall: Arc::new(Semaphore::new(OVERALL)),
@@ -95,11 +97,12 @@ impl Registries {
         self
     }
 
-    /// Reached through these proxies, and with the credentials of these files too, of which the last ones are looked into last.
+    /// Reached through these proxies, and with the certificates and the credentials of these files too, of which the last ones are looked into last.
     #[must_use]
     pub fn reached(mut self, reach: &Reach) -> Self {
         self.configs = reach.first.iter().cloned().chain(self.configs).chain(reach.last.iter().cloned()).collect();
         self.proxies = reach.proxies.clone();
+        self.certificates.clone_from(&reach.certificates);
         self
     }
 
@@ -172,6 +175,7 @@ impl Registries {
     fn host_of(&self, endpoint: &Endpoint) -> Arc<Host> {
         let mut endpoint = endpoint.clone();
         endpoint.options.proxies = self.proxies.clone();
+        endpoint.options.certificates.clone_from(&self.certificates);
         endpoint.options.account = self.scopes.get_or_init(|| Scopes::of(&self.configs)).of_repository(&endpoint.host, &endpoint.repository);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // A mirror that stands for two registries may have two sets of options; they get a client each.

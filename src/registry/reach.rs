@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::proxy::Proxies;
 
-/// Proxies, and further files with credentials.
+/// Proxies, certificates, and further files with credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Which proxies lead to hosts.
@@ -13,4 +13,6 @@ pub struct Reach {
     pub first: Vec<PathBuf>,
     /// Files that come after it: podman's auth.json.
     pub last: Vec<PathBuf>,
+    /// Places with folders of certificates by host, as podman and docker have them (`certs.d`); the first that has one for a host decides.
+    pub certificates: Vec<PathBuf>,
 }

@@ -1,23 +1,41 @@
 //! What a connection needs besides an address: the proxy that leads there, and the certificate that says who we are.
 
-use reqwest::{ClientBuilder, Identity, Proxy, Url};
+use reqwest::{ClientBuilder, Proxy, Url};
 use zeroize::Zeroizing;
 
 use super::{HostOptions, Problem};
-use crate::{io::read_capped, proxy::Proxies};
+use crate::{
+    proxy::Proxies,
+    tls::{Tls, TlsError},
+};
 
-/// The largest file with a certificate or a key that is read.
-const PEM_MAX: u64 = 1 << 20;
-
-/// A client that goes through the machine's proxies and no others, and has the certificate of the host's options.
-pub(super) fn prepared(builder: ClientBuilder, options: &HostOptions) -> Result<ClientBuilder, Problem> {
+/// A client that goes through the machine's proxies and no others, and has the certificates of the host's options; where those have none, those that
+/// the machine keeps for the host. Without a host there is no TLS.
+pub(super) fn prepared(builder: ClientBuilder, host: Option<&str>, options: &HostOptions) -> Result<ClientBuilder, Problem> {
     let builder = through(builder, options.proxies.clone());
-    let Some((certificate, key)) = &options.client else { return Ok(builder) };
-    let mut pem = Zeroizing::new(read_capped(key, PEM_MAX)?);
-    pem.push(b'\n');
-    pem.extend(read_capped(certificate, PEM_MAX)?);
-    let unusable = |reason: String| Problem::ClientCertificate { path: certificate.display().to_string(), key: key.display().to_string(), reason };
-    Ok(builder.identity(Identity::from_pem(&pem).map_err(|error| unusable(error.to_string()))?))
+    let Some(host) = host else { return Ok(builder) };
+    let mut tls = Tls::default();
+    if let Some(path) = &options.ca_file {
+        tls.trust(path)?;
+    }
+    if let Some((certificate, key)) = &options.client {
+        tls.identify(certificate, key)?;
+    }
+    tls.or_of_host(&options.certificates, host)?;
+    Ok(tls.put(builder)?)
+}
+
+impl From<TlsError> for Problem {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::File(error) => Self::File(error),
+            TlsError::Authorities { path, reason } => Self::CaFile { path: path.display().to_string(), reason },
+            TlsError::Identity { certificate, key, reason } => {
+                Self::ClientCertificate { path: certificate.display().to_string(), key: key.display().to_string(), reason }
+            }
+            TlsError::Machine(error) => Self::Certificate(error.to_string()),
+        }
+    }
 }
 
 /// reqwest's own choice is replaced: it reads the environment, and knows neither ports nor loopback.

@@ -25,7 +25,7 @@ use super::{
     endpoint::{HostOptions, is_loopback},
     secure,
 };
-use crate::{io::read_capped, redact::Secret};
+use crate::redact::Secret;
 
 /// The largest page that is read, in bytes.
 const PAGE_MAX: u64 = 8 << 20;
@@ -34,7 +34,6 @@ const TOKEN_MAX: u64 = 1 << 20;
 /// As many as Go's client follows, which is what other programs pull with (net/http, `defaultCheckRedirect`).
 const REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
-const CA_MAX: u64 = 4 << 20;
 
 /// The header that a registry was content with.
 type Authorization = tokio::sync::Mutex<Option<Secret<String>>>;
@@ -103,14 +102,15 @@ struct Token {
 
 impl Web {
     /// Clients for one host; `plain` says without TLS.
-    pub(super) fn new(host: &str, options: &HostOptions, plain: bool, stall: Duration) -> Result<Self, Problem> {
+    pub(super) fn new(name: &str, options: &HostOptions, plain: bool, stall: Duration) -> Result<Self, Problem> {
         // Docker Hub's registry has another name than its images (distribution/reference and moby, registry/config.go).
-        let host = if host == "docker.io" { "registry-1.docker.io" } else { host };
+        let host = if name == "docker.io" { "registry-1.docker.io" } else { name };
         let text = format!("{}://{host}/v2/", if plain { "http" } else { "https" });
         let base = Url::parse(&text).map_err(|_| Problem::Listing(format!("`{host}` is no host name")))?;
         // What carries credentials is never moved elsewhere, lists included.
-        let client = client(options, Policy::none(), stall)?;
-        let following = client_that_follows(options, stall)?;
+        let named = (!plain).then_some(name);
+        let client = client(named, options, Policy::none(), stall)?;
+        let following = client_that_follows(named, options, stall)?;
         Ok(Self { client, following, base, stall, answers: Mutex::default() })
     }
 
@@ -311,22 +311,14 @@ fn authorized(request: reqwest::RequestBuilder, authorization: Option<&str>) -> 
     Ok(request.header(AUTHORIZATION, value))
 }
 
-fn client(options: &HostOptions, policy: Policy, stall: Duration) -> Result<Client, Problem> {
+fn client(host: Option<&str>, options: &HostOptions, policy: Policy, stall: Duration) -> Result<Client, Problem> {
     let agent = concat!("kubectl-offline/", env!("CARGO_PKG_VERSION"));
-    let mut builder = Client::builder().user_agent(agent).redirect(policy).connect_timeout(CONNECT).read_timeout(stall);
-    if let Some(path) = &options.ca_file {
-        let unusable = |reason: String| Problem::CaFile { path: path.display().to_string(), reason };
-        let authorities = reqwest::Certificate::from_pem_bundle(&read_capped(path, CA_MAX)?).map_err(|error| unusable(error.to_string()))?;
-        if authorities.is_empty() {
-            return Err(unusable("it holds no PEM certificate".to_owned()));
-        }
-        builder = builder.tls_certs_merge(authorities);
-    }
-    secure::prepared(builder, options)?.build().map_err(|error| Problem::of(error.into(), None, stall.as_secs()))
+    let builder = Client::builder().user_agent(agent).redirect(policy).connect_timeout(CONNECT).read_timeout(stall);
+    secure::prepared(builder, host, options)?.build().map_err(|error| Problem::of(error.into(), None, stall.as_secs()))
 }
 
 /// TLS is never left on the way.
-fn client_that_follows(options: &HostOptions, stall: Duration) -> Result<Client, Problem> {
+fn client_that_follows(host: Option<&str>, options: &HostOptions, stall: Duration) -> Result<Client, Problem> {
     let follow = |attempt: Attempt<'_>| {
         let leaves_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
         if leaves_tls {
@@ -337,7 +329,7 @@ fn client_that_follows(options: &HostOptions, stall: Duration) -> Result<Client,
         }
         attempt.follow()
     };
-    client(options, Policy::custom(follow), stall)
+    client(host, options, Policy::custom(follow), stall)
 }
 
 /// How long a server wants to be left alone: seconds, or a date (RFC 9110, 10.2.3).

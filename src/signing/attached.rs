@@ -86,7 +86,7 @@ struct Subject {
 /// Whether `signature`, in base64, is the key's over a payload that names the image.
 pub fn simple_signing(key: &PublicKey, image: &Digest, payload: &[u8], signature: &str) -> Result<(), AttachedError> {
     let signature = STANDARD.decode(signature.trim()).map_err(|error| shape(&error))?;
-    if !key.made(payload, &signature) {
+    if !key.made_for_image(payload, &signature) {
         return Err(AttachedError::Key);
     }
     // Only now its content is anybody's word.
@@ -103,7 +103,7 @@ pub fn bundled(key: &PublicKey, image: &Digest, bundle: &[u8]) -> Result<(), Att
     let envelope = dsse_envelope.ok_or_else(|| AttachedError::Shape("it has no DSSE envelope".to_owned()))?;
     let payload = STANDARD.decode(&envelope.payload).map_err(|error| shape(&error))?;
     let signed = authenticated(&envelope.payload_type, &payload);
-    let by_key = |signature: &Signature| STANDARD.decode(&signature.sig).is_ok_and(|signature| key.made(&signed, &signature));
+    let by_key = |signature: &Signature| STANDARD.decode(&signature.sig).is_ok_and(|signature| key.made_for_image(&signed, &signature));
     if !envelope.signatures.iter().take(16).any(by_key) {
         return Err(AttachedError::Key);
     }

@@ -17,6 +17,12 @@ pub enum KeyError {
     /// Neither of the two kinds of key.
     #[error("it is neither an ECDSA P-256 nor an Ed25519 key")]
     Algorithm,
+    /// None of the kinds of key that images are signed with.
+    #[error("it is no public key of ECDSA (P-256, P-384, P-521), Ed25519 or RSA")]
+    ImageAlgorithm,
+    /// An RSA key of a size that nobody should use.
+    #[error("it is an RSA key of {0} bits; wanted 2048, 3072 or 4096")]
+    RsaSize(usize),
     /// The encrypted key's JSON is not as cosign writes it.
     #[error("the encrypted key cannot be read: {0}")]
     Envelope(String),

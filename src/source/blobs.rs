@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{SourceError, tar_index::not_an_archive};
+use super::{SourceError, containerd::Held, tar_index::not_an_archive};
 use crate::{
     io::{FileError, read_exact_at},
     oci::{Digest, MANIFEST_MAX},
@@ -28,6 +28,8 @@ pub(super) enum Place {
     Part { file: Arc<File>, offset: u64 },
     /// A file of its own.
     Whole(PathBuf),
+    /// In a running containerd.
+    Held { held: Arc<Held>, digest: Digest },
 }
 
 /// Some content.
@@ -44,6 +46,7 @@ impl Blob {
         let (file, offset) = match &self.place {
             Place::Part { file, offset } => (file.clone(), *offset),
             Place::Whole(path) => (Arc::new(File::open(path).map_err(|source| FileError::new("open", path, source))?), 0),
+            Place::Held { held, digest } => return held.each(digest, (start, self.size), &mut take),
         };
         let mut buffer = vec![0; CHUNK];
         let mut done = start;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DaemonProblem, FetchError, IndexError, ProvenanceError};
+use super::{ContainerdProblem, DaemonProblem, FetchError, IndexError, ProvenanceError};
 use crate::{
     chart::ChartError,
     io::FileError,
@@ -114,6 +114,15 @@ pub enum SourceError {
         /// Why not.
         #[source]
         problem: Box<DaemonProblem>,
+    },
+    /// A running containerd does not give an image.
+    #[error("cannot get {image} from containerd: {problem}")]
+    Containerd {
+        /// Which.
+        image: String,
+        /// Why not.
+        #[source]
+        problem: Box<ContainerdProblem>,
     },
     /// Something could not be had over HTTP.
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::{error::Error, path::PathBuf, time::Duration};
 
 use reqwest::Url;
 
-use crate::{io::FileError, redact::SafeUrl, registry::CredentialError};
+use crate::{io::FileError, redact::SafeUrl, registry::CredentialError, tls::TlsError};
 
 /// Something could not be had over HTTP.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,16 @@ pub enum FetchProblem {
         /// Whether trying again may help.
         transient: bool,
     },
+}
+
+impl From<TlsError> for FetchProblem {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::File(error) => Self::File(error),
+            TlsError::Authorities { path, reason } | TlsError::Identity { certificate: path, reason, .. } => Self::CaFile { path, reason },
+            TlsError::Machine(error) => Self::Transport { text: error.to_string(), transient: false },
+        }
+    }
 }
 
 impl FetchProblem {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -12,10 +12,11 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use reqwest::{
-    Certificate, Client, Identity, Response, StatusCode, Url,
+    Client, ClientBuilder, Identity, Response, StatusCode, Url,
     header::{ACCEPT, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
+use zeroize::Zeroizing;
 
 use super::fetch_error::{FetchError, FetchProblem, shown};
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     proxy::Proxies,
     redact::Secret,
     registry::{self, HostOptions, is_loopback},
+    tls,
 };
 
 /// As many as Go's client follows, which is Helm's (net/http, `defaultCheckRedirect`).
@@ -282,28 +284,32 @@ impl Access {
 impl Tls {
     fn client(&self, timing: Timing, proxies: Proxies) -> Result<Client, FetchProblem> {
         let agent = concat!("kubectl-offline/", env!("CARGO_PKG_VERSION"));
-        let mut builder = Client::builder().user_agent(agent).redirect(Policy::none()).connect_timeout(timing.connect).read_timeout(timing.stall);
-        let unusable = |path: &Path, reason: String| FetchProblem::CaFile { path: path.into(), reason };
+        let builder = Client::builder().user_agent(agent).redirect(Policy::none()).connect_timeout(timing.connect).read_timeout(timing.stall);
+        let builder = if self.insecure { self.believing(builder)? } else { self.checking(builder)? };
+        registry::through(builder, proxies).build().map_err(|error| FetchProblem::Transport { text: error.to_string(), transient: false })
+    }
+
+    fn checking(&self, builder: ClientBuilder) -> Result<ClientBuilder, FetchProblem> {
+        let mut tls = tls::Tls::default();
         if let Some(path) = &self.ca_file {
-            let authorities = Certificate::from_pem_bundle(&read_capped(path, PEM_MAX)?).map_err(|error| unusable(path, error.to_string()))?;
-            if authorities.is_empty() {
-                return Err(unusable(path, "it holds no PEM certificate".to_owned()));
-            }
-            builder = builder.tls_certs_merge(authorities);
+            tls.trust(path)?;
         }
+        if let (Some(certificate), Some(key)) = (&self.cert_file, &self.key_file) {
+            tls.identify(certificate, key)?;
+        }
+        Ok(tls.put(builder)?)
+    }
+
+    /// Whoever answers is believed.
+    fn believing(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, FetchProblem> {
         if let (Some(cert), Some(key)) = (&self.cert_file, &self.key_file) {
-            let mut pem = read_capped(key, PEM_MAX)?;
+            let mut pem = Zeroizing::new(read_capped(key, PEM_MAX)?);
             pem.push(b'\n');
             pem.extend(read_capped(cert, PEM_MAX)?);
-            builder = builder.identity(Identity::from_pem(&pem).map_err(|error| unusable(cert, error.to_string()))?);
+            let identity = Identity::from_pem(&pem).map_err(|error| FetchProblem::CaFile { path: cert.clone(), reason: error.to_string() })?;
+            builder = builder.identity(identity);
         }
-        if self.insecure {
-            builder = builder.tls_danger_accept_invalid_certs(true);
-        }
-        registry::through(builder, proxies).build().map_err(|error| match &self.ca_file {
-            Some(path) => unusable(path, error.to_string()),
-            None => FetchProblem::Transport { text: error.to_string(), transient: false },
-        })
+        Ok(builder.tls_danger_accept_invalid_certs(true))
     }
 }
 

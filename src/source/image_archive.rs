@@ -1,15 +1,18 @@
-//! Images in a file or a folder: `docker save`, or an OCI layout, also gzip'd or zstd'd. Their bytes are streamed from where they are.
+//! Images in a file or a folder (`docker save`, or an OCI layout, also gzip'd or zstd'd), or in a program that runs. Their bytes are streamed from
+//! where they are.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 
 use super::{
     SourceError,
-    blobs::{self, Blob},
+    blobs::{self, Blob, Place},
+    containerd::{self, ContainerdPlace},
     docker_daemon, docker_save,
     error::ImageProblem,
     tar_index::{self, not_an_archive},
@@ -19,7 +22,7 @@ use crate::{
     registry::{BlobSink, Documents, Image, gather},
 };
 
-/// An archive with images.
+/// An archive with images, or a program that has some.
 #[derive(Debug)]
 pub struct LocalArchive {
     path: PathBuf,
@@ -84,6 +87,15 @@ impl LocalArchive {
         }
         opened.images.iter_mut().for_each(|found| found.names.retain(|name| name == image));
         Ok(opened)
+    }
+
+    /// An image that a running containerd has, with its layers for the wanted platforms. They stay where they are until they are asked for.
+    pub fn of_containerd(place: &ContainerdPlace, image: &Reference, wanted: &[Platform]) -> Result<Self, SourceError> {
+        let (content, held) = containerd::find(place, image, wanted)?;
+        let held = Arc::new(held);
+        let blob = |layer: &Descriptor| Blob { place: Place::Held { held: held.clone(), digest: layer.digest.clone() }, size: layer.size };
+        let blobs = content.layers.iter().map(|layer| (layer.digest.clone(), blob(layer))).collect();
+        Ok(Self { path: format!("containerd: {image}").into(), images: vec![LocalImage { names: vec![image.clone()], content }], blobs })
     }
 
     fn of(path: &Path, entries: &BTreeMap<String, Blob>, wanted: &[Platform]) -> Result<Self, SourceError> {

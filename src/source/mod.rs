@@ -4,6 +4,7 @@
 mod blobs;
 mod cache;
 mod chart;
+mod containerd;
 mod dependencies;
 mod docker_daemon;
 mod docker_save;
@@ -25,6 +26,7 @@ mod walk;
 
 pub use cache::Cache;
 pub use chart::{SignedChart, chart, signed_chart};
+pub use containerd::{ContainerdPlace, ContainerdProblem};
 pub use dependencies::{DependencyPin, ResolvedDependency};
 pub use docker_daemon::DaemonProblem;
 pub use error::{DependencyProblem, ImageProblem, SourceError};

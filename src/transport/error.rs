@@ -73,6 +73,20 @@ pub enum TransportProblem {
         /// What came.
         found: usize,
     },
+    /// More than the server takes.
+    #[error("the server takes at most {max} bytes, and the archive has {size}; --volume-size cuts it")]
+    TooLarge {
+        /// Bytes of the archive.
+        size: u64,
+        /// The server's limit.
+        max: u64,
+    },
+    /// No server of the protocol that was asked for.
+    #[error("the server does not speak tus 1.0.0, or makes no uploads (`Tus-Version` and `Tus-Extension: creation` in its answer to OPTIONS)")]
+    NoTus,
+    /// A server that does not keep to the protocol.
+    #[error("the server does not keep to tus 1.0.0: {0}")]
+    Tus(String),
     /// Cannot be reached, or hung up.
     #[error("{0}")]
     Connection(String),

@@ -6,10 +6,12 @@
 mod cache;
 mod error;
 mod http;
+mod outgoing;
 mod parts;
 mod push;
 mod reach;
 mod remote;
+mod tus;
 mod upload;
 mod web;
 

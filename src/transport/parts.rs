@@ -26,7 +26,7 @@ pub(super) const EMPTY: &[u8] = b"{}";
 /// Registries, reached as a person says.
 pub(super) fn registries(reference: &Reference, reach: &Reach) -> Registries {
     let options = HostOptions { plain_http: reach.plain_http, ca_file: reach.ca_file.clone(), ..HostOptions::default() };
-    Registries::new(BTreeMap::from([(reference.registry().to_owned(), options)]), reach.docker_config.clone())
+    Registries::new(BTreeMap::from([(reference.registry().to_owned(), options)]), reach.docker_config.clone()).reached(&reach.machine)
 }
 
 /// The manifest of an archive's parts.

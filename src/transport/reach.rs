@@ -9,7 +9,7 @@ use crate::{
     io,
     oci::Reference,
     redact::{SafeUrl, Secret},
-    registry::is_loopback,
+    registry::{self, is_loopback},
 };
 
 const OCI: &str = "oci://";
@@ -29,6 +29,8 @@ pub struct Reach {
     pub plain_http: bool,
     /// Where docker keeps the accounts for registries.
     pub docker_config: Option<PathBuf>,
+    /// The machine's proxies; for registries also its certificates, and further files with accounts.
+    pub machine: registry::Reach,
 }
 
 /// Where an archive is.

@@ -1,30 +1,48 @@
-//! Putting an archive to a web server: one HTTP PUT or POST, as `WebDAV` servers, object stores with signed URLs and artifact stores take it.
+//! Putting an archive to a web server: by tus, where a transfer that broke goes on, or by one HTTP PUT or POST, as `WebDAV` servers, object stores with
+//! signed URLs and artifact stores take it.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
+use std::{path::Path, time::Duration};
+
+use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
+
+use super::{
+    Reach, TransportProblem,
+    error::excerpt,
+    outgoing::Outgoing,
+    tus::{self, Offer},
+    web,
 };
-
-use reqwest::{Body, StatusCode, header};
-use tokio::io::AsyncReadExt as _;
-
-use super::{Reach, TransportProblem, error::excerpt, web};
-use crate::redact::{SafeUrl, Secret};
+use crate::{
+    progress::SharedReporter,
+    redact::{SafeUrl, Secret},
+    registry,
+};
 
 /// The longest that a server may say nothing after it has everything.
 const ANSWER: Duration = Duration::from_mins(10);
-/// Read from the file at a time.
-const PIECE: usize = 256 << 10;
+/// The longest that it may take nothing before that.
+const STALL: Duration = Duration::from_mins(1);
 const ATTEMPTS: u32 = 4;
 
 /// How an archive is handed to a web server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// It becomes what the URL names.
+    /// By tus where the server says that it speaks it, else by PUT.
     #[default]
+    Auto,
+    /// By tus: the URL is where uploads are made.
+    Tus,
+    /// It becomes what the URL names.
     Put,
     /// The server decides what becomes of it.
     Post,
+}
+
+impl Method {
+    /// Whether the URL names what is made. If not, the server gives a name of its own.
+    pub fn names(self) -> bool {
+        self != Self::Tus
+    }
 }
 
 /// Where archives are put.
@@ -34,6 +52,7 @@ pub struct Upload {
     method: Method,
     authorization: Option<Secret<String>>,
     reach: Reach,
+    stall: Duration,
 }
 
 /// An archive that could not be put.
@@ -42,15 +61,7 @@ pub enum UploadError {
     /// The URL is none, or would carry the archive in the clear.
     #[error("`{0}` is no URL to put archives to: wanted https://HOST/PATH; without TLS only this machine itself")]
     Url(SafeUrl),
-    /// The archive cannot be read.
-    #[error("cannot read `{}`: {source}", path.display())]
-    File {
-        /// The archive.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The server cannot be reached, or hung up.
+    /// The server cannot be reached, hung up, or does not do what it should; or the archive cannot be read.
     #[error("cannot put the archive to {url}: {source}")]
     Transport {
         /// Where.
@@ -73,7 +84,7 @@ pub enum UploadError {
 impl Upload {
     /// Puts archives to a URL; where that ends with a slash, under their own names. `authorization` is sent as the header of that name.
     pub fn new(url: &str, authorization: Option<Secret<String>>) -> Result<Self, UploadError> {
-        Self::with(url, Method::Put, authorization, Reach::default())
+        Self::with(url, Method::Auto, authorization, Reach::default())
     }
 
     /// The same with a method, and reached as a person says; a token of `reach` is sent as `Bearer`.
@@ -83,31 +94,90 @@ impl Upload {
         Self::with(url, method, authorization, reach.clone())
     }
 
+    /// By what this machine says of its connections: its proxies.
+    #[must_use]
+    pub fn from(mut self, machine: registry::Reach) -> Self {
+        self.reach.machine = machine;
+        self
+    }
+
     fn with(url: &str, method: Method, authorization: Option<Secret<String>>, reach: Reach) -> Result<Self, UploadError> {
         let url = SafeUrl::new(url);
         if reach.url(url.expose()).is_err() {
             return Err(UploadError::Url(url));
         }
-        Ok(Self { url, method, authorization, reach })
+        Ok(Self { url, method, authorization, reach, stall: STALL })
     }
 
-    /// Puts an archive, and tells where. What may pass by itself is tried again from the start.
-    pub async fn send(&self, archive: &Path) -> Result<SafeUrl, UploadError> {
-        let name = archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let url = if self.url.expose().ends_with('/') { SafeUrl::new(format!("{}{name}", self.url.expose())) } else { self.url.clone() };
+    /// How long a server may take nothing until that counts as a transfer that broke.
+    #[must_use]
+    pub fn stalls_after(self, stall: Duration) -> Self {
+        Self { stall, ..self }
+    }
+
+    /// Puts a file, and tells where. What may pass by itself is tried again: from where the server has it where that speaks tus, else from the start.
+    pub async fn send(&self, file: &Path, reporter: &SharedReporter) -> Result<SafeUrl, UploadError> {
+        let failed = |problem| self.failed(&self.url, problem);
+        let url = self.reach.url(self.url.expose()).map_err(failed)?;
+        let client = web::client(&self.reach, ANSWER).map_err(failed)?;
+        let body = Outgoing::new(file, self.stall, reporter).map_err(failed)?;
+        let sent = if let Some(offer) = self.offer(&client, &url).await.map_err(failed)? {
+            let session = tus::Session { client: &client, url: &url, authorization: self.authorization.as_ref(), body: &body };
+            session.run(offer).await.map(|address| SafeUrl::new(address.to_string())).map_err(failed)?
+        } else {
+            let named = self.url.expose().ends_with('/');
+            let to = if named { SafeUrl::new(format!("{}{}", self.url.expose(), body.name)) } else { self.url.clone() };
+            self.as_one(&client, &body, &to).await.map_err(|problem| self.failed(&to, problem))?;
+            to
+        };
+        body.finished();
+        Ok(sent)
+    }
+
+    fn failed(&self, url: &SafeUrl, problem: TransportProblem) -> UploadError {
+        let url = url.clone();
+        match problem {
+            TransportProblem::Status { status, body, .. } => UploadError::Status { url, status: StatusCode::from_u16(status).unwrap_or_default(), body },
+            source => UploadError::Transport { url, source },
+        }
+    }
+
+    /// Whether it goes by tus.
+    async fn offer(&self, client: &Client, url: &Url) -> Result<Option<Offer>, TransportProblem> {
+        if !matches!(self.method, Method::Auto | Method::Tus) {
+            return Ok(None);
+        }
         let mut attempt = 1;
         loop {
-            match self.once(archive, &url).await? {
-                Ok(()) => return Ok(url),
-                Err(problem) if self.again(&problem) && attempt < ATTEMPTS => {
+            match tus::offer(client, url, self.authorization.as_ref()).await {
+                Err(problem) if problem.is_transient() && attempt < ATTEMPTS => {
                     tokio::time::sleep(web::pause(&problem, attempt)).await;
                     attempt += 1;
                 }
-                Err(TransportProblem::Status { status, body, .. }) => {
-                    return Err(UploadError::Status { url, status: StatusCode::from_u16(status).unwrap_or_default(), body });
-                }
-                Err(source) => return Err(UploadError::Transport { url, source }),
+                // A server that cannot even say no may still take a PUT.
+                Err(TransportProblem::Status { .. }) if self.method == Method::Auto => return Ok(None),
+                Ok(None) if self.method == Method::Tus => return Err(TransportProblem::NoTus),
+                answer => return answer,
             }
+        }
+    }
+
+    /// One request with everything, again from the start where that may help.
+    async fn as_one(&self, client: &Client, body: &Outgoing, url: &SafeUrl) -> Result<(), TransportProblem> {
+        let mut attempt = 1;
+        loop {
+            let request = if self.method == Method::Post { client.post(url.expose()) } else { client.put(url.expose()) };
+            let request = web::authorized(request.header(CONTENT_TYPE, web::TAR), self.authorization.as_ref())?;
+            let problem = match body.send(request, 0, body.size).await {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => web::status(answer).await,
+                Err(problem) => problem,
+            };
+            if !self.again(&problem) || attempt == ATTEMPTS {
+                return Err(problem);
+            }
+            tokio::time::sleep(web::pause(&problem, attempt)).await;
+            attempt += 1;
         }
     }
 
@@ -116,36 +186,7 @@ impl Upload {
         match (self.method, problem) {
             (Method::Post, TransportProblem::Status { status, .. }) => matches!(status, 429 | 503),
             (Method::Post, _) => false,
-            (Method::Put, problem) => problem.is_transient(),
+            (_, problem) => problem.is_transient(),
         }
-    }
-
-    async fn once(&self, archive: &Path, url: &SafeUrl) -> Result<Result<(), TransportProblem>, UploadError> {
-        let failed = |source: std::io::Error| UploadError::File { path: archive.into(), source };
-        let file = tokio::fs::File::open(archive).await.map_err(failed)?;
-        let size = file.metadata().await.map_err(failed)?.len();
-        let pieces = futures::stream::try_unfold(file, |mut file| async move {
-            let mut piece = vec![0; PIECE];
-            let read = file.read(&mut piece).await?;
-            piece.truncate(read);
-            Ok::<_, std::io::Error>((read > 0).then_some((piece, file)))
-        });
-        let client = match web::client(&self.reach, ANSWER) {
-            Ok(client) => client,
-            Err(problem) => return Ok(Err(problem)),
-        };
-        let request = match self.method {
-            Method::Put => client.put(url.expose()),
-            Method::Post => client.post(url.expose()),
-        };
-        let mut request = request.header(header::CONTENT_LENGTH, size).header(header::CONTENT_TYPE, "application/x-tar").body(Body::wrap_stream(pieces));
-        if let Some(authorization) = &self.authorization {
-            request = request.header(header::AUTHORIZATION, authorization.expose());
-        }
-        Ok(match request.send().await {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(web::status(answer).await),
-            Err(error) => Err(web::connection(error)),
-        })
     }
 }

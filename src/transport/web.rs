@@ -2,32 +2,57 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, header::RETRY_AFTER, redirect::Policy};
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+    redirect::Policy,
+};
 
 use super::{Reach, TransportProblem};
-use crate::io::read_capped;
+use crate::{
+    redact::Secret,
+    registry,
+    tls::{Tls, TlsError},
+};
 
+/// What archives are, among media types.
+pub(super) const TAR: &str = "application/x-tar";
 const CONNECT: Duration = Duration::from_secs(15);
-/// The largest PEM file that is read.
-const PEM_MAX: u64 = 4 << 20;
 /// What is shown of a server's answer, in characters.
 const EXCERPT: usize = 300;
 /// The longest wait before another attempt, whatever a server asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// A client that follows nothing by itself. `stall` is how long a server may say nothing.
+/// A client that follows nothing by itself and goes through the machine's proxies. `stall` is how long a server may say nothing.
 pub(super) fn client(reach: &Reach, stall: Duration) -> Result<Client, TransportProblem> {
     let agent = concat!("kubectl-offline/", env!("CARGO_PKG_VERSION"));
-    let mut builder = Client::builder().user_agent(agent).redirect(Policy::none()).connect_timeout(CONNECT).read_timeout(stall);
+    let builder = Client::builder().user_agent(agent).redirect(Policy::none()).connect_timeout(CONNECT).read_timeout(stall);
+    let mut tls = Tls::default();
     if let Some(path) = &reach.ca_file {
-        let unusable = |reason: String| TransportProblem::CaFile { path: path.display().to_string(), reason };
-        let authorities = Certificate::from_pem_bundle(&read_capped(path, PEM_MAX)?).map_err(|e| unusable(e.to_string()))?;
-        if authorities.is_empty() {
-            return Err(unusable("there is no PEM certificate in it".to_owned()));
-        }
-        builder = builder.tls_certs_merge(authorities);
+        tls.trust(path)?;
     }
-    builder.build().map_err(connection)
+    registry::through(tls.put(builder)?, reach.machine.proxies.clone()).build().map_err(connection)
+}
+
+impl From<TlsError> for TransportProblem {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::File(error) => Self::File(error),
+            TlsError::Authorities { path, reason } | TlsError::Identity { certificate: path, reason, .. } => {
+                Self::CaFile { path: path.display().to_string(), reason }
+            }
+            TlsError::Machine(error) => Self::Connection(error.to_string()),
+        }
+    }
+}
+
+/// A request with the header that says who asks, if there is one.
+pub(super) fn authorized(request: RequestBuilder, authorization: Option<&Secret<String>>) -> Result<RequestBuilder, TransportProblem> {
+    let Some(authorization) = authorization else { return Ok(request) };
+    let unusable = |_| TransportProblem::Connection("the token cannot be sent in a header".to_owned());
+    let mut value = HeaderValue::from_str(authorization.expose()).map_err(unusable)?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
 }
 
 /// A failed connection, in one line and without the URL, which may hold a secret.

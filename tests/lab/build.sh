@@ -3,14 +3,15 @@
 #   build.sh           all of it: 25 to 30 minutes on two idle cores the first time, seconds after that
 #   build.sh packages  only the Debian packages (needs root)
 #   build.sh cluster   Kubernetes and containerd 2, from their Go modules
-#   build.sh tools     helm 3 and 4, cosign, crane, regctl: the tools that other people would use
+#   build.sh tools     helm 3 and 4, cosign, crane, regctl, tus-node-server: what other people would use
+#   build.sh tus       only the last of these
 #   build.sh deny      cargo-deny
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${OFFLINE_LAB_CACHE:-$HOME/.cache/offline-lab}
 bin=$cache/bin
 mkdir -p "$bin"
-K8S=1.34.4 CONTAINERD=v2.4.2 HELM3=v3.22.0 HELM4=v4.3.1 COSIGN=v3.1.3 CRANE=v0.22.1 REGCTL=v0.11.5
+K8S=1.34.4 CONTAINERD=v2.4.2 HELM3=v3.22.0 HELM4=v4.3.1 COSIGN=v3.1.3 CRANE=v0.22.1 REGCTL=v0.11.5 TUS_SERVER=2.4.5 TUS_STORE=2.1.1
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
 
 say() { printf '%s lab: %s\n' "$(date +%T)" "$*" >&2; }
@@ -18,7 +19,7 @@ say() { printf '%s lab: %s\n' "$(date +%T)" "$*" >&2; }
 packages() {
   local package missing=()
   for package in etcd-server etcd-client containerd runc containernetworking-plugins docker-registry skopeo podman docker.io \
-    busybox-static iptables iproute2 openssl gnupg jq curl gcc libc6-dev python3; do
+    busybox-static iptables iproute2 openssl gnupg faketime jq curl gcc libc6-dev python3; do
     dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
@@ -62,6 +63,15 @@ tools() {
   tool cosign "github.com/sigstore/cosign/v3/cmd/cosign@$COSIGN"
   tool crane "github.com/google/go-containerregistry/cmd/crane@$CRANE"
   tool regctl "github.com/regclient/regclient/cmd/regctl@$REGCTL"
+  tus
+}
+
+tus() { # the tus project's own server, where there is a node that runs it
+  [ -e "$cache/tus/node_modules/@tus/server" ] && return
+  command -v npm >/dev/null || { say "no npm: the tests against tus-node-server are skipped"; return; }
+  say "installing tus-node-server"
+  mkdir -p "$cache/tus"
+  npm install --silent --no-audit --no-fund --prefix "$cache/tus" "@tus/server@$TUS_SERVER" "@tus/file-store@$TUS_STORE" >&2
 }
 
 deny() { # unoptimised: it is built once and runs for a second
@@ -72,7 +82,7 @@ deny() { # unoptimised: it is built once and runs for a second
 
 case ${1:-all} in
   all) packages; cluster; tools; deny ;;
-  packages | cluster | tools | deny) "$1" ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  packages | cluster | tools | tus | deny) "$1" ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo "$bin"

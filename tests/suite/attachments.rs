@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use base64::Engine as _;
 use offline::{
     archive::{self, Archive, Trust},
     delivery::Delivery,
@@ -193,6 +194,77 @@ async fn an_image_that_must_be_signed_is_refused_without_its_signature() {
         work.export(work.delivery(&spec)).await.unwrap_err();
         work.export(work.delivery(&spec.replace("third", "right"))).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(work.archive().attachments().is_empty());
+    }
+}
+
+impl Work {
+    /// A key made by openssl, which cosign takes as well.
+    fn key(&self, name: &str, kind: &str) {
+        let pem = format!("{name}.pem");
+        support::run(Command::new("openssl").arg("genpkey").args(kind.split(' ')).args(["-out", &pem]).current_dir(self.path()));
+        self.cosign(&["import-key-pair", "--key", &pem, "--output-key-prefix", name]);
+    }
+
+    /// Attaches a signature that openssl makes over `signed`, with the payload `shown`.
+    fn attach(&self, key: &str, options: &[&str], (signed, shown): (&str, &str)) {
+        fs::write(self.path().join("signed.json"), signed).unwrap();
+        fs::write(self.path().join("shown.json"), shown).unwrap();
+        let key = format!("{key}.pem");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["dgst", "-sha256", "-sign", &key, "-out", "signature"]).args(options).arg("signed.json");
+        support::run(openssl.current_dir(self.path()));
+        let signature = base64::engine::general_purpose::STANDARD.encode(fs::read(self.path().join("signature")).unwrap());
+        fs::write(self.path().join("signature"), signature).unwrap();
+        self.cosign(&["attach", "signature", "--payload", "shown.json", "--signature", "signature", &self.image()]);
+    }
+}
+
+const RSA: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
+const KINDS: [(&str, &str); 5] = [
+    ("rsa", RSA),
+    ("large", "-algorithm RSA -pkeyopt rsa_keygen_bits:4096"),
+    ("p384", "-algorithm EC -pkeyopt ec_paramgen_curve:P-384"),
+    ("p521", "-algorithm EC -pkeyopt ec_paramgen_curve:P-521"),
+    ("ed25519", "-algorithm ED25519"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_all_kinds_that_cosign_takes_sign_images() {
+    for (form, more) in [("bundle", &[][..]), ("simple", &["--new-bundle-format=false"])] {
+        let work = Work::new();
+        for (kind, openssl) in KINDS {
+            for name in [kind, "stranger"] {
+                let _ = fs::remove_file(work.path().join(format!("{name}.key")));
+                work.key(name, openssl);
+            }
+            work.export(work.verified_by(kind)).await.expect_err("nobody has signed with it");
+            work.sign(kind, more);
+            work.export(work.verified_by(kind)).await.unwrap_or_else(|error| panic!("{kind}, {form}: {error}"));
+            let failure = work.export(work.verified_by("stranger")).await.unwrap_err();
+            assert!(failure.to_string().contains("another key made it, or it was changed"), "{kind}, {form}: {failure}");
+        }
+    }
+}
+
+/// cosign signs so with keys that others keep; and old signatures over P-384 and P-521 have SHA-256.
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_in_other_schemes_count_unless_they_were_changed() {
+    let work = Work::new();
+    let payload = format!(
+        r#"{{"critical":{{"identity":{{"docker-reference":"{}/app"}},"image":{{"docker-manifest-digest":"{}"}},"type":"cosign container image signature"}},"optional":null}}"#,
+        work.host, work.layout.index
+    );
+    let changed = payload.replace("null", "{}");
+    let pss = |salt: &str| vec!["-sigopt".to_owned(), "rsa_padding_mode:pss".to_owned(), "-sigopt".to_owned(), format!("rsa_pss_saltlen:{salt}")];
+    let cases = [(0, Vec::new()), (0, pss("digest")), (0, pss("max")), (1, pss("digest")), (1, pss("max")), (2, Vec::new()), (3, Vec::new())];
+    for (number, (kind, options)) in cases.iter().enumerate() {
+        let (name, options) = (format!("key{number}"), options.iter().map(String::as_str).collect::<Vec<_>>());
+        work.key(&name, KINDS[*kind].1);
+        work.attach(&name, &options, (&payload, &changed));
+        let failure = work.export(work.verified_by(&name)).await.unwrap_err();
+        assert!(failure.to_string().contains("another key made it, or it was changed"), "{number}: {failure}");
+        work.attach(&name, &options, (&payload, &payload));
+        work.export(work.verified_by(&name)).await.unwrap_or_else(|error| panic!("{number}, {options:?}: {error}"));
     }
 }
 

@@ -451,8 +451,16 @@ fn signatures() -> Vec<Attack> {
         ),
         attack("signature-deep-json", "S2", Signature(|_, _| "[".repeat(16_000)), &["index.json.sigstore.json", "no Sigstore bundle"]),
         attack("signature-not-text", "S5", Parts(|p| p[2].content[600] = 0xff), &["index.json.sigstore.json", "not text"]),
+        attack("signature-damaged-beside-a-good-one", "S6", Parts(damaged_beside), &["index.json.1.sigstore.json", "does not fit"]),
         attack("signature-with-a-tail", "S5", Parts(|p| p[2].content[10_000] = b'x'), &["index.json.sigstore.json", "no Sigstore bundle"]),
     ]
+}
+
+/// A second signature by the same key that does not fit.
+fn damaged_beside(parts: &mut Vec<Part>) {
+    let mut other = json_of(std::str::from_utf8(&parts[2].content).unwrap().trim_end().as_bytes());
+    other["messageSignature"]["signature"] = json!("MAYCAQACAQA=");
+    parts.insert(3, Part::new("index.json.1.sigstore.json", room(&other.to_string())));
 }
 
 /// Attacks on index.json.

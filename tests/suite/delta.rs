@@ -15,10 +15,13 @@ use offline::{
         export::{self, ExportOptions, ExportOutcome, Shape},
         inspect::{self, InspectOptions},
         read_delivery,
+        sign::{self, SignOptions},
         verify::{self, BaseOutcome, Elsewhere, TrustOptions, VerifyOptions},
     },
     progress::Silent,
+    signing::{KeySource, PrivateKey},
 };
+use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -257,4 +260,50 @@ async fn taking_more_out_of_a_delta_is_refused() {
     fs::write(product.path("less.tar"), [&whole[..from], &whole[to..]].concat()).unwrap();
     let error = archive::open(&product.path("less.tar")).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap_err();
     assert!(error.to_string().contains("it is missing, and blobs/sha256/"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_a_delta_is_told_what_was_not_checked() {
+    let product = Product::releases().await;
+    let pem = p256::ecdsa::SigningKey::random(&mut rand_core::OsRng).to_pkcs8_pem(LineEnding::LF).unwrap();
+    let key = PrivateKey::from_pem(&pem, None).unwrap();
+    fs::write(product.path("a.key"), pem.as_bytes()).unwrap();
+    fs::write(product.path("a.pub"), key.public().to_pem()).unwrap();
+    let sign = |archive: &str, bases: &[&str]| {
+        let keys = vec![KeySource::File(product.path("a.key"))];
+        let options = SignOptions { archive: product.path(archive), keys, password: None, add: false, make_room: false };
+        sign::run_with(&options, &product.elsewhere(bases), &Silent)
+    };
+    let unsigned = fs::read(product.path("1.1.tar")).unwrap();
+    let failure = sign("1.1.tar", &["whole.tar"]).unwrap_err();
+    assert!(failure.kind == Kind::Untrusted && failure.to_string().contains("was made over product 1.0 ("), "{failure}");
+    let mut damaged = fs::read(product.path("1.0.tar")).unwrap();
+    let at = damaged.len() - 2000;
+    damaged[at] ^= 1;
+    fs::write(product.path("damaged.tar"), damaged).unwrap();
+    assert_eq!(sign("1.1.tar", &["damaged.tar"]).unwrap_err().kind, Kind::Untrusted);
+    assert!(sign("whole.tar", &["1.0.tar"]).unwrap_err().to_string().contains("is whole and has no base"));
+    assert!(fs::read(product.path("1.1.tar")).unwrap() == unsigned, "nothing was signed");
+
+    let alone = sign("1.1.tar", &[]).unwrap().base.unwrap();
+    assert!(!alone.checked && alone.blobs.len() == 3);
+    let signed = fs::read(product.path("1.1.tar")).unwrap();
+    assert!(sign("1.1.tar", &["1.0.tar"]).unwrap().base.unwrap().checked);
+    assert!(fs::read(product.path("1.1.tar")).unwrap() == signed, "the same signature");
+    assert_eq!(sign("whole.tar", &[]).unwrap().base, None);
+    // And in volumes.
+    let shape = Shape { volume: "250kB".parse().ok(), ..product.over("1.0.tar") };
+    product.export("1.1", ONE_ONE, "cut.tar", shape).await.unwrap();
+    assert!(sign("cut.tar", &["1.0.tar"]).unwrap().base.unwrap().checked);
+    let trust = TrustOptions { keys: vec![KeySource::File(product.path("a.pub"))], ..TrustOptions::default() };
+    for archive in ["1.1.tar", "cut.tar"] {
+        let elsewhere = Elsewhere::default();
+        verify::run_with(&VerifyOptions { archive: product.path(archive), trust: trust.clone(), deep: false }, &elsewhere, &Silent).unwrap();
+    }
+    let mut joined = Vec::new();
+    for number in 1.. {
+        let Ok(bytes) = fs::read(product.path(&format!("cut.tar.{number:03}"))) else { break };
+        joined.extend(bytes);
+    }
+    assert!(joined == signed);
 }

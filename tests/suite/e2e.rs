@@ -62,12 +62,13 @@ fn pinned(lab: &Lab, reference: &str) {
     }
 }
 
-/// What an install may have added: the namespace's own objects, releases as Secrets, the CRD; no Job, no other Secret.
+/// What an install may have added: the namespace's own objects, releases and the remembered version as Secrets, the CRD; no Job, no other Secret.
 #[track_caller]
 fn nothing_of_ours(lab: &Lab, before: &[String], namespace: &str) {
     let foreign = || -> Vec<String> {
         let secrets = lab.items(&["-n", namespace, "secrets"]);
-        let release = |name: &str| secrets.iter().any(|s| s["metadata"]["name"] == name && s["type"] == "helm.sh/release.v1");
+        let stays = |secret: &Value| secret["type"] == "helm.sh/release.v1" || secret["type"] == "offline.dev/delivery.v1";
+        let release = |name: &str| secrets.iter().any(|s| s["metadata"]["name"] == name && stays(s));
         let fine = |name: &str| {
             let mut parts = name.splitn(3, '/');
             match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {

@@ -10,9 +10,9 @@ use offline::{
     failure::Kind,
     oci::{Descriptor, Digest, Manifest, Platform, media_type},
     ops::{
-        install::{InstallOptions, Renderer, install},
-        list::{ListOptions, list},
-        status::{StatusOptions, status},
+        install::{self, InstallOptions, Renderer},
+        list::{self, ListOptions},
+        status::{self, StatusOptions},
     },
     progress::{SharedReporter, Silent},
 };
@@ -113,7 +113,7 @@ async fn cluster_install_carries_a_delivery_over() {
     let first =
         archive(folder.path(), "1.0.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "1", "        imagePullPolicy: Always\n"))]);
 
-    let outcome = install(&cluster, &InstallOptions::new(Arc::clone(&first), Renderer::engine()), &reporter).await.unwrap();
+    let outcome = install::run(&cluster, &InstallOptions::new(Arc::clone(&first), Renderer::engine()), &reporter).await.unwrap();
     assert!(outcome.bytes_sent > 0);
     assert_eq!(
         outcome.apps.iter().map(|app| (app.change, app.revision, app.pods.len())).collect::<Vec<_>>(),
@@ -135,15 +135,15 @@ async fn cluster_install_carries_a_delivery_over() {
         )
     };
     let before = versions();
-    let again = install(&cluster, &InstallOptions::new(first, Renderer::engine()), &reporter).await.unwrap();
+    let again = install::run(&cluster, &InstallOptions::new(first, Renderer::engine()), &reporter).await.unwrap();
     assert_eq!(again.bytes_sent, 0);
     assert!(again.apps.iter().all(|app| app.change == Change::Unchanged && app.revision == 1 && app.pods.len() == 2));
     assert_eq!(versions(), before);
 
     let second = archive(folder.path(), "1.1.0", namespace, &[("db", workload("db", "1", "")), ("web", workload("web", "2", ""))]);
-    let upgraded = install(&cluster, &InstallOptions::new(second, Renderer::engine()), &reporter).await.unwrap();
+    let upgraded = install::run(&cluster, &InstallOptions::new(second, Renderer::engine()), &reporter).await.unwrap();
     assert_eq!(upgraded.apps[1].change, Change::Upgraded);
-    let shown = status(&cluster, &StatusOptions { delivery: Some("shop-test".into()), namespace: None }).await.unwrap();
+    let shown = status::run(&cluster, &StatusOptions { delivery: Some("shop-test".into()), namespace: Some(namespace.into()) }).await.unwrap();
     assert_eq!((shown.version.as_str(), shown.apps.len()), ("1.1.0", 2));
     assert!(shown.apps.iter().all(|app| app.ready));
     assert_eq!(shown.apps[1].app.revision, 2);
@@ -152,11 +152,11 @@ async fn cluster_install_carries_a_delivery_over() {
     let third = archive(folder.path(), "1.2.0", namespace, &[("db", workload("db", "3", "")), ("web", workload("web", "3", "        command: [/nowhere]\n"))]);
     let mut options = InstallOptions::new(third, Renderer::engine());
     options.timeout = std::time::Duration::from_secs(15);
-    let failure = install(&cluster, &options, &reporter).await.unwrap_err();
+    let failure = install::run(&cluster, &options, &reporter).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Cluster);
     let told = format!("{failure}: {}", std::error::Error::source(&failure).unwrap());
     assert!(told.contains("app web was not installed") && told.contains("/nowhere"), "{told}");
-    let listed = list(&cluster, &ListOptions { namespace: Some(namespace.into()) }).await.unwrap();
+    let listed = list::run(&cluster, &ListOptions { namespace: Some(namespace.into()) }).await.unwrap();
     assert_eq!((listed.len(), listed[0].version.as_str()), (1, "1.1.0"));
     let history = run("helm3", &["history", "db", "-n", namespace]);
     assert!(!history.contains("superseded") && !history.contains("pending"), "{history}");
@@ -185,28 +185,28 @@ async fn cluster_install_refuses_the_replay_of_an_older_archive() {
         String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim()).unwrap()).unwrap()
     };
     let (old, new, word) = (make("1.9.0"), make("1.10.0"), make("friday"));
-    install(&cluster, &old, &reporter).await.unwrap();
+    install::run(&cluster, &old, &reporter).await.unwrap();
     assert_eq!(remembered(), "1.9.0");
-    install(&cluster, &new, &reporter).await.unwrap();
+    install::run(&cluster, &new, &reporter).await.unwrap();
     assert_eq!(remembered(), "1.10.0");
     for refused in [&old, &word] {
-        let failure = install(&cluster, refused, &reporter).await.unwrap_err();
+        let failure = install::run(&cluster, refused, &reporter).await.unwrap_err();
         assert_eq!(failure.kind, Kind::Untrusted, "{failure}");
     }
     assert_eq!(run("kubectl", &["get", "configmap", "m", "-n", namespace, "-o", "jsonpath={.data.version}"]), "1.10.0");
     // Where nothing is remembered the releases tell.
     forget();
-    let failure = install(&cluster, &old, &reporter).await.unwrap_err();
+    let failure = install::run(&cluster, &old, &reporter).await.unwrap_err();
     assert!(failure.to_string().contains("1.9.0 is older than 1.10.0"), "{failure}");
-    install(&cluster, &new, &reporter).await.unwrap();
+    install::run(&cluster, &new, &reporter).await.unwrap();
     run("helm3", &["uninstall", "db", "-n", namespace]);
-    assert_eq!(install(&cluster, &old, &reporter).await.unwrap_err().kind, Kind::Untrusted);
+    assert_eq!(install::run(&cluster, &old, &reporter).await.unwrap_err().kind, Kind::Untrusted);
     // It can be said, and then counts.
     let mut said = old.clone();
     said.allow_downgrade = true;
-    install(&cluster, &said, &reporter).await.unwrap();
+    install::run(&cluster, &said, &reporter).await.unwrap();
     assert_eq!(remembered(), "1.9.0");
-    install(&cluster, &old, &reporter).await.unwrap();
+    install::run(&cluster, &old, &reporter).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,7 +222,7 @@ async fn cluster_install_without_rights_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let made = archive(folder.path(), "1.0.0", namespace, &[("db", workload("db", "1", ""))]);
     let reporter: SharedReporter = Arc::new(Silent);
-    let failure = install(&cluster, &InstallOptions::new(made, Renderer::engine()), &reporter).await.unwrap_err();
+    let failure = install::run(&cluster, &InstallOptions::new(made, Renderer::engine()), &reporter).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Cluster, "{failure}");
     assert_eq!(run("kubectl", &["get", "secret,deployment", "-n", namespace, "-o", "name"]), "");
 }
@@ -283,7 +283,7 @@ async fn cluster_lookup_sees_the_cluster() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = connect().await;
     let reporter: SharedReporter = Arc::new(Silent);
-    install(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, LOOKS), Renderer::engine()), &reporter).await.unwrap();
+    install::run(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, LOOKS), Renderer::engine()), &reporter).await.unwrap();
     let text = run("kubectl", &["get", "configmap", "looked", "-n", namespace, "-o", "jsonpath={.data}"]);
     let data: serde_json::Value = serde_json::from_str(&text).unwrap();
     let want = json!({"password": "aHVudGVyMg==", "gone": "{}", "listed": "ConfigMap b", "everywhere": "kube-system", "kind": "{}"});
@@ -291,13 +291,15 @@ async fn cluster_lookup_sees_the_cluster() {
 
     // What the cluster makes a chart name must have travelled, too.
     let names = "{{ if lookup \"v1\" \"Secret\" .Release.Namespace \"kept\" }}\napiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec: {containers: [{name: c, image: docker.io/acme/late:1}]}\n{{ end }}\n";
-    let failure = install(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, names), Renderer::engine()), &reporter).await.unwrap_err();
+    let failure =
+        install::run(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, names), Renderer::engine()), &reporter).await.unwrap_err();
     let told = format!("{failure}: {}", std::error::Error::source(&failure).unwrap());
     assert!(told.contains("docker.io/acme/late:1") && told.contains("not in the archive"), "{told}");
 
     // Helm's words for an API that is not there.
     let unknown = "a: {{ lookup \"none.acme.io/v1\" \"None\" \"\" \"\" | toJson }}\n";
-    let failure = install(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, unknown), Renderer::engine()), &reporter).await.unwrap_err();
+    let failure =
+        install::run(&cluster, &InstallOptions::new(chart_archive(folder.path(), namespace, unknown), Renderer::engine()), &reporter).await.unwrap_err();
     let told = format!("{failure}: {}", std::error::Error::source(&failure).unwrap());
     assert!(told.contains("unable to get apiresource from unstructured: none.acme.io/v1, Kind=None"), "{told}");
 }

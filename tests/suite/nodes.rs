@@ -215,6 +215,40 @@ async fn cluster_nodes_tell_what_they_hold_and_get_nothing_by_being_asked() {
     assert_nothing_left(&client, &options.for_holdings()).await;
 }
 
+/// What `install` of a delta without its base does where one node has a layer and another lacks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_nodes_take_from_each_other_what_is_not_on_this_side() {
+    let Some(_lab) = lab() else { return };
+    let client = client().await;
+    let salt = salt();
+    let (mut memory, name) = (Memory::default(), format!("registry.invalid/p{salt}/app:1"));
+    // One that goes with the small ones otherwise, and a large one.
+    let own = |n: u64, size| (media_type::OCI_LAYER, tar(&[(&*format!("etc/own{n}"), &noise(salt + n, size), 0o644)]));
+    let images = [memory.image(&name, &[(media_type::OCI_LAYER_GZIP, busybox()), own(1, 900), own(2, 3_000_000)], true)];
+    let layers: Vec<Descriptor> = images[0].per_platform[0].layers[1..].to_vec();
+    let first = ImportOptions { nodes: NodeSelection::Names(vec!["node1".into()]), ..options(&format!("offline-p{salt:x}")) };
+    let held = memory.blobs.clone();
+    import(&client, Arc::new(memory), &images, &first, Arc::new(Silent)).await.unwrap();
+
+    let passed_on = layers.iter().map(|layer| layer.digest.clone()).collect();
+    let blobs = Memory { blobs: held.into_iter().filter(|(digest, _)| layers.iter().all(|layer| layer.digest != *digest)).collect(), hook: None };
+    let blobs = Arc::new(blobs);
+    // Nobody who is asked has it.
+    let alone = ImportOptions { nodes: NodeSelection::Names(vec!["node2".into()]), passed_on, ..options(&first.namespace) };
+    let error = import(&client, blobs.clone(), &images, &alone, Arc::new(Silent)).await.unwrap_err();
+    assert!(matches!(&error, NodesError::NotPassedOn { node, digest } if node == "node2" && layers.iter().any(|layer| layer.digest == *digest)), "{error}");
+    assert_nothing_left(&client, &alone).await;
+    // One at a time, it would never end.
+    let both = ImportOptions { nodes: NodeSelection::All, parallel: 1, ..alone };
+    let outcome = import(&client, blobs, &images, &both, Arc::new(Silent)).await.unwrap();
+    println!("{outcome:#?}");
+    let [one, two] = &outcome.nodes[..] else { panic!("{outcome:?}") };
+    assert_eq!((one.bytes_sent, one.bytes_from_peers, one.changes), (0, 0, 0));
+    assert!(two.bytes_from_peers >= layers.iter().map(|layer| layer.size).sum(), "{two:?}");
+    assert_nothing_left(&client, &both).await;
+    assert_runs(&client, "node2", &format!("p{salt:x}"), &name, "Never").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_get_images_that_run_and_a_second_import_moves_nothing() {
     let Some(_lab) = lab() else { return };

@@ -14,6 +14,7 @@ use offline::{
     oci::{Descriptor, Digest, Platform, Reference, media_type},
     proxy::Proxies,
     registry::{HostOptions, Patience, Problem, Reach, Registries, RemoteImage},
+    transport,
 };
 
 use crate::{
@@ -222,6 +223,29 @@ async fn a_proxy_is_used_as_go_would() {
     let direct = Server::start(|_, asked| content(asked));
     get(&through(None), &format!("{}/app:1", direct.host)).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(proxy.seen().len(), before);
+}
+
+/// `watch --upload` and `export --upload` have the machine's proxies, by the same rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_go_through_the_machines_proxies() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (proxy, folder) = (Server::start(|_, _| (201, String::new(), Vec::new())), tempfile::tempdir().unwrap());
+    let archive = folder.path().join("a.tar");
+    fs::write(&archive, "an archive").unwrap();
+    let through = |none: Option<&str>| {
+        let proxies = Proxies { http: Some(proxy.host.clone()), https: None, none: none.map(str::to_owned) };
+        transport::Reach { plain_http: true, machine: Reach { proxies, ..Reach::default() }, ..transport::Reach::default() }
+    };
+    let upload = |none: Option<&str>| transport::Upload::reached("http://archives.invalid/team/", transport::Method::Post, &through(none)).unwrap();
+    upload(None).send(&archive).await.unwrap_or_else(|error| panic!("{error}"));
+    let seen = proxy.seen();
+    assert!(seen.last().unwrap().line.starts_with("POST http://archives.invalid/team/a.tar ") && seen.last().unwrap().body == "an archive", "{seen:?}");
+    upload(Some(".invalid")).send(&archive).await.expect_err("reached directly, which leads nowhere");
+    // What `watch` is given; this machine is always reached directly.
+    let direct = Server::start(|_, _| (201, String::new(), Vec::new()));
+    let upload = transport::Upload::new(&format!("http://{}/a.tar", direct.host), None).unwrap().from(through(None).machine);
+    upload.send(&archive).await.unwrap();
+    assert_eq!((proxy.seen().len(), direct.seen().len()), (seen.len(), 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,20 +69,28 @@ pub(crate) fn build_whole(version: &str) -> Sample {
     build_with(version, false)
 }
 
+/// Numbers of four bytes in the large layer.
+const LARGE: u32 = 40_000;
+
 /// Builds one with room for so many signatures.
 pub(crate) fn build_with_room(version: &str, signatures: usize) -> Sample {
     let mut builder = Builder::new();
     builder.room_for_signatures(signatures);
-    fill(builder, version, true)
+    fill(builder, version, true, LARGE)
+}
+
+/// Builds one of few blocks, which tests can cut at each.
+pub(crate) fn build_small(version: &str) -> Sample {
+    fill(Builder::new(), version, true, 300)
 }
 
 fn build_with(version: &str, left_out: bool) -> Sample {
-    fill(Builder::new(), version, left_out)
+    fill(Builder::new(), version, left_out, LARGE)
 }
 
-fn fill(mut builder: Builder, version: &str, left_out: bool) -> Sample {
+fn fill(mut builder: Builder, version: &str, left_out: bool, large: u32) -> Sample {
     let base = layer("etc/base", &vec![b'b'; 5000]);
-    let big: Vec<u8> = (0..40_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let big: Vec<u8> = (0..large).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let (first, second) = (layer("hello", &big), layer("hello", b"second"));
     let (a, b, foreign) = (image("amd64", &[&base, &first]), image("amd64", &[&base, &second]), image("arm64", &[&base]));
     let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": if left_out { vec![&foreign.descriptor, &b.descriptor] } else { vec![&b.descriptor] }});

@@ -94,8 +94,8 @@ fn so_many_different_keys_must_have_signed() {
     // The same key does not count twice, neither as trusted nor as a signature.
     assert_eq!(desk.verify(&["one", "one"], 2).unwrap_err().kind, Kind::Usage);
     let archive = archive::open(&desk.at("a.tar")).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap();
-    let one = sign::private_key(&desk.key("one.key"), Some(&PASSWORD.into())).unwrap();
-    let bundle = one.sign(archive.index_json()).unwrap();
+    let one = sign::SigningKeys::read(&[desk.key("one.key")], Some(&PASSWORD.into())).unwrap().unwrap().open().unwrap().unwrap();
+    let bundle = one.keys()[0].sign(archive.index_json()).unwrap();
     archive.put_signatures(&[bundle.clone(), bundle]).unwrap();
     assert_eq!(desk.verify(&["one", "two"], 2).unwrap_err().kind, Kind::Untrusted);
     assert_eq!(signers(&desk.verify(&["one", "two"], 1).unwrap().signature), 1);

@@ -171,7 +171,8 @@ async fn a_push_to_a_real_registry_starts_an_export() {
     let ran = fs::read_to_string(post.path("ran")).unwrap();
     let words: Vec<&str> = ran.split_whitespace().collect();
     assert_eq!((words[0], words[1], words[3]), (archive.to_str().unwrap(), archive.to_str().unwrap(), "none"), "{ran}");
-    let seen = put.seen();
+    // Whether the server speaks tus is asked first.
+    let seen: Vec<_> = put.seen().into_iter().filter(|seen| seen.path != "/archives/").collect();
     assert_eq!((seen[0].path.as_str(), seen[0].headers["authorization"].as_str()), ("/archives/shop.tar", "Bearer up"));
     assert_eq!(seen[0].headers["content-length"], fs::metadata(&archive).unwrap().len().to_string());
     // Many pushes at once are one export.

@@ -7,15 +7,17 @@ mod hash;
 mod list;
 mod names;
 mod set;
+mod sign;
 mod size;
 
 pub(crate) use cut::Cut;
 pub(crate) use hash::{digest, digests};
 pub(crate) use list::LIST_MAX;
 pub use list::{ListError, Volume, VolumeList, schema_json};
-pub(crate) use names::{archive_of_part, list_beside, part};
-pub use set::{VolumeError, stands_for_volumes};
-pub(crate) use set::{VolumeSet, list_of};
+pub(crate) use names::{archive_of_part, list_beside, part, signing_beside};
+pub(crate) use set::{Purpose, VolumeSet, list_of};
+pub use set::{VolumeError, files_of, stands_for_volumes};
+pub use sign::UnfinishedError;
 pub use size::{VolumeSize, VolumeSizeError};
 
 /// Most volumes of an archive: what three digits can count, so that the shell sorts them as `cat NAME.*` wants.

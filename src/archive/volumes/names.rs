@@ -15,6 +15,11 @@ pub(crate) fn list_beside(archive: &Path) -> PathBuf {
     followed(archive, LIST)
 }
 
+/// Where it is said that the signatures of a list's archive are being changed.
+pub(crate) fn signing_beside(list: &Path) -> PathBuf {
+    followed(list, ".signing")
+}
+
 /// Whether a file is such a list, by its name.
 pub(crate) fn is_list(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.len() > LIST.len() && name.ends_with(LIST))

@@ -5,9 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cut, ListError, VolumeList, digest, digests, list::LIST_MAX, names};
+use super::{
+    Cut, ListError, VolumeList, digest, digests,
+    list::LIST_MAX,
+    names,
+    sign::{Unfinished, UnfinishedError},
+};
 use crate::{
-    archive::medium::Medium,
+    archive::{
+        ArchiveError,
+        medium::{Medium, Signing},
+    },
     io::{self, FileError},
     oci::Digest,
 };
@@ -34,6 +42,27 @@ pub enum VolumeError {
         path: PathBuf,
         /// The name that the list should have.
         list: String,
+    },
+    /// Signatures that were being changed when the run ended.
+    #[error(
+        "`{}` tells that signing `{}` was begun and never ended: what stands in the place of its signatures may be anything",
+        path.display(),
+        list.display()
+    )]
+    Unfinished {
+        /// What tells so.
+        path: PathBuf,
+        /// The archive's list.
+        list: PathBuf,
+    },
+    /// The same, and what was to be written cannot be told.
+    #[error("`{}` should tell which signatures were being put into the volumes: {source}", path.display())]
+    UnfinishedText {
+        /// What tells so.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: UnfinishedError,
     },
     /// Volumes that are nowhere.
     #[error("of the {of} volumes of `{}`, {} {} missing; looked in {}", list.display(), missing.join(", "), if missing.len() == 1 { "is" } else { "are" }, shown(folders))]
@@ -111,27 +140,48 @@ pub(crate) fn list_of(path: &Path, folders: &[PathBuf]) -> Option<PathBuf> {
     folders.iter().map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
-/// Whether a path names an archive in volumes.
-pub fn stands_for_volumes(path: &Path) -> bool {
-    list_of(path, &[]).is_some()
+/// Whether a path names an archive in volumes, whose list may also be in further folders.
+pub fn stands_for_volumes(path: &Path, folders: &[PathBuf]) -> bool {
+    list_of(path, folders).is_some()
+}
+
+/// The files of an archive in volumes, its list last; none of one that is a file.
+pub fn files_of(path: &Path) -> Result<Option<Vec<PathBuf>>, VolumeError> {
+    let Some(list) = list_of(path, &[]) else { return Ok(None) };
+    let set = VolumeSet::open(&list, path, &[], Purpose::Reading)?;
+    Ok(Some(set.files.into_iter().map(|(_, path)| path).chain([list]).collect()))
+}
+
+/// What volumes are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be read: signatures must be whole.
+    Reading,
+    /// To be signed, which mends signatures that are not.
+    Signing,
 }
 
 /// The volumes of an archive, open.
 #[derive(Debug)]
 pub(crate) struct VolumeSet {
-    list_path: PathBuf,
-    list: VolumeList,
-    cut: Cut,
-    files: Vec<(File, PathBuf)>,
+    pub(super) list_path: PathBuf,
+    pub(super) list: VolumeList,
+    pub(super) cut: Cut,
+    pub(super) files: Vec<(File, PathBuf)>,
+    unfinished: Option<Unfinished>,
 }
 
 impl VolumeSet {
     /// Opens all volumes of a list, which lie beside it, beside the name that was given, or in further folders. Their sizes are looked at, their
     /// bytes are not.
-    pub(crate) fn open(list_path: &Path, given: &Path, folders: &[PathBuf]) -> Result<Self, VolumeError> {
+    pub(crate) fn open(list_path: &Path, given: &Path, folders: &[PathBuf], purpose: Purpose) -> Result<Self, VolumeError> {
         let bytes = io::read_capped(list_path, LIST_MAX)?;
         let wrong = |source| VolumeError::List { path: list_path.into(), source };
         let list = VolumeList::parse(&bytes).map_err(wrong)?;
+        let unfinished = Unfinished::read(list_path, &list)?;
+        if unfinished.is_some() && purpose == Purpose::Reading {
+            return Err(VolumeError::Unfinished { path: names::signing_beside(list_path), list: list_path.into() });
+        }
         let cut = list.cut().ok_or_else(|| wrong(ListError::Size(list.size)))?;
         let mut places: Vec<PathBuf> = Vec::new();
         for folder in [folder(list_path), folder(given)].into_iter().chain(folders.iter().map(PathBuf::as_path)) {
@@ -150,7 +200,12 @@ impl VolumeSet {
         if !missing.is_empty() {
             return Err(VolumeError::Missing { list: list_path.into(), missing, of: list.volumes.len(), folders: places });
         }
-        Ok(Self { list_path: list_path.into(), list, cut, files })
+        Ok(Self { list_path: list_path.into(), list, cut, files, unfinished })
+    }
+
+    /// Whether a signing was begun that never came to its end.
+    pub(super) fn was_begun(&self) -> bool {
+        self.unfinished.is_some()
     }
 
     /// What to say if index.json is not the one that the list speaks of.
@@ -196,6 +251,14 @@ impl Medium for VolumeSet {
         let Some(run) = self.cut.at(offset) else { return Ok(0) };
         let n = usize::try_from(run.left).unwrap_or(usize::MAX).min(buffer.len());
         io::read_at(&self.files[run.piece].0, &mut buffer[..n], run.offset)
+    }
+
+    fn sign(&self, signing: &Signing) -> Result<(), ArchiveError> {
+        Ok(self.put(signing)?)
+    }
+
+    fn unfinished(&self) -> Option<&[Option<String>]> {
+        self.unfinished.as_ref().map(Unfinished::signatures)
     }
 
     /// The first volume whose bytes are not those of its digest. They are all read, which only a fault is worth: the bytes of a sound archive are

@@ -158,6 +158,14 @@ pub enum NodesError {
         #[source]
         source: std::io::Error,
     },
+    /// A blob that only nodes have, and that one of them cannot take from any other.
+    #[error("node `{node}` lacks {digest}, which is not on this side, and cannot take it from the nodes that have it")]
+    NotPassedOn {
+        /// The node.
+        node: String,
+        /// Which.
+        digest: Digest,
+    },
     /// It took too long.
     #[error("the import was not done after {} seconds; still at work: {waiting}", after.as_secs())]
     Timeout {

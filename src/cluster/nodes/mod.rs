@@ -80,6 +80,9 @@ pub struct ImportOptions {
     pub run: String,
     /// The image to start agents in, where looking for one would find the wrong one.
     pub bootstrap_image: Option<String>,
+    /// Blobs that are not on this side, and that some nodes have and others lack: they go from node to node. Where there are any, all nodes are
+    /// worked on at a time, as who has them has to be there while another needs them.
+    pub passed_on: BTreeSet<Digest>,
 }
 
 impl Default for ImportOptions {
@@ -94,6 +97,7 @@ impl Default for ImportOptions {
             agents: embedded(),
             run: random(4),
             bootstrap_image: None,
+            passed_on: BTreeSet::new(),
         }
     }
 }
@@ -102,7 +106,7 @@ impl ImportOptions {
     /// For [`holdings`] before an import: what that leaves behind for a moment must not be taken for what the import makes.
     #[must_use]
     pub fn for_holdings(&self) -> Self {
-        Self { run: format!("{}h", self.run), ..self.clone() }
+        Self { run: format!("{}h", self.run), passed_on: BTreeSet::new(), ..self.clone() }
     }
 
     /// Where to go when the namespace is just being deleted.
@@ -257,13 +261,14 @@ where
         site,
         blobs,
         reporter,
-        schedule: Schedule::default(),
+        schedule: Schedule::new(plan.nodes.len(), options.passed_on.clone()),
         peers: Mutex::new(HashMap::new()),
         nodes: plan.nodes.len(),
         expires: format!("{expires:.0}"),
     });
     let waiting: Arc<Mutex<Vec<String>>> = Arc::new(Mutex::new(plan.nodes.iter().map(|n| n.node.clone()).collect()));
-    let slots = Arc::new(Semaphore::new(options.parallel.max(1)));
+    let at_a_time = if options.passed_on.is_empty() { options.parallel } else { plan.nodes.len() };
+    let slots = Arc::new(Semaphore::new(at_a_time.max(1)));
     let mut tasks = JoinSet::new();
     for (index, plan) in plan.nodes.into_iter().enumerate() {
         let (slots, waiting, secrets) = (Arc::clone(&slots), Arc::clone(&waiting), Arc::clone(&secrets[&plan.agent]));

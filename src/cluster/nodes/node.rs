@@ -166,7 +166,8 @@ impl NodeRun {
         let missing = self.missing(&control).await?;
         let blobs = missing.len();
         debug!(node = self.plan.node, blobs, "missing");
-        let (small, large): (Vec<Descriptor>, Vec<Descriptor>) = missing.into_iter().partition(|b| b.size <= SMALL);
+        let (small, large): (Vec<Descriptor>, Vec<Descriptor>) =
+            missing.into_iter().partition(|b| b.size <= SMALL && !self.run.schedule.is_passed_on(&b.digest));
         let present = self.plan.work.blobs.iter().filter(|b| !large.contains(b) && !small.contains(b)).cloned().collect::<Vec<_>>();
         self.run.schedule.begin(self.index, &present, large.clone());
         let import = control
@@ -195,6 +196,8 @@ impl NodeRun {
         }
         let pinned = self.prove(&control).await?;
         debug!(node = self.plan.node, pinned, "proven");
+        // What it has, another may still need.
+        self.run.schedule.wait(Schedule::may_go).await;
         // Last: until here nothing else may hold what was imported.
         control.call(Task::End { lease: self.lease(), collect: false }).await?;
         Ok(Done { blobs, changes, pinned })
@@ -246,7 +249,8 @@ impl NodeRun {
         // The settling ends when the last upload has dropped its end of the channel.
         let uploads = try_join_all((0..streams).map(|i| self.uploads(control, if i == 0 { small } else { &[] }, tell.clone())));
         drop(tell);
-        let lanes = if self.run.nodes > 1 { LANES } else { 0 };
+        let alone = self.run.nodes == 1 && self.run.options.passed_on.is_empty();
+        let lanes = if alone { 0 } else { LANES };
         let fetches = try_join_all((0..lanes).map(|_| self.fetches(control)));
         tokio::try_join!(uploads, fetches, self.settle(control, fates)).map(|_| ())
     }
@@ -323,6 +327,9 @@ impl NodeRun {
     /// Takes blobs from other nodes as long as there are any to be had.
     async fn fetches(&self, control: &Control) -> Result<(), Trouble> {
         while let Some((blob, holder)) = self.run.schedule.wait(|schedule| schedule.next_fetch(self.index)).await {
+            let Some(holder) = holder else {
+                return Err(Trouble::Fatal(NodesError::NotPassedOn { node: self.plan.node.clone(), digest: blob.digest }));
+            };
             let peer = self.run.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&holder).cloned();
             let Some(peer) = peer else {
                 self.run.schedule.failed(self.index, blob, Some(holder));
@@ -338,7 +345,8 @@ impl NodeRun {
                 Outcome::Failed(failure) => {
                     let peer = (failure.code == FailureCode::Peer).then_some(holder);
                     if peer.is_some() {
-                        self.run.reporter.note(format!("{}: {}; its blobs come through the API server", self.plan.node, failure.message));
+                        let instead = if self.run.schedule.is_passed_on(&blob.digest) { "" } else { "; its blobs come through the API server" };
+                        self.run.reporter.note(format!("{}: {}{instead}", self.plan.node, failure.message));
                     }
                     if !matches!(failure.code, FailureCode::Peer | FailureCode::Content) || !self.run.schedule.failed(self.index, blob, peer) {
                         return Err(control.place.failed(failure));

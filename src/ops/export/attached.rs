@@ -195,7 +195,7 @@ fn keys(delivery: &Delivery) -> Result<BTreeMap<String, Trusted>, Failure> {
         let Some(path) = &options.verify else { continue };
         let path = delivery.resolve(path);
         let pem = io::read_capped_text(&path, KEY_MAX).map_err(|error| Failure::new(Kind::Usage, error))?;
-        let key = PublicKey::from_pem(&pem).map_err(|source| Failure::new(Kind::Usage, UnusableKey { path: path.display().to_string(), source }))?;
+        let key = PublicKey::for_images(&pem).map_err(|source| Failure::new(Kind::Usage, UnusableKey { path: path.display().to_string(), source }))?;
         keys.insert(host.clone(), Trusted { key, path: path.display().to_string() });
     }
     Ok(keys)

@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> Result<Held, Failure> {
     match ending {
         "lock" => Err(Failure::new(Kind::Usage, BaseError::Lock(path.into()))
             .hint("give the archive that was exported with it, or an inventory (`nodes status --format json`)")),
-        "json" if !archive::volumes::stands_for_volumes(path) => inventory(path),
+        "json" if !archive::volumes::stands_for_volumes(path, &[]) => inventory(path),
         _ => of_archive(path),
     }
 }

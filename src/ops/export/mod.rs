@@ -13,12 +13,14 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::task::JoinHandle;
 
 use super::{
     charts::{self, ChartAccess, ChartSet},
     guesses::{Ask, Guess},
     lock,
     prepare::{self, folder_of},
+    sign::SigningKeys,
     tags,
     verify::archive_failure,
 };
@@ -44,7 +46,7 @@ pub struct ExportOptions {
     /// The archive; NAME-VERSION.offline.tar in the current folder if left out.
     pub output: Option<PathBuf>,
     /// Who signs; nobody if left out.
-    pub signer: Option<Signers>,
+    pub signer: Option<SigningKeys>,
     /// Platforms instead of the delivery's.
     pub platforms: Option<Vec<Platform>>,
     /// What of this machine is needed to reach charts and images.
@@ -152,6 +154,8 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     let Shape { volume, base } = shape;
     let base = blocking(move || base.map(|path| base::read(&path)).transpose()).await?;
     let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run, locked: strict, ask } = options;
+    // The password's check takes as long as finding the images does.
+    let opening = signer.map(|keys| begin(move || keys.open()));
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.offline.tar", delivery.name, delivery.version)));
@@ -188,6 +192,11 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     let failures = std::mem::take(&mut prepared.failures);
     let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
+    let signers = match opening {
+        Some(opening) => done(opening).await?,
+        None => None,
+    };
+    // From here on files are written.
     let current = match locked {
         Some(old) if !strict => {
             let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
@@ -214,7 +223,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
         locked: strict,
         base: exported_base(&layout),
         layers_size: layout.pending().map(|(_, size)| size).sum(),
-        signed: signer.is_some() && !dry_run,
+        signed: signers.is_some() && !dry_run,
         platforms: platforms.iter().map(ToString::to_string).collect(),
         apps,
         images,
@@ -223,7 +232,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
         elapsed_seconds: 0.0,
     };
     if !dry_run {
-        write((path, volume), layout, signer, Sources { resolved, registries, store: access.store }, &reporter).await?;
+        write((path, volume), layout, signers, Sources { resolved, registries, store: access.store }, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
 }
@@ -251,13 +260,13 @@ async fn render(
 async fn write(
     (path, volume): (PathBuf, Option<VolumeSize>),
     mut layout: Layout,
-    signer: Option<Signers>,
+    signers: Option<Signers>,
     sources: Sources,
     reporter: &SharedReporter,
 ) -> Result<(), Failure> {
     reporter.step("writing the archive");
     let writer = blocking(move || {
-        let keys = signer.as_ref().map(Signers::keys).unwrap_or_default();
+        let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();
         let keys: Vec<&dyn Signer> = keys.iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
         let signature = layout.sign_all(&keys).map_err(archive_failure)?;
         Writer::create_in(&path, &layout, signature.as_deref(), volume).map_err(archive_failure)
@@ -269,8 +278,14 @@ async fn write(
 
 /// Work that computes or reads files, off the threads that wait for the network.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Failure::new(Kind::Other, error)),
-    }
+    done(begin(work)).await
+}
+
+/// The same, to be waited for later.
+fn begin<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> JoinHandle<Result<T, Failure>> {
+    tokio::task::spawn_blocking(work)
+}
+
+async fn done<T>(work: JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+    work.await.unwrap_or_else(|error| Err(Failure::new(Kind::Other, error)))
 }

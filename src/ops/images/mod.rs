@@ -222,7 +222,7 @@ fn lines(images: &ImageSet, digest: impl Fn(&Reference) -> Option<Digest>) -> Ve
     images.iter().map(line).collect()
 }
 
-/// Opens the image archives of a delivery, and gets the images of a running docker, each with its place in delivery.yaml.
+/// Opens the image archives of a delivery, and gets the images of a running docker and containerd, each with its place in delivery.yaml.
 pub(super) fn open_archives(
     delivery: &Delivery,
     access: &ChartAccess,
@@ -234,6 +234,7 @@ pub(super) fn open_archives(
         let found = match entry {
             ImageEntry::Archive(path) => LocalArchive::open(&delivery.resolve(path), scratch, platforms),
             ImageEntry::Docker(image) => LocalArchive::of_docker(access.docker_host.as_deref(), image, scratch, platforms),
+            ImageEntry::Containerd(image) => LocalArchive::of_containerd(&access.containerd, image, platforms),
             ImageEntry::Ref(_) | ImageEntry::Policy { .. } => continue,
         };
         match found {

@@ -1,6 +1,6 @@
 //! What the nodes hold already of an archive's images, asked before anything is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::watch;
 
@@ -12,6 +12,7 @@ use crate::{
         nodes::{self, Holdings, ImportOptions, NodeImage},
     },
     failure::{Failure, Kind},
+    oci::Digest,
     ops::nodes::{INVENTORY_FORMAT, Inventory, NodeInventory},
     progress::SharedReporter,
     rewrite::Plan,
@@ -20,28 +21,41 @@ use crate::{
 /// How many blobs are named that a node lacks; it is one base that lacks them all.
 const NAMED: usize = 8;
 
-/// Refuses to go on if a node lacks a layer that the archive leaves out and that no base was given for.
-pub(super) async fn prove(
+/// What the archive leaves out, no base was given for, and some nodes have to take from others: those that lack it from those that have it. Refuses
+/// to go on if a node lacks a layer that no other has either.
+pub(super) async fn to_pass_on(
     cluster: &Cluster,
     archive: &Archive,
     images: &[NodeImage],
     options: &ImportOptions,
     cancel: Option<watch::Receiver<bool>>,
     reporter: &SharedReporter,
-) -> Result<(), Failure> {
-    let Some(base) = archive.base().filter(|_| !archive.is_complete()) else { return Ok(()) };
+) -> Result<BTreeSet<Digest>, Failure> {
+    let Some(base) = archive.base().filter(|_| !archive.is_complete()) else { return Ok(BTreeSet::new()) };
     reporter.step(format!("asking the nodes for the {} layers of {base}", archive.left_out().len()));
-    let lacks = lacking(archive, &ask(cluster, images, options, cancel, reporter).await?);
+    let holdings = ask(cluster, images, options, cancel, reporter).await?;
+    let held: BTreeSet<&Digest> = holdings.iter().flat_map(|node| &node.held).collect();
+    let lacks = lacking(archive, &holdings, &held);
     if lacks.is_empty() {
-        return Ok(());
+        let passed_on: BTreeSet<Digest> = left_out(archive, &holdings).map(|(_, digest)| digest.clone()).collect();
+        if !passed_on.is_empty() {
+            reporter.note(format!("{} layers of {base} are on some nodes only; the others take them from those", passed_on.len()));
+        }
+        return Ok(passed_on);
     }
     Err(Failure::new(Kind::Cluster, InstallError::NotOnNodes { base: base.to_string(), lacks }).hint("--base ARCHIVE gives what is missing"))
 }
 
-/// What is left out of the archive and not on a node, in words.
-fn lacking(archive: &Archive, holdings: &[Holdings]) -> Vec<String> {
-    let all = holdings.iter().flat_map(|node| node.lacking.iter().filter(|digest| archive.left_out().contains_key(digest)).map(|digest| (&node.node, digest)));
-    let mut lacks: Vec<String> = all
+/// What is left out of the archive and not on a node.
+fn left_out<'a>(archive: &Archive, holdings: &'a [Holdings]) -> impl Iterator<Item = (&'a String, &'a Digest)> {
+    let lacking = holdings.iter().flat_map(|node| node.lacking.iter().map(move |digest| (&node.node, digest)));
+    lacking.filter(|(_, digest)| archive.left_out().contains_key(digest))
+}
+
+/// What is left out of the archive and on no node, in words.
+fn lacking(archive: &Archive, holdings: &[Holdings], held: &BTreeSet<&Digest>) -> Vec<String> {
+    let mut lacks: Vec<String> = left_out(archive, holdings)
+        .filter(|(_, digest)| !held.contains(digest))
         .map(|(node, digest)| {
             let images: Vec<String> = archive.images_with(digest).iter().map(ToString::to_string).collect();
             format!("node `{node}` lacks {digest} of {}", images.join(", "))

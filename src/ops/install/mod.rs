@@ -252,7 +252,7 @@ pub struct AppResult {
 }
 
 /// Installs a delivery, or upgrades to it.
-pub async fn install(cluster: &Cluster, options: &InstallOptions, reporter: &SharedReporter) -> Result<InstallOutcome, Failure> {
+pub async fn run(cluster: &Cluster, options: &InstallOptions, reporter: &SharedReporter) -> Result<InstallOutcome, Failure> {
     refuse(options)?;
     replay::check(cluster, options, reporter).await?;
     let ready = prepare::prepare(cluster, options, reporter).await?;

@@ -11,7 +11,7 @@ use crate::{
     cluster::{
         Cluster, ClusterError, WaitOptions,
         deploy::{Change, Deployment},
-        nodes::{self, ImportOutcome},
+        nodes::{self, ImportOptions, ImportOutcome},
         placements,
     },
     failure::{Failure, Kind},
@@ -54,10 +54,11 @@ async fn import(cluster: &Cluster, options: &InstallOptions, ready: &Ready, repo
     if ready.images.is_empty() {
         return Ok(ImportOutcome { nodes: vec![] });
     }
-    holdings::prove(cluster, &options.archive, &ready.images, &ready.import, options.cancel.clone(), reporter).await?;
+    let passed_on = holdings::to_pass_on(cluster, &options.archive, &ready.images, &ready.import, options.cancel.clone(), reporter).await?;
+    let import = ImportOptions { passed_on, ..ready.import.clone() };
     reporter.step(format!("importing {} images into the nodes", ready.images.len()));
     let blobs = Arc::new(ArchiveBlobs(Arc::clone(&options.archive)));
-    let work = nodes::import(cluster.client(), blobs, &ready.images, &ready.import, Arc::clone(reporter));
+    let work = nodes::import(cluster.client(), blobs, &ready.images, &import, Arc::clone(reporter));
     tokio::select! {
         outcome = work => outcome.map_err(|e| Failure::new(Kind::Cluster, e)),
         () = cancelled(options.cancel.clone()) => {

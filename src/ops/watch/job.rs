@@ -20,7 +20,7 @@ use crate::{
         export::{self, ExportOptions, ExportOutcome},
         inputs::read_delivery,
         lock::{self, LockOptions},
-        sign,
+        sign::SigningKeys,
     },
     progress::SharedReporter,
 };
@@ -82,7 +82,7 @@ pub(super) async fn export(file: &Path, options: &WatchOptions, reporter: &Share
         let outcome = lock::run(LockOptions { delivery: delivery.clone(), access: options.access.clone(), check: false, ask: None }, reporter.clone()).await?;
         outcome.changes.iter().filter(|_| outcome.changed).for_each(|change| reporter.note(format!("{}: {change}", lock.display())));
     }
-    let signer = sign::signers(&options.keys, options.password.as_ref())?;
+    let signer = SigningKeys::read(&options.keys, options.password.as_ref())?;
     let output = Some(output(options.output.as_deref(), &delivery, Timestamp::now()));
     let export = ExportOptions {
         delivery,
@@ -102,7 +102,7 @@ pub(super) async fn export(file: &Path, options: &WatchOptions, reporter: &Share
 pub(super) async fn hand_on(file: &Path, outcome: &ExportOutcome, then: &Then, reporter: &SharedReporter) -> Result<(), Failure> {
     let Some(archive) = &outcome.path else { return Ok(()) };
     if let Some(upload) = &then.upload {
-        let to = upload.send(archive).await.map_err(|error| Failure::new(Kind::Other, error))?;
+        let to = upload.send(archive, reporter).await.map_err(|error| Failure::new(Kind::Other, error))?;
         reporter.note(format!("{}: put to {to}", archive.display()));
     }
     let Some((program, arguments)) = then.exec.split_first() else { return Ok(()) };

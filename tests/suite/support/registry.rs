@@ -62,6 +62,19 @@ impl Registry {
         Self::configured_in(folder, Setup { tls: true, client: true, ..Setup::default() }, "")
     }
 
+    /// One with TLS whose certificate is an authority's own, as `openssl req -x509` makes it where nobody says more; `names` are whom it is for.
+    pub(crate) fn self_signed(names: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.pem -days 2 -subj /CN=self";
+        openssl(folder.path(), &format!("{arguments} -addext subjectAltName={names}"));
+        Self::configured_in(folder, Setup { tls: true, ..Setup::default() }, "")
+    }
+
+    /// The server's own certificate.
+    pub(crate) fn server_file(&self) -> PathBuf {
+        self.folder.path().join("server.pem")
+    }
+
     /// Certificate and key of a client.
     pub(crate) fn client_files(&self) -> (PathBuf, PathBuf) {
         (self.folder.path().join("client/client.cert"), self.folder.path().join("client/client.key"))
@@ -149,12 +162,14 @@ impl Drop for Registry {
     }
 }
 
+fn openssl(folder: &Path, arguments: &str) {
+    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// An authority, and a certificate for 127.0.0.1 by it.
 fn certificates(folder: &Path) {
-    let openssl = |arguments: &str| {
-        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is there");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
+    let openssl = |arguments: &str| openssl(folder, arguments);
     fs::write(folder.join("ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n").unwrap();
     openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=nobody");
     openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
@@ -163,10 +178,7 @@ fn certificates(folder: &Path) {
 
 /// A certificate of the authority for somebody who asks.
 fn client_certificate(folder: &Path) {
-    let openssl = |arguments: &str| {
-        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is there");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
+    let openssl = |arguments: &str| openssl(folder, arguments);
     fs::create_dir(folder.join("client")).unwrap();
     fs::write(folder.join("ext"), "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n").unwrap();
     openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout client/client.key -out client/client.csr -subj /CN=somebody");
