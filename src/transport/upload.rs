@@ -117,7 +117,7 @@ impl Upload {
 
     /// Puts a file, and tells where. What may pass by itself is tried again: from where the server has it where that speaks tus, else from the start.
     pub async fn send(&self, file: &Path, reporter: &SharedReporter) -> Result<SafeUrl, UploadError> {
-        let failed = |problem| self.failed(&self.url, problem);
+        let failed = |problem| failed_at(&self.url, problem);
         let url = self.reach.url(self.url.expose()).map_err(failed)?;
         let client = web::client(&self.reach, ANSWER).map_err(failed)?;
         let body = Outgoing::new(file, self.stall, reporter).map_err(failed)?;
@@ -127,19 +127,11 @@ impl Upload {
         } else {
             let named = self.url.expose().ends_with('/');
             let to = if named { SafeUrl::new(format!("{}{}", self.url.expose(), body.name)) } else { self.url.clone() };
-            self.as_one(&client, &body, &to).await.map_err(|problem| self.failed(&to, problem))?;
+            self.as_one(&client, &body, &to).await.map_err(|problem| failed_at(&to, problem))?;
             to
         };
         body.finished();
         Ok(sent)
-    }
-
-    fn failed(&self, url: &SafeUrl, problem: TransportProblem) -> UploadError {
-        let url = url.clone();
-        match problem {
-            TransportProblem::Status { status, body, .. } => UploadError::Status { url, status: StatusCode::from_u16(status).unwrap_or_default(), body },
-            source => UploadError::Transport { url, source },
-        }
     }
 
     /// Whether it goes by tus.
@@ -188,5 +180,13 @@ impl Upload {
             (Method::Post, _) => false,
             (_, problem) => problem.is_transient(),
         }
+    }
+}
+
+fn failed_at(url: &SafeUrl, problem: TransportProblem) -> UploadError {
+    let url = url.clone();
+    match problem {
+        TransportProblem::Status { status, body, .. } => UploadError::Status { url, status: StatusCode::from_u16(status).unwrap_or_default(), body },
+        source => UploadError::Transport { url, source },
     }
 }

@@ -212,7 +212,9 @@ fn an_interrupted_signing_is_told_and_ends_when_signed_again() {
     let template = three(&keys);
     let copy = || {
         let folder = tempfile::tempdir().unwrap();
-        files(template.path()).into_iter().for_each(|(name, bytes)| fs::write(folder.path().join(name), bytes).unwrap());
+        for (name, bytes) in files(template.path()) {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
         folder
     };
     let signed = copy();

@@ -113,7 +113,7 @@ async fn killed(site: &Site, shape: &Shape, wanted: &BTreeMap<String, Vec<u8>>, 
         thread::sleep(moment);
         let _ = process.kill();
         process.wait().unwrap();
-        begun_parts += usize::from(files(site).keys().any(|name| name.ends_with(".part")));
+        begun_parts += usize::from(files(site).keys().any(|name| Path::new(name).extension().is_some_and(|last| last == "part")));
         site.registry.plan(|_| Fault::Nothing);
         let exporting = export::run_shaped(options(site.folder.path(), &archive), shape.clone(), Arc::new(Silent));
         exporting.await.unwrap_or_else(|failure| panic!("round {round}, after {moment:?}: {failure}"));
@@ -149,7 +149,9 @@ async fn killed_at_any_moment_volumes_go_on_where_they_stopped() {
     assert!(begun > 2 && saved > all / 4, "{begun} of 12 had begun, {saved} bytes were not asked for again");
     // A run with volumes of another size, or without any, does not take them for its own.
     site.registry.plan(|request| if request.path.contains("/blobs/") && request.from.is_some() { Fault::Drop(0) } else { Fault::Drop(2_500_000) });
-    wanted.keys().for_each(|name| fs::remove_file(site.path(name)).unwrap());
+    for name in wanted.keys() {
+        fs::remove_file(site.path(name)).unwrap();
+    }
     export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape, Arc::new(Silent)).await.unwrap_err();
     assert!(site.path("a.tar.001.part").exists());
     site.registry.plan(|_| Fault::Nothing);
@@ -169,7 +171,9 @@ async fn killed_at_any_moment_a_delta_goes_on_where_it_stopped() {
     pulling::describe(site.folder.path(), &[&site.registry], &["next"]);
     for volume in [None, VolumeSize::new(2_000_003)] {
         let shape = Shape { volume, base: Some(base.clone()) };
-        files(&site).keys().for_each(|name| fs::remove_file(site.path(name)).unwrap());
+        for name in files(&site).keys() {
+            fs::remove_file(site.path(name)).unwrap();
+        }
         site.registry.plan(|_| Fault::Nothing);
         let outcome = export::run_shaped(options(site.folder.path(), &site.path("a.tar")), shape.clone(), Arc::new(Silent)).await.unwrap();
         let left_out = outcome.base.map(|base| (base.blobs, base.left_out));
