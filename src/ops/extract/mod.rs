@@ -13,6 +13,7 @@ mod stage;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -73,8 +74,9 @@ pub struct ExtractOptions {
 }
 
 /// What was extracted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "Outcome of `kubectl offline extract --format json`")]
 pub struct ExtractOutcome {
     /// The archive.
     pub archive: PathBuf,
@@ -93,8 +95,9 @@ pub struct ExtractOutcome {
 }
 
 /// What kind of thing was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "WrittenKind")]
 pub enum Kind {
     /// A packaged chart.
     Chart,
@@ -111,7 +114,7 @@ pub enum Kind {
 }
 
 /// A piece that was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Written {
     /// What it is.
