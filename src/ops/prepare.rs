@@ -140,12 +140,12 @@ fn faces_of(
     for (profile, files, set) in std::iter::once((None, [].as_slice(), Map::new())).chain(named) {
         let mut own = plain.clone();
         if let Err(failure) = layer(delivery, &mut own, files, &set) {
-            failures.push(about(&app.name, Some(&Face { profile, cluster: None }), failure));
+            failures.push(about(&app.name, Some(&Face { profile, ..Face::default() }), failure));
             continue;
         }
         for (cluster, mut options) in faces::clusters(&delivery.spec.install, &app.name, &app.namespace) {
             options.remote_schemas = schemas.clone();
-            let face = Face { profile: profile.clone(), cluster };
+            let face = Face { profile: profile.clone(), cluster, with: None };
             match render(app, loaded, &own, &options, &face, reporter) {
                 Ok(documents) => {
                     let rendering = Rendering { app: &app.name, face: &face, documents: &documents, exclude: &app.images_exclude };
@@ -163,9 +163,29 @@ fn faces_of(
     if let Loaded::Chart(found) = loaded {
         images::annotated(&app.name, &found.chart, &app.images_exclude, images);
         candidates.extend(images::of_templates(&app.name, &found.chart));
+        // A chart that does not render with its own values says nothing with others.
+        if failures.is_empty() {
+            try_guesses(delivery, app, &found.chart, plain, schemas, &candidates, images);
+        }
         images::settle(candidates, &app.images_exclude, images);
     }
     failures
+}
+
+/// Renders with the values that bring guesses.
+fn try_guesses(
+    delivery: &Delivery,
+    app: &App,
+    chart: &chart::Chart,
+    plain: &Map<String, Value>,
+    schemas: &Arc<dyn RemoteSchemas>,
+    candidates: &[images::Candidate],
+    images: &mut ImageSet,
+) {
+    let Some((_, mut options)) = faces::clusters(&delivery.spec.install, &app.name, &app.namespace).into_iter().next() else { return };
+    options.remote_schemas = schemas.clone();
+    let render = |values: &Map<String, Value>| render_chart(chart, values, &options).ok().map(|(documents, _)| documents);
+    images::Trial { app: &app.name, chart, values: plain, exclude: &app.images_exclude, render: &render }.run(candidates, images);
 }
 
 /// The failure, saying which app it is about.
