@@ -7,18 +7,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Candidate, Face, ImageSet, Rendering, candidate, discover};
+use super::{Candidate, Evidence, Face, ImageSet, Rendering, candidate, discover};
 use crate::{
-    chart::{Chart, Reach, Wanted, Way, values},
-    delivery::record::Source,
+    chart::{Chart, Parsed, Reach, Wanted, Way, values},
+    delivery::record::{Origin, Source},
     objects::Document,
     oci::Reference,
 };
 
 /// Guesses of an app that are tried; who has more has a list of something else.
 const GUESSES_MAX: usize = 100;
-/// Renderings of an app, after the one with everything. A number and no time: what is found is a function of the delivery.
-const RENDERINGS_MAX: usize = 8;
 /// Places that are named of one image.
 const PLACES_MAX: usize = 3;
 
@@ -30,6 +28,10 @@ pub struct Trial<'a> {
     pub chart: &'a Chart,
     /// Its plain values.
     pub values: &'a Map<String, Value>,
+    /// Its templates, as far as they were parsed.
+    pub parsed: &'a Parsed,
+    /// How often it may be rendered. A number and no time: what is found is a function of the delivery.
+    pub renderings: usize,
     /// Patterns of images to leave out.
     pub exclude: &'a [String],
     /// Renders with other values; nothing where the chart refuses them.
@@ -46,28 +48,57 @@ impl std::fmt::Debug for Trial<'_> {
 struct Open<'a> {
     candidate: &'a Candidate,
     ways: Vec<Way>,
-    /// Which of them the rendering with everything goes. Only a near one is told of it: another has to show by itself that it is enough.
-    chosen: Option<usize>,
+    named: bool,
 }
 
+/// A guess and one of its ways, by their numbers.
+type Try = (usize, usize);
+
 impl Trial<'_> {
-    /// Tries what is no more than a guess, and adds what is found. First all at once, as most switches do not mind each other; what that did
-    /// not bring then by itself.
+    /// Tries what is no more than a guess, and adds what is found. Near ways of all guesses go together, as most switches do not mind each other; where
+    /// the chart refuses that, halves of them. A way that is not near has to show by itself that it is enough.
     pub fn run(&self, candidates: &[Candidate], images: &mut ImageSet) {
         let mut open = self.open(candidates, images);
-        let mut all = Wanted::new();
-        for one in &mut open {
-            one.chosen = one.ways.iter().position(|way| way.near && way.wanted.iter().all(|(path, value)| all.get(path).is_none_or(|known| known == value)));
-            all.extend(one.chosen.into_iter().flat_map(|way| one.ways[way].wanted.clone()));
+        let mut left = self.renderings;
+        let most = open.iter().map(|one| one.ways.len()).max().unwrap_or_default();
+        let of = |open: &[Open<'_>], round: usize, near: bool| -> Vec<Try> {
+            let wanted = |one: &Open<'_>| !one.named && one.ways.get(round).is_some_and(|way| way.near == near);
+            (0..open.len()).filter(|at| wanted(&open[*at])).map(|at| (at, round)).collect()
+        };
+        for round in 0..most {
+            let mut groups = vec![of(&open, round, true)];
+            while let Some(group) = groups.pop().filter(|_| left > 0) {
+                let (together, wanted) = compatible(&open, &group);
+                if together.is_empty() {
+                    continue;
+                }
+                left -= 1;
+                match self.found(&wanted) {
+                    Some(found) => self.tell(&mut open, &together, &found, images),
+                    None if together.len() > 1 => groups.extend([group[group.len() / 2..].to_vec(), group[..group.len() / 2].to_vec()]),
+                    None => {}
+                }
+            }
         }
-        let found = if all.is_empty() { ImageSet::new() } else { self.found(&all) };
-        open.retain(|one| one.chosen.is_none_or(|way| !self.named(one.candidate, &one.ways[way].wanted, &found, images)));
-        let mut tried: Vec<Wanted> = vec![all];
-        for _ in 0..RENDERINGS_MAX {
-            let Some(way) = open.iter().flat_map(|one| &one.ways).map(|way| &way.wanted).find(|way| !tried.contains(way)).cloned() else { return };
-            let found = self.found(&way);
-            open.retain(|one| !self.named(one.candidate, &way, &found, images));
-            tried.push(way);
+        for round in 0..most {
+            for one in of(&open, round, false) {
+                if left == 0 {
+                    return;
+                }
+                // Another guess may have wanted the same.
+                if !open[one.0].named {
+                    left -= 1;
+                    let found = self.found(&open[one.0].ways[one.1].wanted).unwrap_or_default();
+                    self.tell(&mut open, &[one], &found, images);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, open: &mut [Open<'_>], tried: &[Try], found: &ImageSet, images: &mut ImageSet) {
+        for (at, way) in tried {
+            let one = &mut open[*at];
+            one.named = named(one.candidate, &one.ways[*way].wanted, found, images);
         }
     }
 
@@ -79,7 +110,7 @@ impl Trial<'_> {
         if open.is_empty() {
             return Vec::new();
         }
-        let reach = Reach::of(self.chart, self.values);
+        let reach = Reach::of(self.chart, self.values, self.parsed);
         let ways = |candidate: &Candidate| {
             let (file, path) = (candidate.origin.template.as_deref().unwrap_or_default(), candidate.origin.path.as_str());
             match candidate.origin.source {
@@ -87,32 +118,44 @@ impl Trial<'_> {
                 _ => path.strip_prefix("line ").and_then(|line| line.parse().ok()).map(|line| reach.to_line(file, line)).unwrap_or_default(),
             }
         };
-        open.into_iter().map(|candidate| Open { candidate, ways: ways(candidate), chosen: None }).collect()
+        open.into_iter().map(|candidate| Open { candidate, ways: ways(candidate), named: false }).collect()
     }
 
-    fn found(&self, way: &Wanted) -> ImageSet {
+    fn found(&self, way: &Wanted) -> Option<ImageSet> {
+        let documents = (self.render)(&over(self.values, way))?;
         let mut found = ImageSet::new();
-        if let Some(documents) = (self.render)(&over(self.values, way)) {
-            discover(Rendering { app: self.app, face: &Face::default(), documents: &documents, exclude: self.exclude }, &mut found);
-        }
-        found
+        discover(Rendering { app: self.app, face: &Face::default(), documents: &documents, exclude: self.exclude }, &mut found);
+        Some(found)
     }
+}
 
-    /// Whether a rendering named what a guess means; that is added.
-    fn named(&self, candidate: &Candidate, way: &Wanted, found: &ImageSet, images: &mut ImageSet) -> bool {
-        let proven = candidate::proven(found);
-        let mut any = false;
-        for image in candidate.among(&proven) {
-            any = true;
-            let with = written(way);
-            for origin in found.get(image).into_iter().flat_map(|evidence| evidence.origins()).filter(|origin| origin.object.is_some()).take(PLACES_MAX) {
-                let reason = format!("{} names it with {with}", origin.object.as_deref().unwrap_or_default());
-                let origin = crate::delivery::record::Origin { with: Some(with.clone()), ..origin.clone() };
-                images.tried(image.clone(), origin, &reason);
-            }
+/// Those of a group that do not contradict the ones before them, and what they want together.
+fn compatible(open: &[Open<'_>], group: &[Try]) -> (Vec<Try>, Wanted) {
+    let (mut together, mut all) = (Vec::new(), Wanted::new());
+    for (at, way) in group {
+        let wanted = &open[*at].ways[*way].wanted;
+        if wanted.iter().all(|(path, value)| all.get(path).is_none_or(|known| known == value)) {
+            all.extend(wanted.clone());
+            together.push((*at, *way));
         }
-        any
     }
+    (together, all)
+}
+
+/// Whether a rendering named what a guess means; that is added.
+fn named(candidate: &Candidate, way: &Wanted, found: &ImageSet, images: &mut ImageSet) -> bool {
+    let proven = candidate::proven(found);
+    let with = written(way);
+    let mut any = false;
+    for image in candidate.among(&proven) {
+        any = true;
+        let origins = found.get(image).into_iter().flat_map(Evidence::origins);
+        for origin in origins.filter(|origin| origin.object.is_some()).take(PLACES_MAX) {
+            let reason = format!("{} names it with {with}", origin.object.as_deref().unwrap_or_default());
+            images.tried(image.clone(), Origin { with: Some(with.clone()), ..origin.clone() }, &reason);
+        }
+    }
+    any
 }
 
 /// Values with others on top.
@@ -146,7 +189,8 @@ mod tests {
 
     #[test]
     fn what_a_switch_brings_is_named_with_it() {
-        let pod = |name: &str, image: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: {image}}}]}}\n");
+        let pod =
+            |name: &str, image: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: {image}}}]}}\n");
         let mut tree = FileTree::new();
         for (path, text) in [
             ("Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\nappVersion: 2.5.0\n".to_owned()),
@@ -158,7 +202,7 @@ mod tests {
             ("templates/m.yaml", format!("{{{{ if .Values.metrics.enabled }}}}{}{{{{ end }}}}", pod("m", "'{{ .Values.metrics.image.repository }}:v{{ .Chart.AppVersion }}'"))),
             ("templates/s.yaml", format!("{{{{ if .Values.side.live }}}}{}{{{{ end }}}}", pod("s", "{{ .Values.side.image }}"))),
             ("templates/b.yaml", format!("{{{{ if .Values.bad.enabled }}}}{{{{ fail \"no\" }}}}{}{{{{ end }}}}", pod("b", "{{ .Values.bad.image }}"))),
-            ("templates/t.yaml", format!("{{{{ if eq .Values.mode \"two\" }}}}\n{}{{{{ end }}}}", pod("t", "a/two:1"))),
+            ("templates/t.yaml", format!("{{{{ if eq .Values.mode \"two\" }}}}\n{}{{{{ end }}}}", pod("t", "quay.io/a/two:1"))),
         ] {
             tree.insert(path.parse().unwrap(), text.into_bytes().into());
         }
@@ -172,15 +216,16 @@ mod tests {
         let mut candidates = images::of_values("web", &chart, &values);
         candidates.extend(images::of_templates("web", &chart));
         let mut found = ImageSet::new();
-        Trial { app: "web", chart: &chart, values: &values, exclude: &[], render: &render }.run(&candidates, &mut found);
+        Trial { app: "web", chart: &chart, values: &values, parsed: &Parsed::default(), renderings: 8, exclude: &[], render: &render }
+            .run(&candidates, &mut found);
         images::settle(candidates, &[], &mut found);
         let told: Vec<(String, Option<&str>)> = found.iter().map(|(image, evidence)| (image.to_string(), evidence.with())).collect();
         let want = [
             ("docker.io/a/bad:1", None),
             ("docker.io/a/m:v2.5.0", Some("metrics.enabled=true")),
             ("docker.io/a/side:1", Some("side.live=true")),
-            ("docker.io/a/two:1", Some("mode=two")),
             ("docker.io/a/unused:1", None),
+            ("quay.io/a/two:1", Some("mode=two")),
         ];
         assert_eq!(told, want.map(|(image, with)| (image.to_owned(), with)));
         assert!(found.iter().all(|(_, evidence)| evidence.guess().is_some()), "none of them is needed with the values as they are");

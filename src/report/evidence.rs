@@ -28,7 +28,8 @@ pub fn images(outcome: &ImagesOutcome) -> String {
         out.push_str(&table(&heads, &proven.iter().map(|line| row(line, resolved)).collect::<Vec<_>>()));
     }
     if !tried.is_empty() {
-        let _ = writeln!(out, "{}{} that the charts use with other values; `images: {{guesses: take|leave}}` of an app decides:", gap(&out), count(tried.len()));
+        let _ =
+            writeln!(out, "{}{} that the charts use with other values; `images: {{guesses: take|leave}}` of an app decides:", gap(&out), count(tried.len()));
         let rows: Vec<Vec<String>> = tried.iter().map(|line| vec![line.reference.to_string(), line.with.clone().unwrap_or_default()]).collect();
         out.push_str(&table(&["IMAGE", "WITH"], &rows));
     }

@@ -48,5 +48,6 @@ mod support;
 mod template;
 mod tidy;
 mod transport;
+mod two_machines;
 mod volumes;
 mod watch;

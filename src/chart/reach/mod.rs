@@ -16,8 +16,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, funcs,
-    gotmpl::{self, Few, Tree},
+    Chart, Parsed,
+    gotmpl::{Few, Tree},
     values,
 };
 use places::{Place, Step};
@@ -44,6 +44,11 @@ const DEPTH_MAX: usize = 8;
 const WAYS_MAX: usize = 6;
 /// Conditions that are looked at, for all answers together.
 const CONDITIONS_MAX: u32 = 200_000;
+
+/// Templates may be nested as deep as the parser lets them: the stack grows with them.
+const STACK_LEFT: usize = 128 << 10;
+/// By how much it grows.
+const STACK_MORE: usize = 1 << 20;
 
 /// Places, as body and place.
 type At = (usize, usize);
@@ -91,7 +96,7 @@ impl std::fmt::Debug for Reach {
 
 impl Reach {
     /// Reads the templates of a chart that is given these values. Templates that cannot be read are left out: rendering tells that.
-    pub fn of(chart: &Chart, user: &Map<String, Value>) -> Self {
+    pub fn of(chart: &Chart, user: &Map<String, Value>, parsed: &Parsed) -> Self {
         let mut all = defaults(chart);
         values::merge(&mut all, user.clone());
         let mut reach = Self {
@@ -102,7 +107,7 @@ impl Reach {
             values: Value::Object(all),
             left: Cell::new(CONDITIONS_MAX),
         };
-        reach.read(chart, Scope { prefix: Vec::new(), conditions: Vec::new(), path: chart.name().to_owned(), folder: chart.name().to_owned() });
+        reach.read(chart, Scope { prefix: Vec::new(), conditions: Vec::new(), path: chart.name().to_owned(), folder: chart.name().to_owned() }, parsed);
         reach.index();
         reach
     }
@@ -122,13 +127,13 @@ impl Reach {
         (self.callers, self.mentions) = (callers, mentions);
     }
 
-    fn read(&mut self, chart: &Chart, scope: Scope) {
+    fn read(&mut self, chart: &Chart, scope: Scope, parsed: &Parsed) {
         let at = self.scopes.len();
         for file in chart.templates() {
             let base = file.name.rsplit('/').next().unwrap_or_default();
             let Ok(text) = std::str::from_utf8(&file.data) else { continue };
             let path = format!("{}/{}", scope.path, file.name);
-            let Ok(templates) = gotmpl::parse(path.clone(), text.to_owned(), &funcs::exists) else { continue };
+            let Ok(templates) = parsed.templates(&path, text.to_owned()) else { continue };
             for template in templates {
                 let executed = template.name == path && !base.starts_with('_') && base != "NOTES.txt";
                 let (tree, body) = (template.tree, template.body);
@@ -140,7 +145,7 @@ impl Reach {
         let below: Vec<(&Chart, Scope)> = chart.subcharts().iter().flat_map(|below| scopes_of(chart, below, &scope)).collect();
         self.scopes.push(scope);
         for (chart, scope) in below {
-            self.read(chart, scope);
+            self.read(chart, scope, parsed);
         }
     }
 

@@ -47,7 +47,8 @@ impl<'t> Paths<'t> {
     }
 
     pub(super) fn operand(&self, operand: &Operand, dot: Option<&[String]>) -> Option<Vec<String>> {
-        let below = |base: &[String], fields: &str| base.iter().cloned().chain(fields.split('.').filter(|part| !part.is_empty()).map(ToOwned::to_owned)).collect();
+        let below =
+            |base: &[String], fields: &str| base.iter().cloned().chain(fields.split('.').filter(|part| !part.is_empty()).map(ToOwned::to_owned)).collect();
         match operand.term {
             Term::Dot => dot.map(<[String]>::to_vec),
             Term::Field(span) => dot.map(|dot| below(dot, self.tree.written(span))),
@@ -94,6 +95,10 @@ impl<'t> Walk<'t> {
     }
 
     fn body(&mut self, body: Few, dot: Option<&[String]>, step: Option<usize>) {
+        stacker::maybe_grow(super::STACK_LEFT, super::STACK_MORE, || self.nodes(body, dot, step));
+    }
+
+    fn nodes(&mut self, body: Few, dot: Option<&[String]>, step: Option<usize>) {
         let tree = self.paths.tree;
         for node in body.of(&tree.nodes) {
             match node {
@@ -130,6 +135,10 @@ impl<'t> Walk<'t> {
     }
 
     fn pipe(&mut self, pipe: u32, dot: Option<&[String]>, step: Option<usize>) {
+        stacker::maybe_grow(super::STACK_LEFT, super::STACK_MORE, || self.commands(pipe, dot, step));
+    }
+
+    fn commands(&mut self, pipe: u32, dot: Option<&[String]>, step: Option<usize>) {
         let tree = self.paths.tree;
         let pipe = tree.pipes[pipe as usize];
         if let [variable] = pipe.declared.of(&tree.declared) {

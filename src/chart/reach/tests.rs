@@ -25,7 +25,7 @@ fn ask(template: &str, pointer: &str) -> Vec<String> {
         ("templates/_helpers.tpl", helpers),
         ("templates/d.yaml", template),
     ]);
-    written(Reach::of(&chart, &Map::new()).to_value("web/values.yaml", pointer))
+    written(Reach::of(&chart, &Map::new(), &Parsed::default()).to_value("web/values.yaml", pointer))
 }
 
 #[test]
@@ -48,14 +48,17 @@ fn conditions_around_a_use() {
             "/volumePermissions/image",
             vec!["volumePermissions.enabled=true"],
         ),
-        ("{{ if eq (include \"web.wantsShell\" .) \"true\" }}image: {{ include \"web.shell\" . }}{{ end }}", "/volumePermissions/image", vec![
-            "volumePermissions.enabled=true",
-        ]),
+        (
+            "{{ if eq (include \"web.wantsShell\" .) \"true\" }}image: {{ include \"web.shell\" . }}{{ end }}",
+            "/volumePermissions/image",
+            vec!["volumePermissions.enabled=true"],
+        ),
         ("{{ if include \"web.wantsShell\" . }}{{ template \"web.shell\" . }}{{ end }}", "/volumePermissions/image", vec!["volumePermissions.enabled=true"]),
-        ("{{ if or .Values.side.live .Values.metrics.enabled }}{{ .Values.metrics.image.repository }}{{ end }}", "/metrics/image", vec![
-            "metrics.enabled=true",
-            "side.live=true",
-        ]),
+        (
+            "{{ if or .Values.side.live .Values.metrics.enabled }}{{ .Values.metrics.image.repository }}{{ end }}",
+            "/metrics/image",
+            vec!["metrics.enabled=true", "side.live=true"],
+        ),
         ("{{ if .Values.side.live }}{{ if not .Values.side.live }}{{ .Values.old.image }}{{ end }}{{ end }}", "/old/image", vec![]),
         ("{{ .Values.old.image }}", "/old/image", vec![]),
     ] {
@@ -75,8 +78,8 @@ fn subcharts_and_lines() {
         ("charts/db/values.yaml", "metrics: {live: false, image: a/m}\nglobal: {all: false}\n"),
         ("charts/db/templates/d.yaml", "{{ if .Values.metrics.live }}\n  x: {{ .Values.metrics.image }}\n  image: busybox\n{{ end }}\nplain: 1\n"),
     ]);
-    let reach = Reach::of(&chart, &Map::new());
-    let want = ["store.enabled=true", "store.enabled=true,store.metrics.live=true"];
+    let reach = Reach::of(&chart, &Map::new(), &Parsed::default());
+    let want = ["store.enabled=true,store.metrics.live=true", "store.enabled=true"];
     assert_eq!(written(reach.to_value("web/charts/store/values.yaml", "/metrics/image")), want);
     assert_eq!(written(reach.to_line("web/charts/db/templates/d.yaml", 3)), ["store.enabled=true,store.metrics.live=true"]);
     assert_eq!(written(reach.to_line("web/charts/db/templates/d.yaml", 5)), ["store.enabled=true"]);
@@ -96,5 +99,5 @@ fn conditions_that_call_each_other_end() {
         ("templates/_h.tpl", &helpers),
         ("templates/d.yaml", "{{ if include \"d0\" . }}{{ .Values.image }}{{ end }}"),
     ]);
-    assert_eq!(written(Reach::of(&chart, &Map::new()).to_value("web/values.yaml", "/image")), Vec::<String>::new());
+    assert_eq!(written(Reach::of(&chart, &Map::new(), &Parsed::default()).to_value("web/values.yaml", "/image")), Vec::<String>::new());
 }

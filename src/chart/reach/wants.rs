@@ -34,6 +34,8 @@ impl Reach {
                 next = step.outer;
             }
         }
+        // What is so already was only noted to see contradictions.
+        wanted.retain(|path, value| self.current(path) != Some(&*value));
         Some(wanted)
     }
 
@@ -48,8 +50,7 @@ impl Reach {
         let known = wanted.get(&path).or_else(|| self.current(&path));
         let is_switch = path.last().is_some_and(|name| SWITCHES.contains(&name.as_str()));
         match known {
-            Some(Value::Bool(on)) if *on == truth => Ok(()),
-            Some(Value::Bool(_)) if wanted.contains_key(&path) => Err(Conflict),
+            Some(Value::Bool(on)) if *on != truth && wanted.contains_key(&path) => Err(Conflict),
             Some(Value::Bool(_)) => {
                 wanted.insert(path, Value::Bool(truth));
                 Ok(())
@@ -143,8 +144,9 @@ impl Sight<'_> {
             if self.operand(operand, truth, &mut own).is_err() {
                 continue;
             }
-            let changes = own.len() > wanted.len();
+            let changes = own.iter().any(|(path, value)| !wanted.contains_key(path) && self.reach.current(path) != Some(value));
             if !changes && self.holds(operand) == Some(truth) {
+                *wanted = own;
                 return Ok(());
             }
             if changes && found.is_none() {

@@ -30,6 +30,8 @@ const SWITCHES_MAX: usize = 400;
 const TIME_MAX: Duration = Duration::from_mins(2);
 /// Charts that are rendered at the same time.
 const AT_ONCE: usize = 4;
+/// Renderings of an app to see what brings its guesses, beside the switches.
+pub(super) const TRIALS: usize = 60;
 /// Switches that are named for one image.
 const NAMED_MAX: usize = 5;
 
@@ -59,7 +61,7 @@ pub(super) fn explore(delivery: &Delivery, charts: &ChartSet, known: &ImageSet, 
             turned.truncate(SWITCHES_MAX);
         }
         reporter.step(format!("turning {} switches of app {}", turned.len(), app.name));
-        let options = RenderOptions { remote_schemas: schemas.clone(), ..faces::looking(&app.name, &app.namespace) };
+        let options = RenderOptions { remote_schemas: schemas.clone(), parsed: Some(Arc::default()), ..faces::looking(&app.name, &app.namespace) };
         let started = Instant::now();
         let found: Vec<Option<ImageSet>> = parallel::map(AT_ONCE, &turned, |switch: &Switch| {
             if started.elapsed() > TIME_MAX {

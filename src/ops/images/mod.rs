@@ -113,7 +113,8 @@ impl Known {
         let delivery = &delivery;
         let pins = locked.as_ref().map(|locked| lock::pins(delivery, locked));
         let charts = charts::fetch(delivery, &access.charts(charts::hosts(delivery))?, pins.as_ref(), false, reporter).await?;
-        let prepared = prepare::prepare(delivery, &charts, &**reporter);
+        let trials = if options.explore { explore::TRIALS } else { prepare::TRIALS };
+        let prepared = prepare::prepare_trying(delivery, &charts, trials, &**reporter);
         let archives = open_archives(delivery, access, &delivery.spec.platforms, delivery.folder())?;
         Ok(Self { charts, prepared, archives, locked })
     }
