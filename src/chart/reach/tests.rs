@@ -1,3 +1,5 @@
+//! What is wanted of the templates of small charts.
+
 use super::*;
 use crate::tree::FileTree;
 
