@@ -22,5 +22,5 @@ pub use evidence::{Evidence, ImageSet};
 pub use explore::{Switch, switches};
 pub use pattern::matches;
 pub use templates::of_templates;
-pub use trial::Trial;
+pub use trial::{Render, Trial};
 pub use values::of_values;

@@ -20,6 +20,9 @@ const GUESSES_MAX: usize = 100;
 /// Places that are named of one image.
 const PLACES_MAX: usize = 3;
 
+/// Renders with these values.
+pub type Render<'a> = dyn Fn(&Map<String, Value>) -> Option<Vec<Document>> + 'a;
+
 /// An app whose guesses are tried.
 pub struct Trial<'a> {
     /// The app.
@@ -35,7 +38,7 @@ pub struct Trial<'a> {
     /// Patterns of images to leave out.
     pub exclude: &'a [String],
     /// Renders with other values; nothing where the chart refuses them.
-    pub render: &'a dyn Fn(&Map<String, Value>) -> Option<Vec<Document>>,
+    pub render: &'a Render<'a>,
 }
 
 impl std::fmt::Debug for Trial<'_> {
@@ -74,7 +77,7 @@ impl Trial<'_> {
                 }
                 left -= 1;
                 match self.found(&wanted) {
-                    Some(found) => self.tell(&mut open, &together, &found, images),
+                    Some(found) => tell(&mut open, &together, &found, images),
                     None if together.len() > 1 => groups.extend([group[group.len() / 2..].to_vec(), group[..group.len() / 2].to_vec()]),
                     None => {}
                 }
@@ -89,16 +92,9 @@ impl Trial<'_> {
                 if !open[one.0].named {
                     left -= 1;
                     let found = self.found(&open[one.0].ways[one.1].wanted).unwrap_or_default();
-                    self.tell(&mut open, &[one], &found, images);
+                    tell(&mut open, &[one], &found, images);
                 }
             }
-        }
-    }
-
-    fn tell(&self, open: &mut [Open<'_>], tried: &[Try], found: &ImageSet, images: &mut ImageSet) {
-        for (at, way) in tried {
-            let one = &mut open[*at];
-            one.named = named(one.candidate, &one.ways[*way].wanted, found, images);
         }
     }
 
@@ -140,6 +136,14 @@ fn compatible(open: &[Open<'_>], group: &[Try]) -> (Vec<Try>, Wanted) {
         }
     }
     (together, all)
+}
+
+/// Adds what a rendering named of guesses.
+fn tell(open: &mut [Open<'_>], tried: &[Try], found: &ImageSet, images: &mut ImageSet) {
+    for (at, way) in tried {
+        let one = &mut open[*at];
+        one.named = named(one.candidate, &one.ways[*way].wanted, found, images);
+    }
 }
 
 /// Whether a rendering named what a guess means; that is added.

@@ -7,11 +7,7 @@
 mod places;
 mod wants;
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -52,13 +48,15 @@ const STACK_MORE: usize = 1 << 20;
 
 /// Places, as body and place.
 type At = (usize, usize);
+/// Places by what leads to them.
+type Index<K> = BTreeMap<K, Vec<At>>;
 
 /// The templates of a chart and its subcharts, ready to be asked.
 pub struct Reach {
     scopes: Vec<Scope>,
     bodies: Vec<Body>,
-    callers: BTreeMap<String, Vec<At>>,
-    mentions: BTreeMap<Vec<String>, Vec<At>>,
+    callers: Index<String>,
+    mentions: Index<Vec<String>>,
     values: Value,
     /// Conditions that may still be looked at.
     left: Cell<u32>,
@@ -83,7 +81,7 @@ struct Body {
     scope: usize,
     executed: bool,
     tree: Arc<Tree>,
-    body: Few,
+    nodes: Few,
     steps: Vec<Step>,
     places: Vec<Place>,
 }
@@ -113,7 +111,7 @@ impl Reach {
     }
 
     fn index(&mut self) {
-        let (mut callers, mut mentions): (BTreeMap<String, Vec<At>>, BTreeMap<Vec<String>, Vec<At>>) = Default::default();
+        let (mut callers, mut mentions) = (Index::<String>::new(), Index::<Vec<String>>::new());
         for (at, body) in self.bodies.iter().enumerate() {
             for (place, what) in body.places.iter().enumerate() {
                 if let Some(name) = &what.calls {
@@ -139,7 +137,7 @@ impl Reach {
                 let (tree, body) = (template.tree, template.body);
                 let (steps, places) = places::places(&tree, body);
                 let file = format!("{}/{}", scope.folder, file.name);
-                self.bodies.push(Body { name: template.name, file, scope: at, executed, tree, body, steps, places });
+                self.bodies.push(Body { name: template.name, file, scope: at, executed, tree, nodes: body, steps, places });
             }
         }
         let below: Vec<(&Chart, Scope)> = chart.subcharts().iter().flat_map(|below| scopes_of(chart, below, &scope)).collect();
@@ -224,9 +222,13 @@ impl Reach {
 }
 
 fn distinct(ways: Vec<Wanted>, is_near: impl Fn(&[String]) -> bool) -> Vec<Way> {
-    let mut seen = BTreeSet::new();
-    let ways = ways.into_iter().filter(|way| !way.is_empty() && seen.insert(way.iter().map(|(path, value)| format!("{path:?}{value}")).collect::<String>()));
-    let mut ways: Vec<Way> = ways.map(|wanted| Way { near: wanted.keys().any(|path| is_near(path)), wanted }).collect();
+    let mut distinct: Vec<Wanted> = Vec::new();
+    for way in ways.into_iter().filter(|way| !way.is_empty()) {
+        if !distinct.contains(&way) {
+            distinct.push(way);
+        }
+    }
+    let mut ways: Vec<Way> = distinct.into_iter().map(|wanted| Way { near: wanted.keys().any(|path| is_near(path)), wanted }).collect();
     ways.sort_by_key(|way| (!way.near, way.wanted.len()));
     ways.truncate(WAYS_MAX);
     ways
@@ -274,8 +276,8 @@ fn defaults(chart: &Chart) -> Map<String, Value> {
 }
 
 fn names_of(chart: &Chart, below: &Chart) -> Vec<String> {
-    let named = chart.metadata().dependencies.iter().filter(|need| need.name == below.name());
-    let names: Vec<String> = named.map(|need| if need.alias.is_empty() { need.name.clone() } else { need.alias.clone() }).collect();
+    let needs = chart.metadata().dependencies.iter().filter(|need| need.name == below.name());
+    let names: Vec<String> = needs.map(|need| if need.alias.is_empty() { need.name.clone() } else { need.alias.clone() }).collect();
     if names.is_empty() { vec![below.name().to_owned()] } else { names }
 }
 

@@ -74,7 +74,7 @@ impl<'t> Paths<'t> {
 }
 
 /// A path from the root of the templates' data, as one from the root of the values.
-pub(super) fn of_values(path: Vec<String>) -> Option<Vec<String>> {
+pub(super) fn of_values(path: &[String]) -> Option<Vec<String>> {
     (path.len() > 1 && path[0] == "Values").then(|| path[1..].to_vec())
 }
 
@@ -84,14 +84,14 @@ struct Walk<'t> {
     places: Vec<Place>,
 }
 
-impl<'t> Walk<'t> {
+impl Walk<'_> {
     fn place(&mut self, at: u32, step: Option<usize>, names: Option<Vec<String>>, calls: Option<String>) {
         self.places.push(Place { at, step, names, calls });
     }
 
-    fn under(&mut self, outer: Option<usize>, pipe: u32, truth: bool, dot: Option<&[String]>) -> Option<usize> {
+    fn add_step(&mut self, outer: Option<usize>, pipe: u32, truth: bool, dot: Option<&[String]>) -> usize {
         self.steps.push(Step { outer, pipe, truth, dot: dot.map(<[String]>::to_vec) });
-        Some(self.steps.len() - 1)
+        self.steps.len() - 1
     }
 
     fn body(&mut self, body: Few, dot: Option<&[String]>, step: Option<usize>) {
@@ -108,18 +108,18 @@ impl<'t> Walk<'t> {
                     let mut before = step;
                     for arm in arms.of(&tree.arms) {
                         self.pipe(arm.pipe, dot, before);
-                        let inner = self.under(before, arm.pipe, true, dot);
+                        let inner = self.add_step(before, arm.pipe, true, dot);
                         let narrowed = self.paths.pipe(&tree.pipes[arm.pipe as usize], dot);
                         let within = if *control == Control::With { narrowed.as_deref() } else { dot };
-                        self.body(arm.body, within, inner);
-                        before = self.under(before, arm.pipe, false, dot);
+                        self.body(arm.body, within, Some(inner));
+                        before = Some(self.add_step(before, arm.pipe, false, dot));
                     }
                     self.body(*otherwise, dot, before);
                 }
                 Node::Range(pipe, body, otherwise) => {
                     self.pipe(*pipe, dot, step);
-                    let inner = self.under(step, *pipe, true, dot);
-                    self.body(*body, None, inner);
+                    let inner = self.add_step(step, *pipe, true, dot);
+                    self.body(*body, None, Some(inner));
                     self.body(*otherwise, dot, step);
                 }
                 Node::Template(call) => {
@@ -156,7 +156,7 @@ impl<'t> Walk<'t> {
                 self.place(*pos, step, None, Some(called.into_owned()));
             }
             for operand in args {
-                let names = self.paths.operand(operand, dot).and_then(of_values);
+                let names = self.paths.operand(operand, dot).as_deref().and_then(of_values);
                 if names.is_some() {
                     self.place(operand.pos, step, names, None);
                 } else {

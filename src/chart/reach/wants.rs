@@ -116,7 +116,7 @@ impl Sight<'_> {
     }
 
     fn path(self, operand: &Operand) -> Option<Vec<String>> {
-        let path = Paths::new(self.tree).operand(operand, self.dot).and_then(of_values)?;
+        let path = Paths::new(self.tree).operand(operand, self.dot).as_deref().and_then(of_values)?;
         Some(self.reach.absolute(self.scope, &path))
     }
 
@@ -125,7 +125,10 @@ impl Sight<'_> {
             ("not" | "empty", [inner]) => self.operand(inner, !truth, wanted),
             ("and", all) if truth => all.iter().try_for_each(|one| self.operand(one, true, wanted)),
             ("or", all) if !truth => all.iter().try_for_each(|one| self.operand(one, false, wanted)),
-            ("and" | "or", any) => self.any(any, truth, wanted),
+            ("and" | "or", any) => {
+                self.any(any, truth, wanted);
+                Ok(())
+            }
             ("eq", [a, b]) => self.same(a, b, truth, wanted),
             ("ne", [a, b]) => self.same(a, b, !truth, wanted),
             ("default", [_, inner]) | ("quote" | "toString" | "trim" | "lower", [inner]) => self.operand(inner, truth, wanted),
@@ -137,7 +140,7 @@ impl Sight<'_> {
     }
 
     /// One of several: the first that wants nothing, else the first that can be had.
-    fn any(self, operands: &[Operand], truth: bool, wanted: &mut Wanted) -> Result<(), Conflict> {
+    fn any(self, operands: &[Operand], truth: bool, wanted: &mut Wanted) {
         let mut found: Option<Wanted> = None;
         for operand in operands {
             let mut own = wanted.clone();
@@ -147,7 +150,7 @@ impl Sight<'_> {
             let changes = own.iter().any(|(path, value)| !wanted.contains_key(path) && self.reach.current(path) != Some(value));
             if !changes && self.holds(operand) == Some(truth) {
                 *wanted = own;
-                return Ok(());
+                return;
             }
             if changes && found.is_none() {
                 found = Some(own);
@@ -156,7 +159,6 @@ impl Sight<'_> {
         if let Some(own) = found {
             *wanted = own;
         }
-        Ok(())
     }
 
     /// Whether a value is true as it is, where that is known.
@@ -195,7 +197,7 @@ impl Sight<'_> {
     fn included(self, name: &str, truth: bool, wanted: &mut Wanted) -> Result<(), Conflict> {
         let Some(body) = self.reach.bodies.iter().rev().find(|body| body.name == name) else { return Ok(()) };
         let inner = Sight { tree: &body.tree, dot: Some(&[]), depth: self.depth + 1, ..self };
-        let arms = body.body.of(&body.tree.nodes).iter().find_map(|node| match node {
+        let arms = body.nodes.of(&body.tree.nodes).iter().find_map(|node| match node {
             Node::Branch(_, arms, otherwise) => Some((arms.of(&body.tree.arms), *otherwise)),
             _ => None,
         });
