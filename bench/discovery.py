@@ -6,14 +6,16 @@ usage: discovery.py annotated --program BIN FOLDER... [--only TEXT] [--report FI
        discovery.py largest   --program BIN FOLDER... [--charts 50]
 
 FOLDER is searched for charts. `annotated` takes those with an annotation `images`, `artifacthub.io/images` or `helm.sh/images` and asks the
-program for their images. The annotation itself is left out of what speaks for an image: it counts as proven only if a rendering, a field or
-an operator's field names it, as guessed if values or texts do; with --explore also if a switch of the values brings it. What is not found is
+program for their images. The program sees the chart without its annotations. What the author lists counts as proven if a rendering with the chart's own values
+names it, as `switched` if a rendering with other values does that the program proposes, as guessed if values or texts do; with --explore also if
+a switch of the values brings it. What is not found is
 printed. `guesses` lists every guess of charts, for whoever judges them; those that cannot be judged by their shape need a registry
 (`images --resolve`). `largest` runs the program once over the charts with the most bytes of templates and values and tells time and memory.
 Charts that the program refuses (mostly: dependencies that are not there) are counted and left out.
 """
-import argparse, collections, concurrent.futures, json, os, re, subprocess, sys, tempfile, time
+import argparse, collections, concurrent.futures, json, os, re, shutil, subprocess, sys, tempfile, time
 
+KINDS = ("proven", "switched", "explored", "guessed", "missed")
 KEYS = ("images", "artifacthub.io/images", "helm.sh/images")
 
 
@@ -77,21 +79,39 @@ def normal(image):
     return path + (":" + tag if colon else "" if at else ":latest") + (at + digest)
 
 
+def without_annotations(chart, folder):
+    """A copy of a chart whose author lists nothing; charts that are packed inside it stay as they are."""
+    copy = os.path.join(folder, os.path.basename(chart))
+    shutil.copytree(chart, copy, symlinks=False, ignore_dangling_symlinks=True)
+    for root, _, files in os.walk(copy):
+        if "Chart.yaml" in files:
+            path = os.path.join(root, "Chart.yaml")
+            metadata = re.sub(r"(?m)^(  ['\"]?)(artifacthub\.io/images|helm\.sh/images|images)(['\"]?:)", r"\1was-\2\3", text(path))
+            with open(path, "w") as out:
+                out.write(metadata)
+    return copy
+
+
 def one(program, chart, explore):
-    found, error, _, _ = ask(program, [chart], *(["--explore"] if explore else []))
+    found, error, _, _ = ask(program, [chart])
     if found is None:
         return chart, None, error
     listed, kinds = set(), {}
     for line in found["images"]:
+        if any(o["source"] == "annotation" and o["template"].count("/") == 1 for o in line["origins"]):
+            listed.add(normal(line["reference"]))
+    with tempfile.TemporaryDirectory() as folder:
+        found, error, _, _ = ask(program, [without_annotations(chart, folder)], *(["--explore"] if explore else []))
+    if found is None:
+        return chart, None, error
+    for line in found["images"]:
         sources = {origin["source"] for origin in line["origins"]}
         name = normal(line["reference"])
-        own = [o for o in line["origins"] if o["source"] == "annotation" and o["template"].count("/") == 1]
-        if own:
-            listed.add(name)
-        kinds[name] = "proven" if sources & {"pod", "field", "operator"} else "guessed" if sources & {"values", "text", "template"} else "missed"
+        guessed = "switched" if line.get("with") else "guessed" if sources & {"values", "text", "template"} else "missed"
+        kinds[name] = "proven" if not line.get("guess") and sources != {"annotation"} else guessed
     for line in found.get("explored", []):
         name = normal(line["reference"])
-        kinds[name] = "proven" if kinds.get(name) == "proven" else "explored"
+        kinds[name] = kinds[name] if kinds.get(name) in ("proven", "switched") else "explored"
     return chart, {"listed": sorted(listed), "kinds": kinds, "found": found}, ""
 
 
@@ -115,14 +135,14 @@ def run_annotated(args):
                 if kind == "missed":
                     near = [n for n in answer["kinds"] if n != name and n.split(":")[0].rsplit("/", 1)[-1] == name.split(":")[0].rsplit("/", 1)[-1]]
                     wrong.append((chart, name, near))
-    total = sum(counts[key] for key in ("proven", "explored", "guessed", "missed"))
+    total = sum(counts[key] for key in KINDS)
     for chart, name, near in wrong:
         print(f"missed  {chart}: {name}" + (f"  (there is {', '.join(near)})" if near else ""))
     if args.misses:
         for chart, why in refused:
             print(f"refused {chart}: {why}")
     print(f"{counts['charts']} charts, {len(refused)} refused, {total} listed images")
-    for key in ("proven", "explored", "guessed", "missed"):
+    for key in KINDS:
         print(f"  {key:9} {counts[key]:5}  {100 * counts[key] / max(total, 1):5.1f} %")
     if args.report:
         json.dump(report, open(args.report, "w"), indent=1)

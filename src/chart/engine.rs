@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::meter;
+use super::{Parsed, meter};
 
 pub use super::error::EngineError;
 use machine::Machine;
@@ -143,6 +143,8 @@ pub struct Program {
     pub budget: Budget,
     /// For `lookup`; without one every look-up is empty.
     pub lookup: Option<Arc<dyn Lookup>>,
+    /// What was parsed before.
+    pub parsed: Option<Arc<Parsed>>,
 }
 
 impl std::fmt::Debug for Program {

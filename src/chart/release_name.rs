@@ -33,6 +33,7 @@ pub fn name_from_template(template: &str) -> Result<String, EngineError> {
         dialect: Dialect::Helm3,
         budget: Budget::default(),
         lookup: None,
+        parsed: None,
     });
     match outputs {
         Ok(mut outputs) => Ok(outputs.remove(TEMPLATE).unwrap_or_default()),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, DependencyError, ManifestError, PrepareError, Rendered,
+    Chart, DependencyError, ManifestError, Parsed, PrepareError, Rendered,
     capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
     chance,
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
@@ -29,6 +29,8 @@ pub struct RenderOptions {
     pub lookup: Option<Arc<dyn Lookup>>,
     /// What a chart may use up.
     pub budget: Budget,
+    /// What was parsed before, for who renders a chart more than once.
+    pub parsed: Option<Arc<Parsed>>,
     /// Where schemas of other addresses are had.
     pub remote_schemas: Arc<dyn RemoteSchemas>,
     /// Not to hold values against schemas (`--skip-schema-validation`).
@@ -53,6 +55,7 @@ impl RenderOptions {
             dialect: Dialect::default(),
             lookup: None,
             budget: Budget::default(),
+            parsed: None,
             remote_schemas: Arc::new(NoRemoteSchemas),
             skip_schemas: false,
             repeatable: false,
@@ -203,6 +206,7 @@ fn execute(sources: Vec<PreparedSource>, scopes: Vec<PreparedScope>, options: &R
         dialect: options.dialect,
         budget: options.budget,
         lookup: options.lookup.clone(),
+        parsed: options.parsed.clone(),
     });
     rendered.map_err(|error| match error {
         EngineError::Execution(text) if options.dialect == Dialect::Helm4 => EngineError::Execution(trace::lay_out(&text)),

@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     failure::{Failure, Kind},
     io::read_capped_text,
-    ops::watch::{self, Then, Upload, WatchOptions},
+    ops::watch::{self, Then, TlsFiles, Upload, WatchOptions},
     redact::Secret,
     report::Printer,
 };
@@ -24,9 +24,15 @@ pub(super) struct WatchArgs {
     /// A delivery; may be given more than once
     #[arg(long, short, default_value = "delivery.yaml", value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Where to listen; put a proxy that speaks TLS before it
+    /// Where to listen; without TLS of its own put a proxy before it that speaks it
     #[arg(long, value_name = "ADDR:PORT")]
     listen: SocketAddr,
+    /// File containing the x509 certificate for HTTPS, and behind it those of authorities in between
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    tls_cert_file: Option<PathBuf>,
+    /// File containing the x509 private key matching --tls-cert-file
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    tls_private_key_file: Option<PathBuf>,
     /// File with the secret that senders must know, of at least 16 characters
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
@@ -111,6 +117,7 @@ impl WatchArgs {
             journal: journal.unwrap_or_else(|| PathBuf::from("delivery.watch.json")),
             deliveries: self.file,
             listen: self.listen,
+            tls: self.tls_cert_file.zip(self.tls_private_key_file).map(|(certificate, key)| TlsFiles { certificate, key }),
             secret: known.filter(|_| !self.no_secret),
             aliases: self.alias.into_iter().collect::<BTreeMap<_, _>>(),
             output: self.output,

@@ -169,6 +169,9 @@ pub struct Origin {
     /// Cluster for which it was rendered, as in `Kubernetes 1.29`; none if any cluster will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Values that have to be set for it, as after `--set`; none if the delivery's own will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
     /// Template, as in Helm's `# Source:` line, or the manifest file, or the chart's file that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,

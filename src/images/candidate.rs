@@ -15,32 +15,49 @@ pub struct Candidate {
     pub path: String,
     /// Whether the tag is not the values' own.
     pub tag_is_assumed: bool,
+    /// Whether it is nothing else than an image, by its parts or by the name of its key. Where a text that was rendered has the very same, the chart
+    /// hands that image to a program: two independent signs are a proof.
+    pub is_image: bool,
     /// Where it stands.
     pub origin: Origin,
     /// Why it may be one.
     pub reason: String,
 }
 
-/// Adds candidates to what is proven. One that a rendering made something of is a further origin of that; the others are guesses.
+/// Adds candidates to what is proven. One that a rendering made something of is a further origin of that; the others are guesses. One that
+/// a rendering put into a text proves what the text says.
 pub fn settle(candidates: Vec<Candidate>, exclude: &[String], images: &mut ImageSet) {
-    let proven: Vec<(Reference, bool)> = images
-        .iter()
-        .filter(|(_, evidence)| evidence.guess().is_none())
-        .map(|(image, evidence)| (image.clone(), evidence.origins().iter().any(is_rendered)))
-        .collect();
+    let known = proven(images);
+    let told = told(images);
     for candidate in candidates {
         if exclude.iter().any(|pattern| matches(pattern, &candidate.image.to_string())) {
             continue;
         }
-        let used: Vec<&Reference> = proven.iter().filter(|(image, rendered)| candidate.became(image, *rendered)).map(|(image, _)| image).collect();
-        if used.is_empty() {
+        let used: Vec<&Reference> = candidate.among(&known).collect();
+        let handed: Vec<&Reference> = candidate.among(&told).filter(|_| candidate.is_image).collect();
+        for image in &handed {
+            images.add((*image).clone(), candidate.origin.clone());
+        }
+        for image in &used {
+            images.guess((*image).clone(), candidate.origin.clone(), &candidate.reason);
+        }
+        if handed.is_empty() && used.is_empty() {
             images.guess(candidate.image, candidate.origin, &candidate.reason);
-        } else {
-            for image in used {
-                images.guess(image.clone(), candidate.origin.clone(), &candidate.reason);
-            }
         }
     }
+}
+
+/// Images that are more than a guess, and whether something that was rendered names them; those that other values bring are among them.
+pub(super) fn proven(images: &ImageSet) -> Vec<(Reference, bool)> {
+    let sure = images.iter().filter(|(_, evidence)| evidence.guess().is_none() || evidence.with().is_some());
+    sure.map(|(image, evidence)| (image.clone(), evidence.origins().iter().any(is_rendered))).collect()
+}
+
+/// Guesses that a text of a rendered object tells: an argument, a variable, a setting.
+fn told(images: &ImageSet) -> Vec<(Reference, bool)> {
+    let of_text = |origin: &Origin| origin.source == Source::Text;
+    let told = images.iter().filter(|(_, evidence)| evidence.guess().is_some() && evidence.origins().iter().any(of_text));
+    told.map(|(image, _)| (image.clone(), true)).collect()
 }
 
 fn is_rendered(origin: &Origin) -> bool {
@@ -48,6 +65,11 @@ fn is_rendered(origin: &Origin) -> bool {
 }
 
 impl Candidate {
+    /// Which of these images the chart made of this.
+    pub(super) fn among<'a>(&'a self, images: &'a [(Reference, bool)]) -> impl Iterator<Item = &'a Reference> {
+        images.iter().filter(|(image, rendered)| self.became(image, *rendered)).map(|(image, _)| image)
+    }
+
     /// Whether a rendered image is what the chart made of this: the same repository, perhaps behind another registry, and a tag to which at
     /// most something was added.
     fn became(&self, image: &Reference, rendered: bool) -> bool {
@@ -82,6 +104,7 @@ mod tests {
             image: image.parse().unwrap(),
             path: path.to_owned(),
             tag_is_assumed: assumed,
+            is_image: true,
             origin: Origin { source: Source::Values, path: "/image".into(), ..Origin::default() },
             reason: "why".to_owned(),
         };

@@ -14,12 +14,15 @@ pub struct Face {
     pub profile: Option<String>,
     /// The cluster, where the delivery names one.
     pub cluster: Option<String>,
+    /// Values that were put on top, as after `--set`, to see what they bring.
+    pub with: Option<String>,
 }
 
 impl std::fmt::Display for Face {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.profile.iter().try_for_each(|profile| write!(f, ", profile {profile}"))?;
-        self.cluster.iter().try_for_each(|cluster| write!(f, ", {cluster}"))
+        self.cluster.iter().try_for_each(|cluster| write!(f, ", {cluster}"))?;
+        self.with.iter().try_for_each(|with| write!(f, ", with {with}"))
     }
 }
 
@@ -66,6 +69,7 @@ pub fn discover(rendering: Rendering<'_>, images: &mut ImageSet) -> Vec<BadImage
                 app: Some(rendering.app.to_owned()),
                 profile: rendering.face.profile.clone(),
                 cluster: rendering.face.cluster.clone(),
+                with: rendering.face.with.clone(),
                 template: Some(document.source.clone()),
                 object: Some(object.clone()),
                 path: slot.pointer.clone(),

@@ -27,6 +27,11 @@ impl Evidence {
         self.guess.as_deref()
     }
 
+    /// Values that bring it, as after `--set`, if it is a guess that some do.
+    pub fn with(&self) -> Option<&str> {
+        self.guess.as_ref().and_then(|_| self.origins.iter().find_map(|origin| origin.with.as_deref()))
+    }
+
     fn origin(&mut self, origin: Origin) {
         // The same place for one more cluster says nothing new.
         let general = Origin { cluster: None, ..origin.clone() };
@@ -66,12 +71,22 @@ impl ImageSet {
         evidence.origin(origin);
     }
 
+    /// Adds a guess that a rendering with other values named: `with` of its origin. That is a better reason than any other.
+    pub fn tried(&mut self, image: Reference, origin: Origin, reason: &str) {
+        let evidence = self.0.entry(image).or_default();
+        if (evidence.guess.is_some() || evidence.origins.is_empty()) && evidence.origins.iter().all(|origin| origin.with.is_none()) {
+            evidence.guess = Some(reason.to_owned());
+        }
+        evidence.origin(origin);
+    }
+
     /// Adds all that another set has.
     pub fn unite(&mut self, other: Self) {
         for (image, evidence) in other.0 {
             for origin in evidence.origins {
                 match &evidence.guess {
                     None => self.add(image.clone(), origin),
+                    Some(reason) if origin.with.is_some() => self.tried(image.clone(), origin, reason),
                     Some(reason) => self.guess(image.clone(), origin, reason),
                 }
             }

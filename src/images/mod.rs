@@ -2,7 +2,8 @@
 //! what is rewritten.
 //!
 //! Sources in order of trust: rendered objects ([`discover`]), annotations of Chart.yaml ([`annotated`]), values of charts ([`of_values`]),
-//! the templates' own text ([`of_templates`]). The first two prove an image, the others make guesses, and so do texts in objects. docs/discovery.md tells them apart.
+//! the templates' own text ([`of_templates`]). The first two prove an image, the others make guesses, and so do texts in objects; [`Trial`] tells which guesses
+//! other values bring. docs/discovery.md tells them apart.
 
 mod annotations;
 mod candidate;
@@ -11,6 +12,7 @@ mod evidence;
 mod explore;
 mod pattern;
 mod templates;
+mod trial;
 mod values;
 
 pub use annotations::annotated;
@@ -20,4 +22,5 @@ pub use evidence::{Evidence, ImageSet};
 pub use explore::{Switch, switches};
 pub use pattern::matches;
 pub use templates::of_templates;
+pub use trial::{Render, Trial};
 pub use values::of_values;

@@ -88,7 +88,7 @@ fn candidate(app: &str, file: &str, line: usize, written: &str) -> Candidate {
     let origin =
         Origin { source: Source::Template, app: Some(app.to_owned()), template: Some(file.to_owned()), path: format!("line {line}"), ..Origin::default() };
     let reason = format!("line {line} of {file} has it; nothing that was rendered uses it");
-    Candidate { path: super::values::written_path(written), image, tag_is_assumed: false, origin, reason }
+    Candidate { path: super::values::written_path(written), image, tag_is_assumed: false, is_image: false, origin, reason }
 }
 
 #[cfg(test)]

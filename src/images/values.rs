@@ -135,7 +135,8 @@ impl Scan<'_> {
         let named = names_image(key);
         let why = shape(text, if named { Care::Named } else { Care::Prose })?;
         let image: Reference = text.parse().ok()?;
-        Some(self.candidate(image, written_path(text), false, pointer, format!("`{}` of the values looks like one: {why}", dotted(pointer))))
+        let reason = format!("`{}` of the values looks like one: {why}", dotted(pointer));
+        Some(Candidate { is_image: named, ..self.candidate(image, written_path(text), false, pointer, reason) })
     }
 
     /// Parts of a reference side by side.
@@ -189,7 +190,7 @@ impl Scan<'_> {
     fn candidate(&self, image: Reference, path: String, tag_is_assumed: bool, pointer: &str, reason: String) -> Candidate {
         let origin =
             Origin { source: Source::Values, app: Some(self.app.to_owned()), template: Some(self.file.clone()), path: pointer.to_owned(), ..Origin::default() };
-        Candidate { image, path, tag_is_assumed, origin, reason }
+        Candidate { image, path, tag_is_assumed, is_image: true, origin, reason }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     parallel,
 };
 use crate::{
-    chart::{self, RemoteSchemas, RenderOptions, values},
+    chart::{self, Parsed, RemoteSchemas, RenderOptions, values},
     delivery::{
         App, AppSource, Delivery, ImageEntry,
         record::{ChartOrigin, DependencyRecord, Origin},
@@ -78,12 +78,22 @@ struct AppError {
 /// Apps that are rendered at the same time; every one has a chart in memory.
 const AT_ONCE: usize = 4;
 
+/// Renderings of an app to see what brings its guesses: few, as every command makes them.
+pub(super) const TRIALS: usize = 3;
+
 /// Renders all apps with all their faces. What is wrong is collected, so that all of it is shown at once.
 pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Prepared {
+    prepare_trying(delivery, charts, TRIALS, reporter)
+}
+
+/// The same, with so many renderings of every app for its guesses.
+pub(super) fn prepare_trying(delivery: &Delivery, charts: &ChartSet, trials: usize, reporter: &dyn Reporter) -> Prepared {
     let schemas: Arc<dyn RemoteSchemas> = Arc::new(SchemaDocuments::new(hosts(delivery)));
     let mut images = ImageSet::new();
     let (mut apps, mut failures) = (Vec::new(), Vec::new());
-    for (prepared, found, mut wrong) in parallel::map(AT_ONCE, &delivery.install_order(), |app| prepare_app(delivery, app, charts, &schemas, reporter)) {
+    for (prepared, found, mut wrong) in
+        parallel::map(AT_ONCE, &delivery.install_order(), |app| prepare_app(delivery, app, charts, (&schemas, trials), reporter))
+    {
         images.unite(found);
         apps.extend(prepared);
         failures.append(&mut wrong);
@@ -99,11 +109,11 @@ pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Rep
 /// An app, its images, and what is wrong with it.
 type PreparedParts = (Option<PreparedApp>, ImageSet, Vec<Failure>);
 
-fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, schemas: &Arc<dyn RemoteSchemas>, reporter: &dyn Reporter) -> PreparedParts {
+fn prepare_app(delivery: &Delivery, app: &App, charts: &ChartSet, how: (&Arc<dyn RemoteSchemas>, usize), reporter: &dyn Reporter) -> PreparedParts {
     let mut images = ImageSet::new();
     let mut failures = Vec::new();
     let prepared = load_app(delivery, app, charts).map(|(loaded, package, values)| {
-        failures = faces_of(delivery, app, &loaded, &values, schemas, &mut images, reporter);
+        failures = faces_of(delivery, app, &loaded, &values, how, &mut images, reporter);
         PreparedApp { app: app.clone(), values, package }
     });
     for (i, image) in app.images_include.iter().enumerate() {
@@ -130,22 +140,23 @@ fn faces_of(
     app: &App,
     loaded: &Loaded<'_>,
     plain: &Map<String, Value>,
-    schemas: &Arc<dyn RemoteSchemas>,
+    (schemas, trials): (&Arc<dyn RemoteSchemas>, usize),
     images: &mut ImageSet,
     reporter: &dyn Reporter,
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut candidates: Vec<images::Candidate> = Vec::new();
+    let parsed = Arc::new(Parsed::default());
     let named = app.profiles.iter().map(|p| (Some(p.name.clone()), p.values.as_slice(), p.set.clone()));
     for (profile, files, set) in std::iter::once((None, [].as_slice(), Map::new())).chain(named) {
         let mut own = plain.clone();
         if let Err(failure) = layer(delivery, &mut own, files, &set) {
-            failures.push(about(&app.name, Some(&Face { profile, cluster: None }), failure));
+            failures.push(about(&app.name, Some(&Face { profile, ..Face::default() }), failure));
             continue;
         }
         for (cluster, mut options) in faces::clusters(&delivery.spec.install, &app.name, &app.namespace) {
-            options.remote_schemas = schemas.clone();
-            let face = Face { profile: profile.clone(), cluster };
+            (options.remote_schemas, options.parsed) = (schemas.clone(), Some(parsed.clone()));
+            let face = Face { profile: profile.clone(), cluster, with: None };
             match render(app, loaded, &own, &options, &face, reporter) {
                 Ok(documents) => {
                     let rendering = Rendering { app: &app.name, face: &face, documents: &documents, exclude: &app.images_exclude };
@@ -163,6 +174,16 @@ fn faces_of(
     if let Loaded::Chart(found) = loaded {
         images::annotated(&app.name, &found.chart, &app.images_exclude, images);
         candidates.extend(images::of_templates(&app.name, &found.chart));
+        // A chart that does not render with its own values says nothing with others.
+        if failures.is_empty() {
+            let clusters = faces::clusters(&delivery.spec.install, &app.name, &app.namespace);
+            if let Some((_, options)) = clusters.into_iter().next() {
+                let options = RenderOptions { remote_schemas: schemas.clone(), parsed: Some(parsed.clone()), ..options };
+                let render = |values: &Map<String, Value>| render_chart(&found.chart, values, &options).ok().map(|(documents, _)| documents);
+                let (chart, exclude) = (&found.chart, app.images_exclude.as_slice());
+                images::Trial { app: &app.name, chart, values: plain, parsed: &parsed, renderings: trials, exclude, render: &render }.run(&candidates, images);
+            }
+        }
         images::settle(candidates, &app.images_exclude, images);
     }
     failures

@@ -14,6 +14,7 @@ const SHOWN: usize = 1;
 /// A table of images, what may be one below it, and what only a switch brings.
 pub fn images(outcome: &ImagesOutcome) -> String {
     let (guesses, proven): (Vec<&ImageLine>, Vec<&ImageLine>) = outcome.images.iter().partition(|line| line.guess);
+    let (tried, guesses): (Vec<&ImageLine>, Vec<&ImageLine>) = guesses.into_iter().partition(|line| line.with.is_some());
     let mut out = String::new();
     if outcome.images.is_empty() {
         out.push_str("no images\n");
@@ -25,6 +26,12 @@ pub fn images(outcome: &ImagesOutcome) -> String {
             heads.splice(2..2, ["SIZE", "PLATFORMS"]);
         }
         out.push_str(&table(&heads, &proven.iter().map(|line| row(line, resolved)).collect::<Vec<_>>()));
+    }
+    if !tried.is_empty() {
+        let _ =
+            writeln!(out, "{}{} that the charts use with other values; `images: {{guesses: take|leave}}` of an app decides:", gap(&out), count(tried.len()));
+        let rows: Vec<Vec<String>> = tried.iter().map(|line| vec![line.reference.to_string(), line.with.clone().unwrap_or_default()]).collect();
+        out.push_str(&table(&["IMAGE", "WITH"], &rows));
     }
     if !guesses.is_empty() {
         let _ = writeln!(out, "{}{} that may be needed; `images: {{guesses: take|leave}}` of an app decides:", gap(&out), count(guesses.len()));

@@ -39,6 +39,7 @@ fn render() -> BTreeMap<String, Vec<u8>> {
         dialect: Dialect::Helm3,
         budget: Budget::default(),
         lookup: None,
+        parsed: None,
     };
     let text = engine::run(program).unwrap().remove("c/templates/t.yaml").unwrap();
     let lines = text.lines().filter_map(|line| line.split_once('='));

@@ -155,6 +155,50 @@ fn cluster_a_delivery_becomes_running_pods() {
     lab.nothing_left(&before);
 }
 
+/// `images --from-cluster` asks a real API server: pods that a Deployment made, init containers, names that the kubelet wrote anew, digests
+/// of a real runtime, and a pod that nobody delivered.
+#[test]
+fn cluster_images_that_really_run() {
+    let Some(lab) = lab() else { return };
+    let _all = lab.own();
+    let shop = Shop::open("looked");
+    let archive = shop.export("1.0", None);
+    install(lab, &shop, &archive);
+    all_run(lab, "looked", "1.0");
+    let delivery = shop.path().join("1.0/delivery.yaml");
+    let kubeconfig = lab.kubeconfig();
+    let ask = |namespace: &str| {
+        let args =
+            ["images", "-f", delivery.to_str().unwrap(), "--from-cluster", "-n", namespace, "--format", "json", "--kubeconfig", kubeconfig.to_str().unwrap()];
+        shop.program().run(&args).ok().json()
+    };
+    let running = |answer: &Value| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        answer["running"].as_array().unwrap().iter().map(|one| (text(&one["image"]), text(&one["found"]))).collect()
+    };
+    let answer = ask("looked");
+    let pods: std::collections::BTreeSet<String> = lab
+        .items(&["-n", "looked", "pods"])
+        .iter()
+        .flat_map(|pod| [pod["spec"]["containers"].clone(), pod["spec"]["initContainers"].clone()])
+        .flat_map(|list| list.as_array().cloned().unwrap_or_default())
+        .map(|container| container["image"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(running(&answer).into_iter().map(|(image, _)| image).collect::<std::collections::BTreeSet<_>>(), pods);
+    assert!(running(&answer).iter().all(|(_, found)| found == "proven"), "{answer:#}");
+    assert!(answer["running"].as_array().unwrap().iter().any(|one| one["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:"))), "{answer:#}");
+    // A pod of somebody else runs an image that no delivery has; the same image by another name is as foreign.
+    let foreign = format!("{}/shop/stranger:9", shop.upstream.host);
+    let over = format!(r#"{{"spec": {{"containers": [{{"name": "c", "image": "{foreign}", "imagePullPolicy": "Never"}}]}}}}"#);
+    lab.kubectl(&["-n", "looked", "run", "stranger", "--image", &foreign, "--restart=Never", "--overrides", &over]);
+    let answer = ask("looked");
+    assert!(running(&answer).contains(&(foreign.clone(), "missed".to_owned())), "{answer:#}");
+    let empty = ask("default");
+    assert!(running(&empty).is_empty() && !empty["excess"].as_array().unwrap().is_empty(), "{empty:#}");
+    lab.delete_namespace("looked");
+    lab.kubectl(&["delete", "crd", "robots.shop.example", "--ignore-not-found"]);
+}
+
 #[test]
 fn cluster_images_are_renamed_to_the_registry_of_the_other_side() {
     let Some(lab) = lab() else { return };

@@ -54,6 +54,7 @@ mod template;
 mod tidy;
 mod tls;
 mod transport;
+mod two_machines;
 mod uploads;
 mod volumes;
 mod watch;

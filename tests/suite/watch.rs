@@ -15,7 +15,7 @@ use offline::{
     oci::Platform,
     ops::{
         ChartAccess,
-        watch::{self, Then, Upload, WatchOptions, WatchOutcome},
+        watch::{self, Then, TlsFiles, Upload, WatchOptions, WatchOutcome},
     },
     progress::{Event, Reporter},
 };
@@ -75,6 +75,7 @@ impl Post {
         WatchOptions {
             deliveries: vec![self.path("delivery.yaml")],
             listen: SocketAddr::from(([127, 0, 0, 1], self.port)),
+            tls: None,
             secret: Some(SECRET.into()),
             aliases: std::collections::BTreeMap::new(),
             output: Some(format!("{}/{{name}}.tar", self.folder.path().display())),
@@ -204,6 +205,36 @@ async fn what_waits_is_exported_after_a_restart() {
     assert_eq!(post.event(&registry.host, "v1.0.0", "one").1, r#"{"concerning":0,"ignored":0,"replayed":1}"#, "ids are remembered as well");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(again.stop().await, WatchOutcome { exports: 1, failures: 0, waiting: Vec::new() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_tls_of_its_own() {
+    let (registry, layout) = (Registry::start(Setup { tls: true, ..Setup::default() }), Layout::made("2024-01-01T00:00:00Z"));
+    let ca = registry.ca_file();
+    let files = TlsFiles { certificate: ca.with_file_name("server.pem"), key: ca.with_file_name("server.key") };
+    let plain = Registry::start(Setup::default());
+    plain.push(layout.path(), "app", "team/app:v1.0.0");
+    let post = Post::new(&format!("{}/team/app", plain.host));
+    let running = post.start(WatchOptions { tls: Some(files.clone()), quiet: Duration::from_hours(1), ..post.options(Then::default()) }).await;
+    let curl = |arguments: &[&str]| {
+        let url = format!("https://127.0.0.1:{}/generic", post.port);
+        let body = format!(r#"{{"image": "{}/team/app:v1.0.0"}}"#, plain.host);
+        let mut command = std::process::Command::new("curl");
+        command.args(["-sS", "--noproxy", "*", "-H", &format!("Authorization: Bearer {SECRET}"), "-d", &body]).args(arguments).arg(url);
+        let output = command.output().expect("curl is there");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (heard, said) = curl(&["--cacert", ca.to_str().unwrap()]);
+    assert_eq!((heard, said.as_str()), (true, r#"{"concerning":1,"ignored":0,"replayed":0}"#));
+    assert!(!curl(&[]).0, "the certificate is nobody's that curl knows");
+    assert_eq!(post.event(&plain.host, "v1.0.0", "plain").0, 0, "plain text is not heard");
+    assert!(curl(&["--cacert", ca.to_str().unwrap(), "--tlsv1.3"]).0, "and disturbs nobody");
+    assert_eq!(running.stop().await.waiting.len(), 1);
+    // A key of another certificate.
+    let wrong = TlsFiles { key: ca.with_file_name("ca.key"), ..files };
+    let (_stop, asked) = tokio::sync::watch::channel(false);
+    let refused = watch::run(WatchOptions { tls: Some(wrong), ..post.options(Then::default()) }, Arc::new(Loud), asked).await.unwrap_err();
+    assert!(refused.to_string().contains("ca.key do not make a server"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

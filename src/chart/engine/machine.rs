@@ -31,8 +31,12 @@ impl Machine {
         for source in &mut program.sources {
             // The text itself, and what is cut out of it.
             let _ = meter::bytes(source.text.len() as u64 * 2);
-            let parsed = gotmpl::parse(source.name.clone(), std::mem::take(&mut source.text), &funcs::exists)
-                .map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
+            let text = std::mem::take(&mut source.text);
+            let parsed = match &program.parsed {
+                Some(known) => known.templates(&source.name, text),
+                None => gotmpl::parse(source.name.clone(), text, &funcs::exists),
+            };
+            let parsed = parsed.map_err(|e| EngineError::Parse(clean_parse(&e.to_string())))?;
             if run.add(parsed).is_err() {
                 let (_, limit) = run.exceeded().unwrap_or_default();
                 return Err(EngineError::Budget { template: source.name.clone(), place: format!("{}:1:0", source.name), limit });

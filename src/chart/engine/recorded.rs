@@ -48,6 +48,7 @@ fn program(fixture: &Fixture, template: &str) -> Program {
         dialect: Dialect::Helm3,
         budget: Budget::default(),
         lookup: None,
+        parsed: None,
     }
 }
 

@@ -23,6 +23,7 @@ fn render(text: &str) -> Result<String, String> {
         dialect: Dialect::Helm3,
         budget: Budget::default(),
         lookup: None,
+        parsed: None,
     };
     run(program).map(|mut out| out.remove("c/templates/x.yaml").unwrap_or_default()).map_err(|e| e.to_string())
 }

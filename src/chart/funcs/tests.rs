@@ -42,6 +42,7 @@ fn render_as(name: &str, text: &str, values: &Value) -> Result<String, EngineErr
         dialect: Dialect::Helm3,
         budget: Budget::default(),
         lookup: None,
+        parsed: None,
     };
     run(program).map(|mut out| out.remove(name).unwrap_or_default())
 }

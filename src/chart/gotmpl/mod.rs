@@ -5,8 +5,8 @@ mod lex;
 mod literal;
 mod parse;
 
-pub(crate) use ast::{Command, Control, Few, Node, Number, Operand, Span, Template, Term, Tree};
+pub(crate) use ast::{Command, Control, Few, Node, Number, Operand, Pipe, Span, Template, Term, Tree};
 pub(crate) use literal::{float, integer, number, unquote};
-pub(crate) use parse::parse;
+pub(crate) use parse::{ParseError, parse};
 
 pub(crate) use crate::goyaml::{is_printable as printable, quote, quote_ascii};

@@ -100,7 +100,7 @@ impl UnusedArgs {
     pub(super) fn check(&self, helm4: bool) -> Result<(), Failure> {
         if let Some(program) = self.post_renderer.as_ref().filter(|program| !program.is_empty()) {
             return Err(template::refused(format!(
-                "--post-renderer {program} is not supported: this program never starts another one; pipe its output instead"
+                "--post-renderer {program} is not supported: `install` renders where that program is not, so an export could not show what it makes; pipe the output instead"
             )));
         }
         if self.validate {

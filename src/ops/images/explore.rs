@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,16 +10,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    chart::{RemoteSchemas, RenderOptions},
     delivery::Delivery,
     failure::Failure,
     images::{Face, ImageSet, Rendering, Switch, discover, switches},
     oci::Reference,
     ops::{
-        charts::ChartSet,
+        charts::{ChartSet, hosts},
         faces, parallel,
         prepare::{Loaded, load_app, render_chart},
     },
     progress::SharedReporter,
+    source::SchemaDocuments,
 };
 
 /// Switches of one app that are turned.
@@ -27,6 +30,8 @@ const SWITCHES_MAX: usize = 400;
 const TIME_MAX: Duration = Duration::from_mins(2);
 /// Charts that are rendered at the same time.
 const AT_ONCE: usize = 4;
+/// Renderings of an app to see what brings its guesses, beside the switches.
+pub(super) const TRIALS: usize = 60;
 /// Switches that are named for one image.
 const NAMED_MAX: usize = 5;
 
@@ -46,6 +51,7 @@ pub struct Explored {
 /// Turns the switches of all charts.
 pub(super) fn explore(delivery: &Delivery, charts: &ChartSet, known: &ImageSet, reporter: &SharedReporter) -> Result<Vec<Explored>, Failure> {
     let mut all = Vec::new();
+    let schemas: Arc<dyn RemoteSchemas> = Arc::new(SchemaDocuments::new(hosts(delivery)));
     for app in delivery.install_order() {
         let (loaded, _, values) = load_app(delivery, app, charts)?;
         let Loaded::Chart(found) = loaded else { continue };
@@ -55,7 +61,8 @@ pub(super) fn explore(delivery: &Delivery, charts: &ChartSet, known: &ImageSet, 
             turned.truncate(SWITCHES_MAX);
         }
         reporter.step(format!("turning {} switches of app {}", turned.len(), app.name));
-        let (started, options) = (Instant::now(), faces::looking(&app.name, &app.namespace));
+        let options = RenderOptions { remote_schemas: schemas.clone(), parsed: Some(Arc::default()), ..faces::looking(&app.name, &app.namespace) };
+        let started = Instant::now();
         let found: Vec<Option<ImageSet>> = parallel::map(AT_ONCE, &turned, |switch: &Switch| {
             if started.elapsed() > TIME_MAX {
                 return None;

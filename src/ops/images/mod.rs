@@ -76,6 +76,9 @@ pub struct ImageLine {
     /// Why it may be one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Values with which the chart uses it, as after `--set`: a guess that was tried, and is an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
     /// Who named it.
     pub origins: Vec<Origin>,
 }
@@ -110,7 +113,8 @@ impl Known {
         let delivery = &delivery;
         let pins = locked.as_ref().map(|locked| lock::pins(delivery, locked));
         let charts = charts::fetch(delivery, &access.charts(charts::hosts(delivery))?, pins.as_ref(), false, reporter).await?;
-        let prepared = prepare::prepare(delivery, &charts, &**reporter);
+        let trials = if options.explore { explore::TRIALS } else { prepare::TRIALS };
+        let prepared = prepare::prepare_trying(delivery, &charts, trials, &**reporter);
         let archives = open_archives(delivery, access, &delivery.spec.platforms, delivery.folder())?;
         Ok(Self { charts, prepared, archives, locked })
     }
@@ -198,6 +202,7 @@ pub fn images_of_archive(archive: &Archive) -> ImagesOutcome {
         size: None,
         guess: false,
         reason: None,
+        with: None,
         origins: image.origins.clone(),
     };
     ImagesOutcome { images: archive.record().images.iter().map(line).collect(), ..ImagesOutcome::default() }
@@ -217,6 +222,7 @@ fn lines(images: &ImageSet, digest: impl Fn(&Reference) -> Option<Digest>) -> Ve
         size: None,
         guess: evidence.guess().is_some(),
         reason: evidence.guess().map(ToOwned::to_owned),
+        with: evidence.with().map(ToOwned::to_owned),
         origins: evidence.origins().to_vec(),
     };
     images.iter().map(line).collect()

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    chart::Chart,
+    chart::{Chart, values},
     delivery::{
         App, Delivery,
         record::{Origin, Source},
@@ -167,7 +167,7 @@ impl Sight<'_> {
     }
 
     fn of_object(&mut self, origin: &Origin, line: &mut WhyLine) {
-        let face = Face { profile: origin.profile.clone(), cluster: origin.cluster.clone() };
+        let face = Face { profile: origin.profile.clone(), cluster: origin.cluster.clone(), with: origin.with.clone() };
         let app = origin.app.clone().unwrap_or_default();
         if !self.rendered.iter().any(|(name, known, _)| *name == app && *known == face) {
             let documents = self.render(&app, &face).unwrap_or_default();
@@ -196,9 +196,12 @@ impl Sight<'_> {
         if let Some(profile) = app.profiles.iter().find(|one| Some(&one.name) == face.profile.as_ref()) {
             prepare::layer(self.delivery, &mut values, &profile.values, &profile.set).ok()?;
         }
+        if let Some(with) = &face.with {
+            values::set(&mut values, values::Kind::Typed, with).ok()?;
+        }
         let clusters = crate::ops::faces::clusters(&self.delivery.spec.install, &app.name, &app.namespace);
         let options = clusters.into_iter().find(|(name, _)| *name == face.cluster)?.1;
-        let quiet = Face { profile: Some(String::new()), cluster: None };
+        let quiet = Face { profile: Some(String::new()), ..Face::default() };
         prepare::render(app, &loaded, &values, &options, &quiet, &Silent).ok().filter(|_| matches!(loaded, Loaded::Chart(_) | Loaded::Manifests(_)))
     }
 }

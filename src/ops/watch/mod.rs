@@ -12,6 +12,7 @@ mod learn;
 mod queue;
 mod secret;
 mod server;
+mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ pub use crate::transport::{Upload, UploadError};
 pub use event::{EventError, Push, Sender};
 pub use job::Then;
 pub use journal::JournalError;
+pub use tls::TlsFiles;
 
 use self::{
     desk::Desk,
@@ -58,6 +60,8 @@ pub struct WatchOptions {
     pub deliveries: Vec<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// With what it speaks TLS; without it a proxy does, or nobody.
+    pub tls: Option<TlsFiles>,
     /// What every sender must know; without it everybody may send.
     pub secret: Option<Secret<String>>,
     /// What registries are called in the deliveries, by what they call themselves.
@@ -115,6 +119,7 @@ pub async fn run(options: WatchOptions, reporter: SharedReporter, mut stop: Rece
     if let Some(template) = &options.output {
         job::check_template(template, options.deliveries.len()).map_err(|text| usage(StartError::Template(text)))?;
     }
+    let tls = options.tls.as_ref().map(tls::acceptor).transpose().map_err(|error| Failure::new(Kind::Usage, error))?;
     let names: Vec<String> = options.deliveries.iter().map(|file| file.display().to_string()).collect();
     let journal_failed = |error| Failure::new(Kind::Other, error);
     // Given back when this returns, however long the last connection takes to end.
@@ -136,7 +141,7 @@ pub async fn run(options: WatchOptions, reporter: SharedReporter, mut stop: Rece
     reporter.step(format!("watching {} deliveries, listening on {address}", names.len()));
     let mut outcome = WatchOutcome::default();
     tokio::select! {
-        () = server::serve(listener, desk.clone()) => {}
+        () = server::serve(listener, tls, desk.clone()) => {}
         () = work(&options, &desk, &mut learned, &reporter, stop, &mut outcome) => {}
     }
     outcome.waiting = desk.waiting();

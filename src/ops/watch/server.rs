@@ -8,10 +8,12 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
     task::JoinSet,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     desk::Desk,
@@ -30,7 +32,7 @@ const REQUEST_TIME: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 64;
 
 /// Listens until the future is dropped.
-pub(super) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, desk: Arc<Desk>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped with this future, and the connections with it.
     let mut connections = JoinSet::new();
@@ -39,11 +41,22 @@ pub(super) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let desk = desk.clone();
+                let (desk, tls) = (desk.clone(), tls.clone());
                 connections.spawn(async move {
                     let _slot = slot;
                     // Who is slower than this is cut off.
-                    let _ = tokio::time::timeout(REQUEST_TIME, connection(stream, desk)).await;
+                    let _ = tokio::time::timeout(REQUEST_TIME, async {
+                        match tls {
+                            None => connection(stream, desk).await,
+                            // Who speaks no TLS, or trusts no such certificate, is not heard.
+                            Some(tls) => {
+                                if let Ok(stream) = tls.accept(stream).await {
+                                    connection(stream, desk).await;
+                                }
+                            }
+                        }
+                    })
+                    .await;
                 });
             }
             // Out of file descriptors, for one: others may give some back.
@@ -52,7 +65,7 @@ pub(super) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
     }
 }
 
-async fn connection(stream: TcpStream, desk: Arc<Desk>) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, desk: Arc<Desk>) {
     let service = service_fn(move |request| {
         let desk = desk.clone();
         async move { Ok::<_, Infallible>(answer(request, &desk).await) }
