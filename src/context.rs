@@ -40,6 +40,8 @@ pub struct Context {
     pub containerd_namespace: Option<String>,
     /// Proxy settings as other programs read them.
     pub proxy: ProxyVariables,
+    /// The time that documents bear, from `SOURCE_DATE_EPOCH` (reproducible-builds.org, specs/source-date-epoch).
+    pub source_date_epoch: Option<String>,
     /// `NO_COLOR` is set (no-color.org).
     pub no_color: bool,
     /// The process runs in a pod: `KUBERNETES_SERVICE_HOST` is set.
@@ -103,6 +105,7 @@ impl Context {
             watch_secret: text("KUBECTL_OFFLINE_WATCH_SECRET").map(Password),
             token: text("KUBECTL_OFFLINE_TOKEN").map(Password),
             proxy: ProxyVariables { https: either("HTTPS_PROXY"), http: either("HTTP_PROXY"), none: either("NO_PROXY") },
+            source_date_epoch: text("SOURCE_DATE_EPOCH"),
             no_color: env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
             in_cluster: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         }

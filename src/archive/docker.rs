@@ -18,11 +18,16 @@ struct Image {
 
 /// The list of all images. Docker knows one platform per name: the first of an index that is in the archive.
 pub(crate) fn list(roots: &[Descriptor], graph: &Graph) -> Vec<u8> {
-    let mut images: Vec<(&Digest, Image)> = Vec::new();
+    list_with(roots, graph, |root| first_manifest(root, graph).cloned())
+}
+
+/// The same with another choice of the manifest.
+pub(crate) fn list_with(roots: &[Descriptor], graph: &Graph, choose: impl Fn(&Descriptor) -> Option<Digest>) -> Vec<u8> {
+    let mut images: Vec<(Digest, Image)> = Vec::new();
     for root in roots {
         let Some(name) = root.annotation(annotation::REF_NAME) else { continue };
-        let Some(digest) = first_manifest(root, graph) else { continue };
-        let manifest = &graph.manifests[digest];
+        let Some(digest) = choose(root) else { continue };
+        let Some(manifest) = graph.manifests.get(&digest) else { continue };
         if !is_image_config(&manifest.config.media_type) {
             continue;
         }
@@ -41,7 +46,8 @@ pub(crate) fn list(roots: &[Descriptor], graph: &Graph) -> Vec<u8> {
     serde_json::to_vec(&images).expect("strings serialise")
 }
 
-fn first_manifest<'a>(descriptor: &'a Descriptor, graph: &'a Graph) -> Option<&'a Digest> {
+/// The first manifest of an image that is there and has a platform.
+pub(crate) fn first_manifest<'a>(descriptor: &'a Descriptor, graph: &'a Graph) -> Option<&'a Digest> {
     if media_type::is_manifest(&descriptor.media_type) {
         return graph.manifests.contains_key(&descriptor.digest).then_some(&descriptor.digest);
     }

@@ -32,6 +32,8 @@ pub(crate) struct Graph {
     pub(crate) manifests: BTreeMap<Digest, Manifest>,
     /// What a manifest's config says it runs on.
     platforms: BTreeMap<Digest, Platform>,
+    /// When a manifest's config says it was made.
+    created: BTreeMap<Digest, String>,
     documents: BTreeMap<Digest, u64>,
     layers: BTreeMap<Digest, u64>,
     /// Layers of images that are not there, but in a base.
@@ -68,6 +70,11 @@ impl Graph {
         let parsed = self.manifests.get(&manifest.digest)?;
         let platform = manifest.platform.as_ref().or_else(|| self.platforms.get(&manifest.digest));
         platform.filter(|platform| is_image_config(&parsed.config.media_type) && platform.os != "unknown")
+    }
+
+    /// When an image's manifest was made, as its config says.
+    pub(crate) fn created(&self, manifest: &Digest) -> Option<&str> {
+        self.created.get(manifest).map(String::as_str)
     }
 
     /// Whether it is an index, a manifest or a config.
@@ -135,6 +142,7 @@ impl Graph {
             if !parsed.os.is_empty() && !parsed.architecture.is_empty() {
                 let platform = Platform { architecture: parsed.architecture, os: parsed.os, variant: parsed.variant, os_version: None };
                 self.platforms.insert(digest.clone(), platform);
+                self.created.extend(parsed.created.map(|created| (digest.clone(), created)));
             }
         }
         for layer in &manifest.layers {

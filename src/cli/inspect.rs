@@ -2,12 +2,15 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::args::{ElsewhereArgs, FormatArgs, TrustArgs};
+use super::args::{ElsewhereArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::{Failure, Kind},
-    ops::inspect::{self, AttestationInfo, InspectOutcome},
-    report::{Printer, html, text},
+    ops::{
+        inspect::{self, AttestationInfo, InspectOutcome},
+        sbom::{self, SbomFormat},
+    },
+    report::{Format, Printer, html, text},
 };
 
 /// Show what is in an archive
@@ -24,17 +27,46 @@ pub(super) struct InspectArgs {
     elsewhere: ElsewhereArgs,
     #[command(flatten)]
     trust: TrustArgs,
-    #[command(flatten)]
-    format: FormatArgs,
+    /// How to print the outcome: for people, as JSON, or as a bill of materials (SPDX 2.3, CycloneDX 1.6)
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: InspectFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum InspectFormat {
+    #[default]
+    Text,
+    Json,
+    SpdxJson,
+    CyclonedxJson,
 }
 
 impl InspectArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
-        let outcome = inspect::run_with(&inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) }, &self.elsewhere.resolve())?;
+        let options = inspect::InspectOptions { archive: self.archive, trust: self.trust.resolve(context) };
+        let elsewhere = self.elsewhere.resolve();
+        let bill = match self.format {
+            InspectFormat::Text | InspectFormat::Json => None,
+            InspectFormat::SpdxJson => Some(SbomFormat::Spdx),
+            InspectFormat::CyclonedxJson => Some(SbomFormat::CycloneDx),
+        };
+        if let Some(format) = bill {
+            let document = sbom::run(&options, &elsewhere, format, context.source_date_epoch.as_deref())?;
+            printer.outcome(Format::Json, &document, |_| String::new())?;
+            if self.report.is_none() {
+                return Ok(());
+            }
+        }
+        let outcome = inspect::run_with(&options, &elsewhere)?;
         if let Some(file) = &self.report {
             crate::io::write_atomic(file, html::page(&outcome).as_bytes()).map_err(|error| Failure::new(Kind::Other, error))?;
         }
-        printer.outcome(self.format.format, &outcome, show)
+        match self.format {
+            InspectFormat::Text => printer.outcome(Format::Text, &outcome, show),
+            InspectFormat::Json => printer.outcome(Format::Json, &outcome, show),
+            // Printed above.
+            InspectFormat::SpdxJson | InspectFormat::CyclonedxJson => Ok(()),
+        }
     }
 }
 

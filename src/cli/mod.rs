@@ -5,6 +5,7 @@ mod args;
 mod completion;
 mod diff;
 mod export;
+mod extract;
 mod images;
 mod inspect;
 mod install;
@@ -62,6 +63,7 @@ enum Command {
     Completion(completion::CompletionArgs),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
+    Extract(Box<extract::ExtractArgs>),
     Images(images::ImagesArgs),
     Inspect(inspect::InspectArgs),
     Install(install::InstallArgs),
@@ -126,6 +128,7 @@ impl Command {
             Self::Diff(args) => return args.run(context, printer),
             Self::Completion(args) => args.run(printer),
             Self::Export(args) => args.run(context, printer),
+            Self::Extract(args) => args.run(context, printer),
             Self::Images(args) => args.run(context, printer),
             Self::Inspect(args) => args.run(context, printer),
             Self::Install(args) => args.run(context, printer),

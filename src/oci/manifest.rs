@@ -69,6 +69,9 @@ pub struct ImageConfig {
     /// CPU variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// When the image was made, as it says (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     /// The layers' contents.
     #[serde(default = "no_rootfs")]
     pub rootfs: RootFs,

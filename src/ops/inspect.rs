@@ -180,6 +180,8 @@ pub(super) struct Looked {
     /// Where it is, without the secrets that a URL may hold.
     pub(super) archive: PathBuf,
     pub(super) contents: Contents,
+    /// Digest of index.json.
+    pub(super) index: Digest,
     /// As they stand in it, with the names of their entries.
     pub(super) signatures: Vec<(String, String)>,
 }
@@ -190,7 +192,8 @@ pub(super) fn look(path: &Path, trust: &TrustOptions, elsewhere: &Elsewhere) -> 
     let unverified = reach::open_in(path, &elsewhere.volumes, &trust.reach)?;
     let archive = unverified.path().to_owned();
     let signatures = unverified.signatures().map_err(archive_failure)?;
-    Ok(Looked { archive, contents: unverified.look(&whom).map_err(archive_failure)?, signatures })
+    let index = unverified.index_digest().map_err(archive_failure)?;
+    Ok(Looked { archive, contents: unverified.look(&whom).map_err(archive_failure)?, index, signatures })
 }
 
 /// Looks into an archive.
@@ -200,7 +203,7 @@ pub fn run(options: &InspectOptions) -> Result<InspectOutcome, Failure> {
 
 /// The same of an archive that is not all in one place.
 pub fn run_with(options: &InspectOptions, elsewhere: &Elsewhere) -> Result<InspectOutcome, Failure> {
-    let Looked { archive, contents, signatures } = look(&options.archive, &options.trust, elsewhere)?;
+    let Looked { archive, contents, signatures, .. } = look(&options.archive, &options.trust, elsewhere)?;
     let record = contents.record();
     options.trust.check_version(record)?;
     Ok(InspectOutcome {

@@ -10,19 +10,19 @@ use crate::{
 };
 
 /// A client that goes through the machine's proxies and no others, and has the certificates of the host's options; where those have none, those that
-/// the machine keeps for the host. Without a host there is no TLS.
+/// the machine keeps for the host. Without a host there is no TLS, until the server leads elsewhere.
 pub(super) fn prepared(builder: ClientBuilder, host: Option<&str>, options: &HostOptions) -> Result<ClientBuilder, Problem> {
-    let builder = through(builder, options.proxies.clone());
-    let Some(host) = host else { return Ok(builder) };
     let mut tls = Tls::default();
-    if let Some(path) = &options.ca_file {
-        tls.trust(path)?;
+    if let Some(host) = host {
+        if let Some(path) = &options.ca_file {
+            tls.trust(path)?;
+        }
+        if let Some((certificate, key)) = &options.client {
+            tls.identify(certificate, key)?;
+        }
+        tls.or_of_host(&options.certificates, host)?;
     }
-    if let Some((certificate, key)) = &options.client {
-        tls.identify(certificate, key)?;
-    }
-    tls.or_of_host(&options.certificates, host)?;
-    Ok(tls.put(builder)?)
+    Ok(tls.put(through(builder, options.proxies.clone()))?)
 }
 
 impl From<TlsError> for Problem {

@@ -81,13 +81,10 @@ impl Tls {
         Ok(())
     }
 
-    /// Puts it into a client. Where there is nothing the client keeps what it has, which is the machine's authorities.
+    /// Puts it into a client, with the machine's authorities besides.
     pub(crate) fn put(self, builder: ClientBuilder) -> Result<ClientBuilder, TlsError> {
-        if self.authorities.is_empty() && self.identities.is_empty() {
-            return Ok(builder);
-        }
         let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
-        let verifier = Verifier::new(self.authorities, provider.clone()).map_err(TlsError::Machine)?;
+        let verifier = Verifier::new(self.authorities, provider.clone());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Machine)?;
         let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = config.with_client_cert_resolver(Arc::new(Identities(self.identities)));

@@ -2,7 +2,7 @@
 //! itself an authority's (`openssl req -x509` makes such). So do Go (crypto/x509, `Certificate.Verify`: a certificate that is among the roots is
 //! a chain of its own) and curl (`X509_V_FLAG_PARTIAL_CHAIN`). That the server has the key is proven by the handshake in either case.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
@@ -10,7 +10,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -19,14 +19,25 @@ use super::certificate::Certificate;
 
 #[derive(Debug)]
 pub(super) struct Verifier {
-    chains: rustls_platform_verifier::Verifier,
+    /// Made when a server shows a certificate: reading a machine's hundreds of authorities takes longer than many a transfer, and where there is no
+    /// TLS there need not be any.
+    chains: OnceLock<rustls_platform_verifier::Verifier>,
     named: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
     /// Trusts the machine's authorities, and what is named here.
-    pub(super) fn new(named: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
-        Ok(Self { chains: rustls_platform_verifier::Verifier::new_with_extra_roots(named.iter().cloned(), provider)?, named })
+    pub(super) fn new(named: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Self {
+        Self { chains: OnceLock::new(), named, provider }
+    }
+
+    fn chains(&self) -> Result<&rustls_platform_verifier::Verifier, Error> {
+        if let Some(chains) = self.chains.get() {
+            return Ok(chains);
+        }
+        let made = rustls_platform_verifier::Verifier::new_with_extra_roots(self.named.iter().cloned(), self.provider.clone())?;
+        Ok(self.chains.get_or_init(|| made))
     }
 }
 
@@ -39,7 +50,7 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let refused = match self.chains.verify_server_cert(presented, intermediates, server, ocsp, now) {
+        let refused = match self.chains()?.verify_server_cert(presented, intermediates, server, ocsp, now) {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
         };
@@ -52,15 +63,15 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn verify_tls12_signature(&self, message: &[u8], presented: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, presented, signed)
+        verify_tls12_signature(message, presented, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(&self, message: &[u8], presented: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, presented, signed)
+        verify_tls13_signature(message, presented, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -86,7 +97,7 @@ mod tests {
     }
 
     fn verify(named: &str, presented: &str, server: &str, now: u64) -> Result<(), Error> {
-        let verifier = Verifier::new(vec![certificate(named)], Arc::new(rustls::crypto::ring::default_provider())).unwrap();
+        let verifier = Verifier::new(vec![certificate(named)], Arc::new(rustls::crypto::ring::default_provider()));
         let (server, now) = (ServerName::try_from(server).unwrap(), UnixTime::since_unix_epoch(Duration::from_secs(now)));
         verifier.verify_server_cert(&certificate(presented), &[], &server, &[], now).map(|_| ())
     }

@@ -26,7 +26,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// A layer of 300 kB that nothing else has.
-fn layer(seed: u8) -> Vec<u8> {
+pub(crate) fn layer(seed: u8) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(300_000);
@@ -37,7 +37,7 @@ fn layer(seed: u8) -> Vec<u8> {
 }
 
 /// What `docker save` writes for one image.
-fn docker_archive(path: &Path, name: &str, layers: &[u8]) {
+pub(crate) fn docker_archive(path: &Path, name: &str, layers: &[u8]) {
     let layers: Vec<Vec<u8>> = layers.iter().map(|&seed| layer(seed)).collect();
     let diff_ids: Vec<Digest> = layers.iter().map(|layer| Digest::of(layer)).collect();
     let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();

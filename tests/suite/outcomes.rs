@@ -1,4 +1,4 @@
-//! What `verify`, `inspect` and `diff` print as JSON is what their schemas say: every member is known, and none that is promised is missing.
+//! What `verify`, `inspect`, `diff` and `extract` print as JSON is what their schemas say: every member is known, and none that is promised is missing.
 
 use std::{collections::BTreeSet, fs};
 
@@ -73,7 +73,9 @@ fn outcomes_are_what_their_schemas_say() {
     }
     holds("diff", &json(&["diff", "a.tar", "b.tar"]).code(1).json());
     holds("diff", &json(&["diff", "a.tar", "a.tar"]).ok().json());
-    for name in ["verify", "inspect", "diff"] {
+    holds("extract", &json(&["extract", "b.tar", "--allow-unsigned"]).ok().json());
+    holds("extract", &json(&["extract", "b.tar", "--allow-unsigned", "--images", "oci", "-o", "oci"]).ok().json());
+    for name in ["verify", "inspect", "diff", "extract"] {
         let kept = fs::read_to_string(root().join(format!("schemas/{name}.schema.json"))).unwrap();
         assert_eq!(program.run(&["schema", name]).ok().stdout, kept);
     }

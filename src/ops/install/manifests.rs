@@ -16,7 +16,7 @@ const FOLDER: &str = "manifests/";
 
 /// Why a package of manifests cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ManifestsError {
+pub(in crate::ops) enum ManifestsError {
     /// It is damaged.
     #[error("the package of manifests cannot be unpacked")]
     Unpack(#[source] std::io::Error),
@@ -29,7 +29,7 @@ pub(super) enum ManifestsError {
 }
 
 /// The files of a package, by their paths in delivery.yaml's folder.
-pub(super) fn unpack(package: &[u8]) -> Result<FileTree, ManifestsError> {
+pub(in crate::ops) fn unpack(package: &[u8]) -> Result<FileTree, ManifestsError> {
     let mut archive = tar::Archive::new(GzDecoder::new(package).take(UNPACKED_MAX + 1));
     let (mut tree, mut total) = (FileTree::new(), 0);
     for entry in archive.entries().map_err(ManifestsError::Unpack)? {

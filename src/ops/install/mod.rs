@@ -6,7 +6,7 @@
 mod error;
 mod holdings;
 mod images;
-mod manifests;
+pub(in crate::ops) mod manifests;
 mod prepare;
 mod replay;
 mod run;

@@ -46,8 +46,10 @@ impl Connection {
         let Some(mut answers) = self.stream::<A>(namespace, path, question).await? else { return Ok(None) };
         let Some(answer) = answers.next().await? else { return Ok(None) };
         // The status comes after the answer, and counts.
-        while answers.next().await?.is_some() {}
-        Ok(Some(answer))
+        match answers.next().await? {
+            None => Ok(Some(answer)),
+            Some(_) => Err(ContainerdProblem::Broken("it answered twice".to_owned())),
+        }
     }
 
     /// One question, many answers.
