@@ -129,6 +129,8 @@ fn unframed(buffer: &mut BytesMut) -> Result<Option<Bytes>, ContainerdProblem> {
         return Err(ContainerdProblem::Broken(format!("it sends a message of {length} bytes{}", if compressed == 0 { "" } else { ", compressed" })));
     }
     if buffer.len() < HEAD + length {
+        // Exactly as much as it needs: grown by doubling it would hold up to twice that for as long as the message is in use.
+        buffer.reserve(HEAD + length - buffer.len());
         return Ok(None);
     }
     buffer.advance(HEAD);

@@ -22,8 +22,9 @@ use crate::{
 const SOCKET: &str = "/run/containerd/containerd.sock";
 /// Where images are looked for, where nothing says otherwise: those of Kubernetes, then those of who said nothing (ctr's own default).
 const NAMESPACES: [&str; 2] = ["k8s.io", "default"];
-/// Pieces of a layer that wait to be taken; each is at most a message of containerd's, as a rule 1 MiB.
-const PIECES: usize = 2;
+/// Pieces of a layer that wait to be taken. None: one that is taken and one that comes are enough, as each is a message of containerd's, of 4 MiB or less as
+/// a rule.
+const PIECES: usize = 0;
 
 /// Where containerd listens and keeps images, as ctr and nerdctl read it from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
