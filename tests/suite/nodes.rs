@@ -215,6 +215,31 @@ async fn cluster_nodes_tell_what_they_hold_and_get_nothing_by_being_asked() {
     assert_nothing_left(&client, &options.for_holdings()).await;
 }
 
+/// A namespace was deleted by a run that had found it empty, while another began in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_nodes_runs_that_begin_and_end_together_do_not_take_the_namespace_away() {
+    let Some(_lab) = lab() else { return };
+    let client = client().await;
+    let salt = salt();
+    let mut memory = Memory::default();
+    let images = [memory.image(&format!("registry.invalid/r{salt}/race:1"), &[(media_type::OCI_LAYER, tar(&[("etc/own", b"x", 0o644)]))], false)];
+    let namespace = format!("offline-r{salt:x}");
+    let runs = (0..3_u64).map(|person| {
+        let (client, images, namespace) = (client.clone(), images.clone(), namespace.clone());
+        tokio::spawn(async move {
+            for time in 0..4_u64 {
+                let selection = NodeSelection::Names(vec![format!("node{}", 1 + person % 2)]);
+                let options = ImportOptions { nodes: selection, run: format!("{person}{time}{salt:x}"), ..options(&namespace) };
+                holdings(&client, &images, &options, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{person}, {time}: {error}"));
+            }
+        })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        run.await.unwrap();
+    }
+    assert_nothing_left(&client, &options(&namespace)).await;
+}
+
 /// What `install` of a delta without its base does where one node has a layer and another lacks it.
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_nodes_take_from_each_other_what_is_not_on_this_side() {

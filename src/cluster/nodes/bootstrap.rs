@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use k8s_openapi::{
     ByteString,
     api::{
         batch::v1::Job,
-        core::v1::{ConfigMap, Event, Namespace, Pod, Secret, ServiceAccount},
+        core::v1::{Event, Pod, Secret},
     },
 };
 use kube::{
@@ -23,15 +26,13 @@ use offline_agent::env;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{AgentBinary, ImportOptions, NodesError, control, exec, plan::NodePlan};
+use super::{AgentBinary, ImportOptions, NodesError, control, exec, namespace, plan::NodePlan};
 use crate::oci::Digest;
 
 /// Marks what one run has made.
-const RUN: &str = "offline.dev/import";
-/// Marks namespaces that we have made.
-const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-offline");
-/// Without it pod security admission refuses privileged pods (pod-security-admission, policy levels).
-const PRIVILEGED: (&str, &str) = ("pod-security.kubernetes.io/enforce", "privileged");
+pub(super) const RUN: &str = "offline.dev/import";
+/// Marks what we have made.
+pub(super) const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-offline");
 /// Bytes in a Secret: at most 1 MiB is allowed, and as JSON they are a third more.
 const PART: usize = 768 << 10;
 /// How long a pod may take to run once its image is found.
@@ -52,6 +53,9 @@ pub(super) struct Site {
     token: String,
     lifetime: Duration,
 }
+
+/// The Secrets of each agent, by its place among the options' agents.
+pub(super) type Furniture = BTreeMap<usize, Arc<AgentSecrets>>;
 
 /// The Secrets that hold one agent.
 #[derive(Debug)]
@@ -93,22 +97,45 @@ enum State {
 }
 
 impl Site {
-    /// Makes sure of the namespace. One that is still being deleted is not waited for: the run takes another.
+    /// Makes sure of the namespace, as far as that is possible at once.
     pub(super) async fn prepare(client: &Client, options: &ImportOptions, token: String) -> Result<Self, NodesError> {
-        let site = |namespace: &str| Self {
-            client: client.clone(),
-            namespace: namespace.to_owned(),
-            run: options.run.clone(),
-            token: token.clone(),
-            lifetime: options.timeout,
-        };
-        let main = site(&options.namespace);
-        if main.ensure().await? {
-            return Ok(main);
+        let (run, lifetime) = (options.run.clone(), options.timeout);
+        let site = Self { client: client.clone(), namespace: options.namespace.clone(), run, token, lifetime };
+        namespace::ensure(client, &site.namespace).await?;
+        Ok(site)
+    }
+
+    /// Puts the agents there. Where the namespace is being deleted, by a run that ends at this moment, they are put into another one; it is waited
+    /// for only where that is being deleted as well.
+    pub(super) async fn furnish(mut self, options: &ImportOptions, agents: &[(usize, Packed)]) -> Result<(Self, Furniture), NodesError> {
+        let started = Instant::now();
+        loop {
+            for namespace in [options.namespace.clone(), options.fallback_namespace()] {
+                self.namespace = namespace;
+                if namespace::ensure(&self.client, &self.namespace).await?
+                    && let Some(furniture) = self.furnished(agents).await?
+                {
+                    return Ok((self, furniture));
+                }
+            }
+            if started.elapsed() > GONE {
+                return Err(NodesError::NamespaceGone { namespace: options.namespace.clone() });
+            }
+            sleep(Duration::from_millis(200)).await;
         }
-        let other = site(&options.fallback_namespace());
-        other.ensure().await?;
-        Ok(other)
+    }
+
+    /// None: the namespace is about to vanish.
+    async fn furnished(&self, agents: &[(usize, Packed)]) -> Result<Option<Furniture>, NodesError> {
+        let mut furniture = Furniture::new();
+        for (agent, packed) in agents {
+            match self.secrets(packed).await {
+                Ok(secrets) => furniture.insert(*agent, Arc::new(secrets)),
+                Err(error) if namespace::is_vanishing(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(namespace::claim(&self.client, &self.namespace, &self.run).await?.then_some(furniture))
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -119,50 +146,13 @@ impl Site {
         &self.token
     }
 
-    /// False: there is such a namespace, and it is about to vanish.
-    async fn ensure(&self) -> Result<bool, NodesError> {
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        let name = &self.namespace;
-        let labels = [MANAGED, PRIVILEGED].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let namespace = Namespace { metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() }, ..Namespace::default() };
-        match api.create(&PostParams::default(), &namespace).await {
-            Ok(_) => {}
-            Err(KubeError::Api(status)) if status.code == 409 => {
-                let found = api.get(name).await.map_err(NodesError::api(format!("reading namespace {name}")))?;
-                if found.metadata.deletion_timestamp.is_some() {
-                    return Ok(false);
-                }
-                if found.metadata.labels.as_ref().and_then(|l| l.get(PRIVILEGED.0)).map(String::as_str) != Some(PRIVILEGED.1) {
-                    let patch = json!({"metadata": {"labels": {PRIVILEGED.0: PRIVILEGED.1}}});
-                    api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
-                        .await
-                        .map_err(NodesError::api(format!("labelling namespace {name} for privileged pods")))?;
-                }
-            }
-            Err(e) => return Err(NodesError::api(format!("making namespace {name}"))(e)),
-        }
-        self.account().await;
-        Ok(true)
-    }
-
-    /// Pods are refused until a controller has made the namespace's account. If it never does the Job's events tell.
-    async fn account(&self) {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
-        for _ in 0..100 {
-            if matches!(api.get_opt("default").await, Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     fn labels(&self) -> BTreeMap<String, String> {
         [(RUN.to_owned(), self.run.clone()), (MANAGED.0.to_owned(), MANAGED.1.to_owned())].into()
     }
 
     /// Stores an agent as Secrets. They are immutable and named by what is in them: the kubelet refreshes mounted Secrets in running pods,
     /// and a mixture of two versions is no agent.
-    pub(super) async fn secrets(&self, packed: &Packed) -> Result<AgentSecrets, NodesError> {
+    async fn secrets(&self, packed: &Packed) -> Result<AgentSecrets, NodesError> {
         let digest = &packed.digest;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut parts = parts(&packed.loader, &packed.deflated);
@@ -369,36 +359,7 @@ impl Site {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        remove_namespace(client, namespace).await
-    }
-}
-
-async fn remove_namespace(client: &Client, namespace: &str) -> Result<(), NodesError> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let reading = || NodesError::api(format!("reading namespace {namespace}"));
-    let Some(found) = api.get_opt(namespace).await.map_err(reading())? else { return Ok(()) };
-    let ours = found.metadata.labels.as_ref().and_then(|l| l.get(MANAGED.0)).map(String::as_str) == Some(MANAGED.1);
-    if !ours || found.metadata.deletion_timestamp.is_some() {
-        return Ok(());
-    }
-    let all = ListParams::default().limit(5);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    // The cluster itself puts that one into every namespace.
-    let foreign = maps.list(&all).await.map_err(reading())?.items.into_iter().filter(|m| m.metadata.name.as_deref() != Some("kube-root-ca.crt")).count();
-    let others = pods.list(&all).await.map_err(reading())?.items.len()
-        + jobs.list(&all).await.map_err(reading())?.items.len()
-        + secrets.list(&all).await.map_err(reading())?.items.len();
-    if foreign + others > 0 {
-        return Ok(());
-    }
-    match api.delete(namespace, &DeleteParams::default()).await {
-        Ok(_) => Ok(()),
-        // Two runs that end together.
-        Err(KubeError::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-        Err(e) => Err(NodesError::api(format!("deleting namespace {namespace}"))(e)),
+        namespace::remove_if_empty(client, namespace).await
     }
 }
 

@@ -16,6 +16,14 @@ pub enum NodesError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// A namespace that is being deleted, and stays so.
+    #[error(
+        "namespace {namespace} is being deleted, and so is the one that this run would take instead; what keeps them is told by `kubectl get namespace {namespace} -o yaml`"
+    )]
+    NamespaceGone {
+        /// Which.
+        namespace: String,
+    },
     /// No node is meant.
     #[error("no Linux node matches {selection}")]
     NoNodes {

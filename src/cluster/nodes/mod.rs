@@ -11,6 +11,7 @@ mod embedded;
 mod error;
 mod exec;
 mod image;
+mod namespace;
 mod node;
 mod plan;
 mod schedule;
@@ -249,10 +250,7 @@ where
     let site = Site::prepare(client, options, random(16)).await?;
     debug!(namespace = site.namespace(), "namespace is there");
     let packed = packing.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-    let mut secrets = BTreeMap::new();
-    for (agent, packed) in packed {
-        secrets.insert(agent, Arc::new(site.secrets(&packed).await?));
-    }
+    let (site, secrets) = site.furnish(options, &packed).await?;
     debug!(namespace = site.namespace(), "Secrets are there");
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     let run = Arc::new(Run {
