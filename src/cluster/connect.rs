@@ -4,17 +4,24 @@ use std::{path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{AuthInfo, Kubeconfig, KubeconfigError},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use tower::{buffer::BufferLayer, retry::RetryLayer};
 
 use crate::proxy::ProxyRules;
 
-use super::error::{ClusterError, root_cause};
+use super::{
+    again::Again,
+    error::{ClusterError, root_cause},
+};
 
 /// How long the first answer of an API server may take, the connection included.
 const FIRST_ANSWER: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
+/// Requests that wait to be sent, at most.
+const UNDER_WAY: usize = 1024;
 
 /// Which cluster, and as whom: what flags and the environment say. `context` fills it in.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +82,7 @@ impl Cluster {
         let server = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
         let fail = |error: kube::Error| explain(&server, &context, &error);
-        let client = Client::try_from(config).map_err(fail)?;
+        let client = client_of(config).map_err(fail)?;
         match tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await {
             Ok(Ok(_)) => Ok(Self { client, server, context, namespace }),
             // `/version` may be closed to the account; that is an answer too.
@@ -107,6 +114,12 @@ impl Cluster {
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
+}
+
+/// A client that asks again where a connection ended before the answer.
+pub(super) fn client_of(config: Config) -> Result<Client, kube::Error> {
+    // A service that is asked again has to be one that can be had twice.
+    Ok(ClientBuilder::try_from(config)?.with_layer(&BufferLayer::new(UNDER_WAY)).with_layer(&RetryLayer::new(Again::new())).build())
 }
 
 fn configure(options: &ConnectOptions) -> Result<(Config, String), ClusterError> {

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides what is to be installed; that is the work of `ops`. Objects arrive as JSON values.
 
+mod again;
 pub mod apply;
 mod connect;
 pub mod deploy;
