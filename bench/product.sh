@@ -86,7 +86,7 @@ case ${1:-export} in
       timed "crane" crane pull --insecure $(sed "s/@.*//; s/:$port/:$slow/" "$work/images") "$work/crane.tar"
     done ;;
   large)
-    work=$work/large; mkdir -p "$work"
+    work=$work/large; mkdir -p "$work"; : >"$work/images"
     "$here/bench/large.py" "$port" "${2:-10}" >"$work/images" & registry_pid=$!
     trap 'kill $registry_pid; rm -f "$work/large.tar"' EXIT
     until [ -s "$work/images" ]; do sleep .5; done
