@@ -16,7 +16,6 @@ pub mod list;
 pub mod lock;
 pub mod nodes;
 pub mod outdated;
-mod parallel;
 mod prepare;
 pub mod reach;
 pub mod registry;

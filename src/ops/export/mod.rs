@@ -18,8 +18,7 @@ use tokio::task::JoinHandle;
 use super::{
     charts::{self, ChartAccess, ChartSet},
     guesses::{Ask, Guess},
-    lock,
-    prepare::{self, folder_of},
+    lock, prepare,
     sign::SigningKeys,
     tags,
     verify::archive_failure,
@@ -29,6 +28,7 @@ use crate::{
     cluster::nodes::AgentBinary,
     delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
+    io,
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
     signing::{PrivateKey, Signers},
@@ -248,7 +248,7 @@ async fn render(
 ) -> Result<(prepare::Prepared, Vec<(LocalArchive, Origin)>), Failure> {
     reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
     let (delivery, found, access, platforms) = (delivery.clone(), found.clone(), access.clone(), platforms.to_vec());
-    let (reporter, scratch) = (reporter.clone(), folder_of(path).to_owned());
+    let (reporter, scratch) = (reporter.clone(), io::folder_of(path).to_owned());
     blocking(move || {
         let prepared = prepare::prepare(&delivery, &found, &*reporter);
         let archives = super::images::open_archives(&delivery, &access, &platforms, &scratch)?;
