@@ -1,6 +1,12 @@
 //! Looks for primes: a sieve first, as most numbers have a small factor, then the tests of Miller and Rabin, and of Lucas.
 
-use std::sync::LazyLock;
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use crate::{
     Random, for_bits, lucas,
@@ -33,14 +39,42 @@ fn search<const N: usize>(bits: usize, random: Random<'_>) -> Vec<u8> {
         for at in [bits - 1, bits - 2, 0] {
             start[at / 64] |= 1 << (at % 64);
         }
-        for at in survivors(&start) {
+        let fits = |at: u64| {
             let (candidate, carry) = add(&start, &small(2 * at));
-            let fits = !carry && number::length(&candidate) == bits && remainder(&candidate, EXPONENT) != 1;
-            if fits && is_probable_prime(&candidate, rounds(bits), random) {
-                return to_bytes(&candidate);
+            (!carry && number::length(&candidate) == bits && remainder(&candidate, EXPONENT) != 1).then_some(candidate)
+        };
+        let candidates: Vec<Number<N>> = survivors(&start).filter_map(fits).collect();
+        let mut from = 0;
+        while let Some(found) = first(&candidates[from..], passes_fixed_tests) {
+            let candidate = &candidates[from + found];
+            if passes_random_tests(candidate, rounds(bits), random) {
+                return to_bytes(candidate);
             }
+            from += found + 1;
         }
     }
+}
+
+/// Where the first is that passes a test. Two threads take one after the other; which of them is quicker changes nothing.
+fn first<T: Sync>(candidates: &[T], test: impl Fn(&T) -> bool + Sync) -> Option<usize> {
+    let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= candidates.len() || at > found.load(Ordering::Relaxed) {
+                return;
+            }
+            if test(&candidates[at]) {
+                found.fetch_min(at, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        // Where there are no more threads to be had, this one does it all.
+        let _ = thread::Builder::new().spawn_scoped(scope, work);
+        work();
+    });
+    Some(found.into_inner()).filter(|at| *at < candidates.len())
 }
 
 /// How often a candidate is tested with a random base (FIPS 186-5, table B.1, as Go's crypto/internal/fips140/rsa reads it); base two and
@@ -69,21 +103,25 @@ fn tested<const N: usize>(number: &[u8], rounds: usize, random: Random<'_>) -> b
 }
 
 fn is_probable_prime<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
+    passes_fixed_tests(number) && passes_random_tests(number, rounds, random)
+}
+
+/// Base two, and Lucas: hardly any composite number passes one of them, and none is known that passes both.
+fn passes_fixed_tests<const N: usize>(number: &Number<N>) -> bool {
+    let Some(ring) = Modulus::new(number) else { return false };
+    let witness = Witness::new(&ring);
+    witness.passes(&ring.power_of_two(&witness.odd)) && lucas::is_probable_prime(&ring)
+}
+
+fn passes_random_tests<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
     let Some(ring) = Modulus::new(number) else { return false };
     let witness = Witness::new(&ring);
     let bits = number::length(number);
-    witness.passes(&ring.power_of_two(&witness.odd))
-        && lucas::is_probable_prime(&ring)
-        && (0..rounds).all(|_| {
-            // Every number is some number times R: what is random as it is held is as random as it stands.
-            let base = loop {
-                let base = below(bits, random);
-                if sub(&base, number).1 && base != [0; N] && base != ring.one && base != witness.minus_one {
-                    break base;
-                }
-            };
-            witness.passes(&ring.power(&base, &to_bytes(&witness.odd)))
-        })
+    // Every number is some number times R: what is random as it is held is as random as it stands.
+    let useful = |base: &Number<N>| sub(base, number).1 && *base != [0; N] && *base != ring.one && *base != witness.minus_one;
+    let bases: Vec<_> = std::iter::repeat_with(|| below(bits, random)).filter(useful).take(rounds).collect();
+    let odd = to_bytes(&witness.odd);
+    first(&bases, |base| !witness.passes(&ring.power(base, &odd))).is_none()
 }
 
 /// The test of Miller and Rabin (FIPS 186-5, B.3.1): n - 1 = odd·2^zeros.
@@ -158,6 +196,18 @@ pub(crate) fn small_primes(limit: usize) -> Vec<u64> {
 mod tests {
     use super::*;
     use crate::tests::bytes;
+
+    #[test]
+    fn the_first_is_found_whichever_thread_is_quicker() {
+        let slow_first = |at: &usize| {
+            thread::sleep(std::time::Duration::from_millis(if *at == 3 { 20 } else { 0 }));
+            [3, 4, 9].contains(at)
+        };
+        let numbers: Vec<usize> = (0..20).collect();
+        assert_eq!(first(&numbers, slow_first), Some(3));
+        assert_eq!(first(&numbers[10..], slow_first), None);
+        assert_eq!(first(&numbers[..0], slow_first), None);
+    }
 
     /// Bytes that look random, the same at every run.
     fn noise(seed: u64) -> impl FnMut(&mut [u8]) {

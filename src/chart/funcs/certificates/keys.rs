@@ -40,13 +40,7 @@ impl Key {
     }
 
     fn new_rsa(bits: usize) -> Result<Self, String> {
-        // The two primes know nothing of each other: each may have a processor.
-        let (first, second) = (Source::new(1), Source::new(2));
-        let (p, q) = std::thread::scope(|scope| {
-            let other = std::thread::Builder::new().spawn_scoped(scope, || prime(bits / 2, first));
-            let q = prime(bits - bits / 2, second);
-            (other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| prime(bits / 2, Source::new(1))), q)
-        });
+        let (p, q) = (prime(bits / 2, Source::new(1)), prime(bits - bits / 2, Source::new(2)));
         let key = rsa::RsaPrivateKey::from_p_q(p?, q?, BigUint::from(65_537_u32));
         key.map(|key| Key::Rsa(Box::new(key))).map_err(|e| format!("error generating rsa key: {e}"))
     }

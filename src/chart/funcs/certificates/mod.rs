@@ -68,7 +68,7 @@ impl Host for Certificate {
 }
 
 /// What the RSA keys of certificates (2048 bits) and those of `genPrivateKey` (4096 bits) take of the budget: a chart gets 23 of the first or two of
-/// the second by itself, which ends within a second on two threads. Measured, a long one takes twelve times the processor of a short one, 650 and
+/// the second by itself, which ends within a second as a rule, on two threads. Measured, a long one takes twelve times the processor of a short one, 650 and
 /// 52 ms; of 2,400 public charts each makes one of them at most.
 const KEY: u64 = 20;
 /// See [`KEY`].
