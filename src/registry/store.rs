@@ -34,19 +34,41 @@ impl Registries {
         result.await.map_err(|problem| target.error("push to", None, problem))
     }
 
-    /// Whether the repository has a blob already.
+    /// Whether the repository has a blob already, asked by who is about to write.
     pub async fn has(&self, image: &Reference, blob: &Digest) -> Result<bool, RegistryError> {
         let target = self.target(image, "look for")?;
-        let result = async {
-            let (session, scope) = (target.host.session().await?, target.endpoint.scope_to_push());
-            let wanted = Wanted { method: Method::HEAD, ..Wanted::all(session.web.at(&target.endpoint.blob(blob))?, &scope) };
-            match session.web.get(&wanted, &session.credentials).await {
-                Ok(_) => Ok(true),
-                Err(Problem::NotFound(_)) => Ok(false),
-                Err(problem) => Err(problem),
+        self.has_once(&target, blob, &target.endpoint.scope_to_push()).await.map_err(|problem| target.error("look for", Some(blob), problem))
+    }
+
+    /// The same asked by who only reads, patiently.
+    pub async fn holds(&self, image: &Reference, blob: &Digest) -> Result<bool, RegistryError> {
+        let target = self.target(image, "look for")?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let asked = async {
+                let _turn = self.turn(&target.host).await;
+                self.has_once(&target, blob, &target.endpoint.scope()).await
+            };
+            let answer = tokio::time::timeout(DOCUMENT_TIME, asked).await;
+            let problem = match answer.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
+                Ok(has) => return Ok(has),
+                Err(problem) => problem,
+            };
+            if !target.host.again(attempt, &problem).await {
+                return Err(target.error("look for", Some(blob), problem));
             }
-        };
-        result.await.map_err(|problem| target.error("look for", Some(blob), problem))
+        }
+    }
+
+    async fn has_once(&self, target: &Target<'_>, blob: &Digest, scope: &str) -> Result<bool, Problem> {
+        let session = target.host.session().await?;
+        let wanted = Wanted { method: Method::HEAD, ..Wanted::all(session.web.at(&target.endpoint.blob(blob))?, scope) };
+        match session.web.get(&wanted, &session.credentials).await {
+            Ok(_) => Ok(true),
+            Err(Problem::NotFound(_)) => Ok(false),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Puts a blob, which `content` gives anew for every attempt (distribution-spec, "POST then PUT").

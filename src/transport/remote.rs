@@ -70,21 +70,31 @@ pub fn open(place: &Place, reach: &Reach) -> Result<Option<Named>, TransportErro
     }
     let name = place.to_string();
     let failed = |problem| TransportError::new("read", name.clone(), problem);
-    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("archive").enable_all().build();
-    let runtime = runtime.map_err(|e| failed(TransportProblem::System(e)))?;
-    let opened = wait(&runtime, connect(place.clone(), reach.clone()));
-    match opened {
-        Ok((source, length, first)) => {
-            let mut cache = Cache::default();
-            cache.put(0, &first, length);
-            let remote = Remote { runtime: Some(runtime), source: Arc::new(source), name: name.clone(), length, cache: Mutex::new(cache) };
-            Ok(Some((name.into(), Box::new(remote))))
-        }
+    let (place, reach) = (place.clone(), reach.clone());
+    let (runtime, (source, length, first)) = begin(async move { connect(place, reach).await }).map_err(failed)?;
+    let mut cache = Cache::default();
+    cache.put(0, &first, length);
+    let remote = Remote { runtime: Some(runtime), source: Arc::new(source), name: name.clone(), length, cache: Mutex::new(cache) };
+    Ok(Some((name.into(), Box::new(remote))))
+}
+
+/// Does something on a runtime of its own, which is given back with what came of it.
+pub(super) fn begin<T: Send + 'static>(work: impl Future<Output = Result<T, TransportProblem>> + Send + 'static) -> Result<(Runtime, T), TransportProblem> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("archive").enable_all().build().map_err(TransportProblem::System)?;
+    match wait(&runtime, work) {
+        Ok(done) => Ok((runtime, done)),
         Err(problem) => {
             runtime.shutdown_background();
-            Err(failed(problem))
+            Err(problem)
         }
     }
+}
+
+/// Blobs in registries, joined. `name` stands for them in messages.
+pub(super) fn of_blobs(runtime: Runtime, parts: Parts, name: String) -> Box<dyn Medium> {
+    let length = parts.length();
+    let source = Arc::new(Source::Registry(Box::new(parts)));
+    Box::new(Remote { runtime: Some(runtime), source, name, length, cache: Mutex::default() })
 }
 
 async fn connect(place: Place, reach: Reach) -> Result<(Source, u64, Bytes), TransportProblem> {

@@ -34,6 +34,7 @@ mod image_sources;
 mod install;
 mod interop;
 mod interop_cli;
+mod lending;
 mod looking;
 mod nodes;
 mod outcomes;

@@ -1,23 +1,18 @@
 //! What is written where: every piece with its name and where its bytes come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{
-    ExtractOptions, ImageFormat, Kind,
-    choose::Chosen,
-    error::{ExtractError, MissingLayer},
-    names, plain,
-};
+use super::{ExtractOptions, ImageFormat, Kind, choose::Chosen, error::ExtractError, names, plain};
 use crate::{
     archive::{Archive, Excerpt},
     delivery::record::{AppRecord, AppSource},
     failure::Failure,
     goyaml,
     oci::{Descriptor, Digest, Reference},
-    ops::{install::manifests, verify::archive_failure},
+    ops::{install::manifests, missing::MissingLayers, verify::archive_failure},
     rewrite,
     tree::{FileTree, SafePath},
 };
@@ -196,21 +191,14 @@ impl Plan {
     }
 
     /// Whether all of it can be read: a delta archive without its base lacks layers.
-    fn check(&self, archive: &Archive) -> Result<(), ExtractError> {
-        if archive.is_complete() {
-            return Ok(());
-        }
+    fn check(&self, archive: &Archive) -> Result<(), Failure> {
         let wanted = self.files.values().flat_map(|(content, _)| match content {
             Content::Images(excerpt, _) => excerpt.blobs.iter().map(|(digest, _)| digest).collect(),
             Content::Blob(digest, _) => vec![digest],
             Content::Bytes(_) | Content::Script(_) | Content::Sums => Vec::new(),
         });
-        let missing: BTreeMap<&Digest, u64> = wanted.filter_map(|digest| Some((digest, *archive.left_out().get(digest)?))).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let layer = |(digest, size): (&Digest, u64)| MissingLayer { digest: digest.clone(), size, images: archive.images_with(digest) };
-        Err(ExtractError::Missing { missing: missing.into_iter().map(layer).collect(), base: archive.base().cloned().map(Box::new) })
+        let wanted: BTreeSet<&Digest> = wanted.collect();
+        MissingLayers::of(archive, |digest| wanted.contains(digest)).map_or(Ok(()), |missing| Err(missing.into()))
     }
 }
 
