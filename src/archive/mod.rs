@@ -4,6 +4,7 @@
 //! Reading: [`open`] checks the container and gives an [`Unverified`], which only [`Unverified::verify`] turns into an [`Archive`].
 
 mod archive_file;
+mod attached;
 mod base;
 mod builder;
 mod canonical;
@@ -33,7 +34,7 @@ pub use base::{Base, BaseKind, Held};
 pub use builder::{Builder, Layout, SIGNATURES_MAX};
 pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, Shown};
 pub use lent::{Lent, LentBlob};
 pub use limits::Limits;
 pub use medium::{Medium, Signing};

@@ -107,6 +107,8 @@ pub enum Kind {
     Values,
     /// Images.
     Images,
+    /// Signatures, attestations and SBOMs of images, by themselves.
+    Attachments,
     /// A file of the delivery.
     File,
     /// The script that installs, and what belongs to it.

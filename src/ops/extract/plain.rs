@@ -71,6 +71,7 @@ pub(super) fn plan(plan: &mut Plan, archive: &Archive, options: &ExtractOptions,
     if !chosen.images.is_empty() {
         let named = plan::node_names(archive, chosen)?;
         plan.images(archive, &named, options, ImageFormat::DockerArchive)?;
+        plan.attachments(archive, &chosen.images, options)?;
     }
     if let Some(registry) = &record.registry {
         plan.notes.push(format!("images keep their original names; spec.registry ({registry}) means nothing to install.sh"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{ExtractOptions, ImageFormat, Kind, choose::Chosen, error::ExtractError, names, plain};
 use crate::{
-    archive::{Archive, Excerpt},
+    archive::{Archive, Excerpt, Shown},
     delivery::record::{AppRecord, AppSource},
     failure::Failure,
     goyaml,
@@ -95,7 +95,13 @@ impl Plan {
             self.delivery_files(archive)?;
         }
         match parts.images {
-            Some(format) if !chosen.images.is_empty() => Ok(self.images(archive, &chosen.images, options, format)?),
+            Some(format) if !chosen.images.is_empty() => {
+                let left = if format == ImageFormat::Oci { 0 } else { archive.attached_count(&chosen.images, options.platform.as_ref()) };
+                if left > 0 {
+                    self.notes.push(format!("{left} signatures, attestations and SBOMs of the images are not in images.tar; --images oci gives them"));
+                }
+                Ok(self.images(archive, &chosen.images, options, format)?)
+            }
             _ => Ok(()),
         }
     }
@@ -159,18 +165,35 @@ impl Plan {
         options: &ExtractOptions,
         format: ImageFormat,
     ) -> Result<(), ExtractError> {
-        let excerpt = archive.excerpt(images, options.platform.as_ref());
         let of: Vec<String> = images.iter().map(|(name, _)| name.to_string()).collect();
-        if format != ImageFormat::Oci {
-            return self.add(Kind::Images, names::leaf("images.tar")?, of, Content::Images(Box::new(excerpt), format));
+        if format == ImageFormat::Oci {
+            return self.layout(Kind::Images, "images", of, archive.excerpt(images, options.platform.as_ref(), Shown::All));
         }
+        let excerpt = archive.excerpt(images, options.platform.as_ref(), Shown::Images);
+        self.add(Kind::Images, names::leaf("images.tar")?, of, Content::Images(Box::new(excerpt), format))
+    }
+
+    /// What is attached to images, as a folder of its own: it is nothing for the nodes' runtimes.
+    pub(super) fn attachments(&mut self, archive: &Archive, images: &[(Reference, Descriptor)], options: &ExtractOptions) -> Result<(), ExtractError> {
+        if archive.attached_count(images, options.platform.as_ref()) == 0 {
+            return Ok(());
+        }
+        let of: Vec<String> = images.iter().map(|(name, _)| name.to_string()).collect();
+        self.layout(Kind::Attachments, "attachments", of, archive.excerpt(images, options.platform.as_ref(), Shown::Attached))
+    }
+
+    /// A folder that is an OCI layout.
+    fn layout(&mut self, kind: Kind, folder: &str, of: Vec<String>, excerpt: Excerpt) -> Result<(), ExtractError> {
         let piece = self.pieces.len();
-        self.pieces.push(Piece { kind: Kind::Images, path: "images".to_owned(), of });
+        self.pieces.push(Piece { kind, path: folder.to_owned(), of });
         for (name, bytes) in excerpt.layout {
-            self.put(names::below("images", name)?, Content::Bytes(bytes), piece)?;
+            self.put(names::below(folder, name)?, Content::Bytes(bytes), piece)?;
         }
         for (digest, size) in excerpt.blobs {
-            self.put(names::below("images", &Excerpt::place(&digest))?, Content::Blob(digest, size), piece)?;
+            self.put(names::below(folder, &Excerpt::place(&digest))?, Content::Blob(digest, size), piece)?;
+        }
+        for (digest, bytes) in excerpt.made {
+            self.put(names::below(folder, &Excerpt::place(&digest))?, Content::Bytes(bytes), piece)?;
         }
         Ok(())
     }
