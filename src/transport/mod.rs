@@ -7,6 +7,7 @@ mod cache;
 mod error;
 mod http;
 mod lend;
+mod memory;
 mod outgoing;
 mod parts;
 mod push;
