@@ -22,6 +22,7 @@ mod parallel;
 mod prepare;
 pub mod reach;
 pub mod registry;
+mod renaming;
 pub mod sbom;
 pub mod schemas;
 mod several;

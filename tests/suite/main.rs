@@ -38,6 +38,7 @@ mod lending;
 mod looking;
 mod nodes;
 mod outcomes;
+mod plain;
 mod provenance;
 mod pulling;
 mod quickstart;

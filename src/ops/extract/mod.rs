@@ -9,6 +9,7 @@ mod error;
 mod names;
 mod plain;
 mod plan;
+mod renamed;
 mod stage;
 
 use std::path::{Path, PathBuf};

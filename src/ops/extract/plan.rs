@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{ExtractOptions, ImageFormat, Kind, choose::Chosen, error::ExtractError, names, plain};
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
     goyaml,
     oci::{Descriptor, Digest, Reference},
     ops::{install::manifests, missing::MissingLayers, verify::archive_failure},
-    rewrite,
     tree::{FileTree, SafePath},
 };
 
@@ -88,7 +87,7 @@ impl Plan {
                 self.app(archive, app)?;
             }
             if parts.values {
-                self.values(app)?;
+                self.values(app, &app.values)?;
             }
         }
         if parts.files {
@@ -135,13 +134,13 @@ impl Plan {
         Ok(path)
     }
 
-    /// The user's values as they were merged when the archive was made.
-    pub(super) fn values(&mut self, app: &AppRecord) -> Result<(), ExtractError> {
-        if app.values.is_empty() {
+    /// The user's values as they were merged when the archive was made, or what became of them.
+    pub(super) fn values(&mut self, app: &AppRecord, values: &Map<String, Value>) -> Result<(), ExtractError> {
+        if values.is_empty() {
             return Ok(());
         }
         let path = names::below("values", names::leaf(&format!("{}.yaml", app.name))?.as_str())?;
-        let text = goyaml::emit(&Value::Object(app.values.clone())).map_err(|source| ExtractError::Values { app: app.name.clone(), source })?;
+        let text = goyaml::emit(&Value::Object(values.clone())).map_err(|source| ExtractError::Values { app: app.name.clone(), source })?;
         self.add(Kind::Values, path, vec![app.name.clone()], Content::Bytes(text.into()))
     }
 
@@ -230,17 +229,4 @@ pub(super) fn read_manifests(archive: &Archive, app: &AppRecord) -> Result<FileT
     let (AppSource::Manifests { digest } | AppSource::Chart { digest, .. }) = &app.source;
     let package = archive.read(digest).map_err(archive_failure)?;
     Ok(manifests::unpack(&package).map_err(|error| ExtractError::Manifests { app: app.name.clone(), reason: error.to_string() })?)
-}
-
-/// Images under all names that pods may ask for: `repo:tag` and `repo@digest`.
-pub(super) fn node_names(archive: &Archive, chosen: &Chosen<'_>) -> Result<Vec<(Reference, Descriptor)>, Failure> {
-    let plan = rewrite::Plan::new(&chosen.records, None).map_err(|e| Failure::new(crate::failure::Kind::Usage, e))?;
-    let root = |digest: &Digest| chosen.records.iter().filter(|image| image.digest == *digest).find_map(|image| archive.image(&image.reference));
-    let mut named = Vec::new();
-    for image in rewrite::image_names(&plan) {
-        let Some(root) = root(&image.digest) else { continue };
-        named.extend(image.names.into_iter().map(|name| (name, root.clone())));
-    }
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(named)
 }
