@@ -16,6 +16,7 @@ pub mod objects;
 pub mod oci;
 pub mod openpgp;
 pub mod ops;
+mod parallel;
 pub mod progress;
 pub mod proxy;
 pub mod redact;

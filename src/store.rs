@@ -6,12 +6,12 @@
 use std::{
     fs::{self, File},
     io::{self as std_io, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 use crate::{
-    io::{FileError, free_space},
+    io::{FileError, create_private_folder, free_space},
     oci::Digest,
 };
 
@@ -92,7 +92,8 @@ impl Store {
 
     fn new_file(&self) -> Result<tempfile::NamedTempFile, FileError> {
         let failed = |source| FileError::new("write into", &self.folder, source);
-        private(&self.folder.join("sha256")).map_err(failed)?;
+        // Images may be secret.
+        create_private_folder(&self.folder.join("sha256")).map_err(failed)?;
         tempfile::Builder::new().prefix(PART).tempfile_in(self.folder.join("sha256")).map_err(failed)
     }
 
@@ -143,15 +144,6 @@ impl NewBlob {
             tracing::warn!(error = %error.error, "not kept");
         }
     }
-}
-
-/// Images may be secret: nobody else looks into the folder.
-fn private(folder: &Path) -> std_io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    ArchiveError, Base, BuildError, Contents, Fault, Limits, Signer, Standing, base,
+    ArchiveError, Base, BuildError, Contents, Fault, Limits, Standing, base,
     content::Artifact,
     docker,
     graph::{Blobs, Graph},
@@ -136,8 +136,8 @@ impl Builder {
         roots.iter().find_map(|r| r.annotation(annotation::REF_NAME)).unwrap_or_default().clone_into(&mut layout.name);
         layout.push(names::LAYOUT.into(), Fill::Bytes(Bytes::from_static(names::LAYOUT_CONTENT)));
         layout.push(names::INDEX.into(), Fill::Bytes(index));
-        layout.push(names::SIGNATURE.into(), Fill::Signature);
         let blank = Bytes::from(padded_signature(None, SIGNATURE_ROOM)?);
+        layout.push(names::SIGNATURE.into(), Fill::Bytes(blank.clone()));
         for number in 1..=further {
             layout.push(names::further_signature(number), Fill::Bytes(blank.clone()));
         }
@@ -254,7 +254,6 @@ fn index_json(roots: &[Descriptor], base: BTreeMap<String, String>) -> Vec<u8> {
 #[derive(Clone)]
 pub(crate) enum Fill {
     Bytes(Bytes),
-    Signature,
     Layer(Digest, u64),
 }
 
@@ -262,7 +261,6 @@ impl Fill {
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Signature => SIGNATURE_ROOM as u64,
             Self::Layer(_, size) => *size,
         }
     }
@@ -301,7 +299,7 @@ impl Layout {
     }
 
     /// The bytes that are signed.
-    pub fn index_json(&self) -> &[u8] {
+    pub fn index_json(&self) -> &Bytes {
         &self.index
     }
 
@@ -320,33 +318,17 @@ impl Layout {
         &self.left_out
     }
 
-    /// Signs the layout; the result goes to [`super::Writer::create`].
-    pub fn sign(&self, signer: &dyn Signer) -> Result<String, ArchiveError> {
-        signer.sign(&self.index).map_err(|e| BuildError::Sign(e).into())
-    }
-
-    /// Signs the layout with several keys. The first signature is the result, as of [`Layout::sign`]; the others are put into the room that was kept.
-    pub fn sign_all(&mut self, signers: &[&dyn Signer]) -> Result<Option<String>, ArchiveError> {
-        let mut bundles = Vec::new();
-        for signer in signers {
-            bundles.push(self.sign(*signer)?);
-        }
-        let mut bundles = bundles.into_iter();
-        let first = bundles.next();
-        let places = 1 + self.entries.iter().filter(|entry| names::is_further_signature(&entry.name)).count();
-        let mut room = self.entries.iter_mut().filter(|entry| names::is_further_signature(&entry.name));
-        for bundle in bundles {
-            let place = room.next().ok_or(BuildError::NoRoom { wanted: signers.len(), room: places })?;
-            place.fill = Fill::Bytes(padded_signature(Some(&bundle), SIGNATURE_ROOM)?.into());
-        }
-        Ok(first)
+    /// Where signatures go, in their order.
+    pub(crate) fn signature_places(&self) -> Vec<u64> {
+        let places = self.entries.iter().filter(|entry| entry.name == names::SIGNATURE || names::is_further_signature(&entry.name));
+        places.map(|entry| entry.offset).collect()
     }
 
     /// Layers whose content comes later, with their sizes, in the archive's order.
     pub fn pending(&self) -> impl Iterator<Item = (&Digest, u64)> {
         self.entries.iter().filter_map(|entry| match &entry.fill {
             Fill::Layer(digest, size) => Some((digest, *size)),
-            _ => None,
+            Fill::Bytes(_) => None,
         })
     }
 
@@ -459,7 +441,7 @@ mod tests {
         builder.name(made.root);
         let layout = builder.lay_out().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let error = Writer::create(&folder.path().join("a.tar"), &layout, None).unwrap_err();
+        let error = Writer::create(&folder.path().join("a.tar"), &layout).unwrap_err();
         assert!(matches!(error, ArchiveError::NoSpace { wanted, .. } if wanted > size), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     io::{self, FileError, NewFile, Written},
     oci::Digest,
+    parallel,
 };
 
 /// The files of an archive in the making, for whoever writes into them.
@@ -93,14 +94,12 @@ impl Parts {
     /// The bytes came in any order, and SHA-256 takes them only in theirs, so they are read back. They are in the page cache as a rule, several
     /// files are hashed at a time, and what is hashed is what the files hold.
     fn digests(&self) -> Result<Vec<Digest>, FileError> {
-        let sizes: Vec<u64> = self.cut.sizes().collect();
-        volumes::digests(sizes.len(), |at| {
-            let (file, path) = &self.files[at];
+        let sized: Vec<_> = self.files.iter().zip(self.cut.sizes()).collect();
+        let digests = parallel::map(volumes::AT_ONCE, &sized, |((file, path), size)| {
             let read = |buffer: &mut [u8], offset| io::read_exact_at(file, buffer, offset);
-            volumes::digest(sizes[at], read).map_err(|source| FileError::new("read", path, source))
-        })
-        .into_iter()
-        .collect()
+            volumes::digest(*size, read).map_err(|source| FileError::new("read", path, source))
+        });
+        digests.into_iter().collect()
     }
 }
 

@@ -7,10 +7,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ArchiveError, BuildError, Layout,
+    ArchiveError, BuildError, Layout, Signer,
     builder::{Fill, SIGNATURE_ROOM, padded_signature},
     header,
     journal::{Journal, Notes},
@@ -34,7 +35,8 @@ const READ: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Writer {
     target: Target,
-    index: Digest,
+    index: Bytes,
+    signatures: Vec<u64>,
     journal: Journal,
     kept: BTreeMap<Digest, u64>,
     writeback: Option<Writeback>,
@@ -45,13 +47,12 @@ pub struct Writer {
 
 impl Writer {
     /// Begins an archive: asks for the room, gives the file its whole length, and writes all but the layers that come later.
-    pub fn create(path: &Path, layout: &Layout, signature: Option<&str>) -> Result<Self, ArchiveError> {
-        Self::create_in(path, layout, signature, None)
+    pub fn create(path: &Path, layout: &Layout) -> Result<Self, ArchiveError> {
+        Self::create_in(path, layout, None)
     }
 
     /// The same in volumes, if a size is given: `PATH.001`, `PATH.002` … and `PATH.volumes.json`, each byte written once as well.
-    pub fn create_in(path: &Path, layout: &Layout, signature: Option<&str>, volume: Option<VolumeSize>) -> Result<Self, ArchiveError> {
-        let signature = padded_signature(signature, SIGNATURE_ROOM)?;
+    pub fn create_in(path: &Path, layout: &Layout, volume: Option<VolumeSize>) -> Result<Self, ArchiveError> {
         let (journal, mut kept) = Journal::begin(path, layout, volume)?;
         let stays = journal.notes().stays().clone();
         let target = Target::open(path, layout.size(), volume, &stays)?;
@@ -73,7 +74,6 @@ impl Writer {
             parts.write_all_at(&head, entry.offset - header::BLOCK_U64)?;
             match &entry.fill {
                 Fill::Bytes(bytes) => parts.write_all_at(bytes, entry.offset)?,
-                Fill::Signature => parts.write_all_at(&signature, entry.offset)?,
                 Fill::Layer(digest, size) => {
                     layers.insert(digest.clone(), (entry.offset, *size));
                     order.push(digest.clone());
@@ -83,8 +83,20 @@ impl Writer {
         let missing = Arc::new(Mutex::new(order.clone()));
         // From here on the owner decides; only what cannot be written stays.
         stays.store(false, Ordering::Relaxed);
-        let (index, writeback) = (Digest::of(layout.index_json()), Writeback::start());
-        Ok(Self { target, index, journal, kept, writeback, layers, order, missing })
+        let (index, signatures, writeback) = (layout.index_json().clone(), layout.signature_places(), Writeback::start());
+        Ok(Self { target, index, signatures, journal, kept, writeback, layers, order, missing })
+    }
+
+    /// Signs the archive with each of the keys, in the room that the layout has for it; at any time before [`Writer::finish`].
+    pub fn sign(&self, signers: &[&dyn Signer]) -> Result<(), ArchiveError> {
+        if signers.len() > self.signatures.len() {
+            return Err(BuildError::NoRoom { wanted: signers.len(), room: self.signatures.len() }.into());
+        }
+        for (signer, offset) in signers.iter().zip(&self.signatures) {
+            let bundle = signer.sign(&self.index).map_err(BuildError::Sign)?;
+            self.target.parts().write_all_at(&padded_signature(Some(&bundle), SIGNATURE_ROOM)?, *offset)?;
+        }
+        Ok(())
     }
 
     /// Layers whose content has not been written yet, with their sizes, the largest first.
@@ -133,7 +145,7 @@ impl Writer {
         if let Some(writeback) = writeback {
             writeback.finish();
         }
-        target.keep(index)?;
+        target.keep(Digest::of(&index))?;
         drop(journal);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Renders a chart's templates: a pure function of a [`Program`], run on a large stack of its own.
 
+mod budget;
 mod capabilities;
 mod eval;
 mod exec;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use super::{Parsed, meter};
 
 pub use super::error::EngineError;
+pub use budget::Budget;
 use machine::Machine;
 pub(in crate::chart) use machine::{WARN_END, WARN_START};
 pub(in crate::chart) use run::Run;
@@ -100,25 +102,6 @@ pub enum Dialect {
     Helm3,
     /// Helm 4.
     Helm4,
-}
-
-/// Limits on untrusted charts.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// Time: evaluations (function calls, field accesses, iterations) of the whole run, and what functions read.
-    pub steps: u64,
-    /// Memory: bytes that all values, results and outputs of the run may have together.
-    pub max_bytes: u64,
-    /// Keys, certificates and hashes of passwords, in units of about five milliseconds.
-    pub secrets: u64,
-    /// Nested `include` and `tpl`; `template` has Go's own limit.
-    pub max_depth: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Budget { steps: 3_000_000, max_bytes: 160 << 20, secrets: 500, max_depth: 10_000 }
-    }
 }
 
 /// What the `lookup` function asks.

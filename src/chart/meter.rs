@@ -141,7 +141,7 @@ pub(in crate::chart) fn bytes(count: u64) -> Result<(), String> {
     take(&BYTES, count, Limit::Bytes)
 }
 
-/// Takes the making of a secret, in units of about five milliseconds.
+/// Takes the making of a secret, in units of about two milliseconds.
 pub(in crate::chart) fn secrets(count: u64) -> Result<(), String> {
     take(&SECRETS, count, Limit::Secrets)
 }

@@ -148,7 +148,8 @@ pub fn render_logged(chart: &Chart, user_values: &Map<String, Value>, options: &
 }
 
 fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions, log: &mut Log) -> Result<Rendered, RenderError> {
-    let _account = meter::open(&options.budget);
+    let budget = options.budget.with_values(user_values);
+    let _account = meter::open(&budget);
     let _chance = chance::repeat(options.repeatable);
     let metadata = chart.metadata();
     chart.warnings.iter().for_each(|line| log.raw(line));
@@ -164,7 +165,7 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
     let Prepared { sources, scopes, crds, processed } = prepared;
-    let mut files = if chart.verbatim { verbatim(sources) } else { execute(sources, scopes, options)? };
+    let mut files = if chart.verbatim { verbatim(sources) } else { execute(sources, scopes, options, budget)? };
     let notes = take_notes(&mut files, chart.name());
     let sorted = match manifests::sort(&files, log) {
         Ok(sorted) => sorted,
@@ -185,7 +186,7 @@ fn verbatim(sources: Vec<PreparedSource>) -> BTreeMap<String, String> {
     sources.into_iter().map(|source| (source.name, source.text)).collect()
 }
 
-fn execute(sources: Vec<PreparedSource>, scopes: Vec<PreparedScope>, options: &RenderOptions) -> Result<BTreeMap<String, String>, EngineError> {
+fn execute(sources: Vec<PreparedSource>, scopes: Vec<PreparedScope>, options: &RenderOptions, budget: Budget) -> Result<BTreeMap<String, String>, EngineError> {
     let sources = sources.into_iter().map(|source| Source { name: source.name, text: source.text, scope: source.scope, execute: source.execute });
     let scopes = scopes.into_iter().map(|scope| Scope {
         values: scope.values,
@@ -204,7 +205,7 @@ fn execute(sources: Vec<PreparedSource>, scopes: Vec<PreparedScope>, options: &R
         release: options.release.clone(),
         capabilities,
         dialect: options.dialect,
-        budget: options.budget,
+        budget,
         lookup: options.lookup.clone(),
         parsed: options.parsed.clone(),
     });

@@ -7,6 +7,7 @@ use std::{
 
 use super::Guesses;
 use crate::{
+    io,
     oci::{Platform, Reference},
     tag_policy::TagPolicy,
 };
@@ -168,7 +169,7 @@ pub enum ImageEntry {
 impl Delivery {
     /// The folder that the delivery's paths are relative to.
     pub fn folder(&self) -> &Path {
-        self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        io::folder_of(&self.path)
     }
 
     /// A path of the delivery, as this process may open it.

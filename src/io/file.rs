@@ -43,7 +43,7 @@ pub fn write_private_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> 
 
 fn replace(path: &Path, bytes: &[u8], finish: fn(&File) -> std::io::Result<()>) -> Result<(), FileError> {
     let failed = |source| FileError::new("write", path, source);
-    let mut file = tempfile::Builder::new().prefix(".part-").tempfile_in(parent(path)).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(".part-").tempfile_in(folder_of(path)).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     finish(file.as_file()).map_err(failed)?;
@@ -107,21 +107,30 @@ pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
 /// Makes a rename survive a power cut.
 pub fn sync_parent(path: &Path) -> Result<(), FileError> {
     if cfg!(unix) {
-        let folder = parent(path);
+        let folder = folder_of(path);
         File::open(folder).and_then(|f| f.sync_all()).map_err(|source| FileError::new("sync", folder, source))?;
     }
     Ok(())
 }
 
 /// The folder of a path; `.` for a bare name.
-fn parent(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder, and those above it, into which nobody else looks.
+pub fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// Bytes that may still be written next to `path`; none where the system does not tell.
 #[cfg(unix)]
 pub fn free_space(path: &Path) -> Result<Option<u64>, FileError> {
-    let folder = parent(path);
+    let folder = folder_of(path);
     let stat = rustix::fs::statvfs(folder).map_err(|source| FileError::new("ask for the free space of", folder, source.into()))?;
     Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
 }

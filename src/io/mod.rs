@@ -7,8 +7,8 @@ mod writeback;
 
 pub use error::FileError;
 pub use file::{
-    NewFile, allocated, create_private, create_public, free_space, part_of, read_capped, read_capped_text, remove_if_there, rename, sync_parent, write_atomic,
-    write_private_atomic,
+    NewFile, allocated, create_private, create_private_folder, create_public, folder_of, free_space, part_of, read_capped, read_capped_text, remove_if_there,
+    rename, sync_parent, write_atomic, write_private_atomic,
 };
 pub use positioned::{read_at, read_exact_at, write_all_at};
 pub use writeback::{Writeback, Written};

@@ -18,7 +18,6 @@ pub mod lock;
 mod missing;
 pub mod nodes;
 pub mod outdated;
-mod parallel;
 mod prepare;
 pub mod reach;
 pub mod registry;

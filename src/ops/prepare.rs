@@ -1,9 +1,6 @@
 //! A delivery, rendered: every app with its plain values and with each profile's, and the images that they name. No network, but for what schemas refer to.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -12,7 +9,6 @@ use super::{
     charts::{ChartSet, hosts},
     faces,
     inputs::read_values,
-    parallel,
 };
 use crate::{
     chart::{self, Parsed, RemoteSchemas, RenderOptions, values},
@@ -23,6 +19,7 @@ use crate::{
     failure::{Failure, Kind},
     images::{self, Face, ImageSet, Rendering, discover},
     objects::{self, Document},
+    parallel,
     progress::Reporter,
     registry::RegistryError,
     source::{self, DependencyProblem, ResolvedChart, SchemaDocuments, SourceError},
@@ -327,9 +324,4 @@ pub(super) fn render_chart(
         documents.extend(objects::documents(path, text)?);
     }
     Ok((documents, rendered.warnings))
-}
-
-/// The folder that a file is or will be in.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{http::Validators, provenance::PROVENANCE_MAX};
 use crate::{
-    io::{FileError, read_capped, write_atomic},
+    io::{FileError, create_private_folder, read_capped, write_atomic},
     oci::Digest,
 };
 
@@ -117,7 +117,8 @@ impl Cache {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let folder = path.parent().unwrap_or(&self.folder);
-        private(&self.folder).and_then(|()| private(folder)).map_err(|source| FileError::new("make the folder", folder, source))?;
+        // Charts may be secret.
+        create_private_folder(&self.folder).and_then(|()| create_private_folder(folder)).map_err(|source| FileError::new("make the folder", folder, source))?;
         write_atomic(path, bytes)
     }
 
@@ -143,15 +144,6 @@ impl Cache {
             count -= 1;
         }
     }
-}
-
-/// Charts may be secret: nobody else looks into the folder.
-fn private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, RANGE},
+    header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RANGE},
 };
 
 use super::{Reach, TransportProblem, web};
@@ -33,7 +33,7 @@ struct Pin {
 pub(super) struct WebFile {
     client: Client,
     url: Url,
-    token: Option<Secret<String>>,
+    authorization: Option<Secret<String>>,
     pin: Option<Pin>,
     /// Where the server has moved it: asked directly, until that fails.
     moved: Mutex<Option<Url>>,
@@ -48,8 +48,8 @@ struct Part {
 impl WebFile {
     /// Opens a file; tells its length and gives its first bytes.
     pub(super) async fn open(url: &SafeUrl, reach: &Reach, first: usize) -> Result<(Self, u64, Bytes), TransportProblem> {
-        let (url, token) = (reach.url(url.expose())?, reach.token()?);
-        let mut file = Self { client: web::client(reach, STALL)?, url, token, pin: None, moved: Mutex::default() };
+        let (url, authorization) = (reach.url(url.expose())?, reach.authorization()?);
+        let mut file = Self { client: web::client(reach, STALL)?, url, authorization, pin: None, moved: Mutex::default() };
         let part = file.patiently(0, first).await?;
         let length = part.pin.length;
         file.pin = Some(part.pin);
@@ -117,14 +117,9 @@ impl WebFile {
 
     async fn send(&self, url: &Url, offset: u64, length: usize) -> Result<Response, TransportProblem> {
         let last = offset.saturating_add(length as u64).saturating_sub(1);
-        let mut request = self.client.get(url.clone()).header(RANGE, format!("bytes={offset}-{last}")).header(ACCEPT_ENCODING, "identity");
-        if let Some(token) = self.token.as_ref().filter(|_| url.origin() == self.url.origin()) {
-            let value = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
-            let mut value = HeaderValue::from_str(&value).map_err(|_| TransportProblem::Connection("the token cannot be sent in a header".to_owned()))?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        }
-        request.send().await.map_err(web::connection)
+        let request = self.client.get(url.clone()).header(RANGE, format!("bytes={offset}-{last}")).header(ACCEPT_ENCODING, "identity");
+        let authorization = self.authorization.as_ref().filter(|_| url.origin() == self.url.origin());
+        web::authorized(request, authorization)?.send().await.map_err(web::connection)
     }
 
     async fn read(&self, mut answer: Response, offset: u64, length: usize) -> Result<Part, TransportProblem> {

@@ -13,13 +13,13 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Place, Reach, TransportError, TransportProblem,
     parts::{self, EMPTY},
 };
 use crate::{
+    archive::volumes::digest,
     io::{self, FileError},
     oci::{Descriptor, Digest, Reference, media_type},
     progress::{Event, SharedReporter},
@@ -126,18 +126,7 @@ impl Work {
 
     async fn hash(&self, start: u64, size: u64) -> Result<Digest, TransportProblem> {
         let file = self.file.clone();
-        let hashing = tokio::task::spawn_blocking(move || {
-            let mut hasher = Sha256::new();
-            let mut buffer = vec![0; PIECE];
-            let mut at = 0;
-            while at < size {
-                let n = usize::try_from(size - at).unwrap_or(PIECE).min(PIECE);
-                io::read_exact_at(&file, &mut buffer[..n], start + at)?;
-                hasher.update(&buffer[..n]);
-                at += n as u64;
-            }
-            Ok(Digest::from_raw(&hasher.finalize().into()))
-        });
+        let hashing = tokio::task::spawn_blocking(move || digest(size, |buffer, offset| io::read_exact_at(&file, buffer, start + offset)));
         let hashed: std::io::Result<Digest> = hashing.await.map_err(|e| TransportProblem::System(std::io::Error::other(e)))?;
         hashed.map_err(|source| FileError::new("read", &self.path, source).into())
     }

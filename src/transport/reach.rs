@@ -80,11 +80,12 @@ impl fmt::Debug for Place {
 }
 
 impl Reach {
-    /// The token, where there is one.
-    pub(super) fn token(&self) -> Result<Option<Secret<String>>, TransportProblem> {
-        let Some(file) = &self.token_file else { return Ok(self.token.clone()) };
+    /// What web servers are told of who asks (RFC 6750, section 2.1), where there is a token.
+    pub(super) fn authorization(&self) -> Result<Option<Secret<String>>, TransportProblem> {
+        let bearer = |token: &str| Some(Secret::new(format!("Bearer {token}")));
+        let Some(file) = &self.token_file else { return Ok(self.token.as_ref().and_then(|token| bearer(token.expose()))) };
         let text = zeroize::Zeroizing::new(io::read_capped_text(file, TOKEN_MAX)?);
-        Ok(Some(Secret::new(text.trim().to_owned())))
+        Ok(bearer(text.trim()))
     }
 
     /// A URL that may be asked: with TLS, or on this machine, or as a person has said.

@@ -92,8 +92,7 @@ impl Upload {
     /// The same with a method, and reached as a person says; a token of `reach` is sent as `Bearer`.
     pub fn reached(url: &str, method: Method, reach: &Reach) -> Result<Self, UploadError> {
         let transport = |source| UploadError::Transport { url: SafeUrl::new(url), source };
-        let authorization = reach.token().map_err(transport)?.map(|token| Secret::new(format!("Bearer {}", token.expose())));
-        Self::with(url, method, authorization, reach.clone())
+        Self::with(url, method, reach.authorization().map_err(transport)?, reach.clone())
     }
 
     /// By what this machine says of its connections: its proxies.

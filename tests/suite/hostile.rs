@@ -357,7 +357,7 @@ fn signatures_cannot_be_stripped_or_swapped() {
     let stranger = PrivateKey::generate().unwrap();
     case.refused("no signature", &put(""), &["not signed", "index.json.sigstore.json"]);
     case.refused("a stranger's", &put(&stranger.sign(payload).unwrap()), &["index.json.sigstore.json", "not made with a trusted key"]);
-    let other = sample::build("2.0").layout.sign(&case.key).unwrap();
+    let other = case.key.sign(sample::build("2.0").layout.index_json()).unwrap();
     case.refused("that of another archive", &put(&other), &["index.json.sigstore.json", "other content"]);
     case.refused("garbage", &put("{}"), &["index.json.sigstore.json", "no Sigstore bundle"]);
     // The same, when nobody asks for a signature: damage is found all the same.
@@ -443,7 +443,7 @@ fn a_writer_takes_only_what_was_laid_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tar");
     let sample = sample::build("1.0");
-    let writer = Writer::create(&path, &sample.layout, None).unwrap();
+    let writer = Writer::create(&path, &sample.layout).unwrap();
     let (digest, bytes) = &sample.layers[0];
     let said = |error: ArchiveError| error.to_string();
     assert!(said(writer.layer(&Digest::of(b"x")).map(|_| ()).unwrap_err()).contains("no content is wanted"));

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use offline::{
-    archive::{self, Builder, Limits, Signer as _, Trust, content},
+    archive::{self, Builder, Limits, Trust, content},
     failure::Kind,
     oci::{Descriptor, media_type},
     ops::verify::{self, TrustOptions, VerifyOptions},
@@ -74,7 +74,9 @@ fn the_programs_writer_writes_what_the_specification_says() {
     assert_eq!(String::from_utf8_lossy(layout.index_json()), String::from_utf8_lossy(&forged.index()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tar");
-    archive::Writer::create(&path, &layout, Some(&key.sign(layout.index_json()).unwrap())).unwrap().finish().unwrap();
+    let writer = archive::Writer::create(&path, &layout).unwrap();
+    writer.sign(&[&key]).unwrap();
+    writer.finish().unwrap();
     assert!(fs::read(&path).unwrap() == tar(&forged.parts(Some(&key))), "the two writers differ");
 }
 

@@ -98,7 +98,7 @@ fn archive(folder: &Path, version: &str, namespace: &str, apps: &[(&str, String)
     builder.add_artifact(content::delivery_artifact(&record, &[])).unwrap();
     let path = folder.join(format!("{version}.tar"));
     let layout = builder.lay_out().unwrap();
-    Writer::create(&path, &layout, None).unwrap().finish().unwrap();
+    Writer::create(&path, &layout).unwrap().finish().unwrap();
     Arc::new(open(&path).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap())
 }
 
@@ -268,7 +268,7 @@ fn chart_archive(folder: &Path, namespace: &str, template: &str) -> Arc<Archive>
     };
     builder.add_artifact(content::delivery_artifact(&record, &[])).unwrap();
     let path = folder.join(format!("{}.tar", Digest::of(template.as_bytes()).hex()));
-    Writer::create(&path, &builder.lay_out().unwrap(), None).unwrap().finish().unwrap();
+    Writer::create(&path, &builder.lay_out().unwrap()).unwrap().finish().unwrap();
     Arc::new(open(&path).unwrap().verify(&Trust::AllowUnsigned, &Silent).unwrap())
 }
 

@@ -1,4 +1,4 @@
-//! Images into real nodes:.
+//! Images into real nodes.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test that cannot go on panics, and tells what it measured")]
 
@@ -19,12 +19,14 @@ use k8s_openapi::api::{
     core::v1::{Namespace, Pod, Secret},
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DeleteParams, ListParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use offline::{
-    cluster::nodes::{Blobs, ImportOptions, NodeImage, NodeSelection, NodesError, PlatformImage, cleanup, holdings, import},
+    cluster::{
+        Cluster, ConnectOptions,
+        nodes::{Blobs, ImportOptions, NodeImage, NodeSelection, NodesError, PlatformImage, cleanup, holdings, import},
+    },
     oci::{Descriptor, Digest, Platform, media_type},
     progress::{Event, Reporter, SharedReporter, Silent},
 };
@@ -41,10 +43,8 @@ fn lab() -> Option<RwLockWriteGuard<'static, ()>> {
 
 async fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let kubeconfig = Kubeconfig::read_from(support::lab().unwrap().kubeconfig()).unwrap();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    config.default_retry = false;
-    Client::try_from(config).unwrap()
+    let options = ConnectOptions { kubeconfigs: vec![support::lab().unwrap().kubeconfig()], ..ConnectOptions::default() };
+    Cluster::connect(&options).await.unwrap().client().clone()
 }
 
 /// Different in every run, so that no node has it.

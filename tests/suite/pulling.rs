@@ -2,6 +2,7 @@
 //! names the blob, the image and the host.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -12,15 +13,20 @@ use std::{
 };
 
 use offline::{
+    archive::{self, Trust},
     failure::{Failure, Kind},
     oci::{Digest, Platform},
     ops::{
         ChartAccess,
         export::{self, ExportOptions, ExportOutcome},
+        keygen::{self, KeygenOptions},
+        lock::{self, LockOptions},
         read_delivery,
+        sign::SigningKeys,
     },
     progress::Silent,
     registry::Patience,
+    signing::{KeySource, PublicKey, TrustedKeys},
 };
 use tempfile::TempDir;
 
@@ -101,6 +107,44 @@ pub(crate) fn options(folder: &Path, output: &Path) -> ExportOptions {
 
 pub(crate) async fn export(folder: &Path, output: &Path) -> Result<ExportOutcome, Failure> {
     export::run(options(folder, output), Arc::new(Silent)).await
+}
+
+/// A key in a file of the folder, to be opened with a password.
+fn key(folder: &Path, password: &str) -> Option<SigningKeys> {
+    let name = folder.join("k");
+    if !name.with_extension("key").exists() {
+        keygen::run(&KeygenOptions { name: name.clone(), password: "right".into() }).unwrap();
+    }
+    SigningKeys::read(&[KeySource::File(name.with_extension("key"))], Some(&password.into())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_opened_while_layers_come_and_a_wrong_password_changes_nothing() {
+    let site = Site::new(&[300_000, 5_000_000]);
+    let (folder, archive) = (site.folder.path(), site.path("a.tar"));
+    let plain = options(folder, &archive);
+    lock::run(LockOptions { delivery: plain.delivery, access: plain.access, check: false, ask: None }, Arc::new(Silent)).await.unwrap();
+    // The lock is to change.
+    site.registry.image("more", &[1000]);
+    describe(folder, &[&site.registry], &["app", "more"]);
+    let signed = |password| ExportOptions { signer: key(folder, password), ..options(folder, &archive) };
+    let right = signed("right");
+    let files = || {
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.map(|path| (fs::read(&path).unwrap(), path)).map(|(bytes, path)| (path, bytes)).collect::<BTreeMap<_, _>>()
+    };
+    let before = files();
+    let wrong = export::run(signed("wrong"), Arc::new(Silent)).await.unwrap_err();
+    assert!(wrong.to_string().contains("k.key") && files() == before, "{wrong}");
+    // Nobody waits for a layer that does not end.
+    site.registry.plan(|request| if is_blob(&request.path) { Fault::Slow(100) } else { Fault::Nothing });
+    let wrong = export::run(signed("wrong"), Arc::new(Silent)).await.unwrap_err();
+    assert!(wrong.to_string().contains("k.key") && files() == before, "{wrong}");
+    site.registry.plan(|_| Fault::Nothing);
+    assert!(export::run(right, Arc::new(Silent)).await.unwrap().signed);
+    let public = PublicKey::from_pem(&fs::read_to_string(folder.join("k.pub")).unwrap()).unwrap();
+    archive::open(&archive).unwrap().verify(&Trust::Keys(Box::new(TrustedKeys::new(vec![public]))), &Silent).unwrap();
+    assert!(files()[&folder.join("delivery.lock")] != before[&folder.join("delivery.lock")]);
 }
 
 fn is_blob(path: &str) -> bool {

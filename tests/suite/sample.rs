@@ -187,8 +187,8 @@ impl Sample {
 
     /// The same in volumes.
     pub(crate) fn write_in(&self, path: &Path, signer: Option<&dyn Signer>, volume: Option<VolumeSize>) {
-        let signature = signer.map(|signer| self.layout.sign(signer).unwrap());
-        let writer = Writer::create_in(path, &self.layout, signature.as_deref(), volume).unwrap();
+        let writer = Writer::create_in(path, &self.layout, volume).unwrap();
+        writer.sign(signer.as_slice()).unwrap();
         assert_eq!(writer.pending().len(), self.layers.len());
         std::thread::scope(|scope| {
             for (digest, bytes) in &self.layers {

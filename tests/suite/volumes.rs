@@ -75,11 +75,11 @@ fn more_volumes_than_three_digits_count_are_refused_with_the_size_that_would_do(
     let sample = sample::build("1");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tar");
-    let error = Writer::create_in(&path, &sample.layout, None, volume(1)).unwrap_err();
+    let error = Writer::create_in(&path, &sample.layout, volume(1)).unwrap_err();
     let ArchiveError::Build(BuildError::TooManyVolumes { least, .. }) = error else { panic!("{error}") };
     assert!(error.to_string().contains(&format!("wanted are volumes of {least} bytes or more")), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    Writer::create_in(&path, &sample.layout, None, volume(least)).unwrap();
+    Writer::create_in(&path, &sample.layout, volume(least)).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "an archive that is not finished leaves nothing");
 }
 
@@ -98,11 +98,11 @@ fn volumes_of_an_older_archive_do_not_stay_behind_the_new_ones() {
 
     // What no list speaks for is a person's, and is not removed.
     fs::write(folder.path().join("a.tar.003"), "mine").unwrap();
-    let error = Writer::create_in(&path, &sample.layout, None, volume(bytes.len() as u64 / 2 + 1)).unwrap_err();
+    let error = Writer::create_in(&path, &sample.layout, volume(bytes.len() as u64 / 2 + 1)).unwrap_err();
     assert!(matches!(&error, ArchiveError::InTheWay { path, .. } if path.ends_with("a.tar.003")), "{error}");
     fs::remove_file(folder.path().join("a.tar.003")).unwrap();
     fs::write(&path, "whole").unwrap();
-    let error = Writer::create_in(&path, &sample.layout, None, volume(5_000)).unwrap_err();
+    let error = Writer::create_in(&path, &sample.layout, volume(5_000)).unwrap_err();
     assert!(matches!(&error, ArchiveError::InTheWay { path: other, .. } if *other == path), "{error}");
 }
 

@@ -11,7 +11,7 @@ mod sign;
 mod size;
 
 pub(crate) use cut::Cut;
-pub(crate) use hash::{digest, digests};
+pub(crate) use hash::{AT_ONCE, digest};
 pub(crate) use list::LIST_MAX;
 pub use list::{ListError, Volume, VolumeList, schema_json};
 pub(crate) use names::{archive_of_part, list_beside, part, signing_beside};

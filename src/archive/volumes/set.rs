@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Cut, ListError, VolumeList, digest, digests,
+    AT_ONCE, Cut, ListError, VolumeList, digest,
     list::LIST_MAX,
     names,
     sign::{Unfinished, UnfinishedError},
@@ -18,6 +18,7 @@ use crate::{
     },
     io::{self, FileError},
     oci::Digest,
+    parallel,
 };
 
 /// What is wrong with volumes; always with the name of the file that is to blame.
@@ -184,7 +185,7 @@ impl VolumeSet {
         }
         let cut = list.cut().ok_or_else(|| wrong(ListError::Size(list.size)))?;
         let mut places: Vec<PathBuf> = Vec::new();
-        for folder in [folder(list_path), folder(given)].into_iter().chain(folders.iter().map(PathBuf::as_path)) {
+        for folder in [io::folder_of(list_path), io::folder_of(given)].into_iter().chain(folders.iter().map(PathBuf::as_path)) {
             if !places.iter().any(|place| place == folder) {
                 places.push(folder.to_owned());
             }
@@ -213,11 +214,6 @@ impl VolumeSet {
         let (wanted, list, path) = (self.list.index.clone(), self.list_path.clone(), self.files[0].1.clone());
         move |found| if found == wanted { Ok(()) } else { Err(VolumeError::OtherArchive { path, list, wanted, found }) }
     }
-}
-
-/// The folder of a path; `.` for a bare name.
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A volume of that name and size; if there is none, one of that name.
@@ -265,12 +261,9 @@ impl Medium for VolumeSet {
     /// vouched for without the list.
     fn blame(&self) -> Option<VolumeError> {
         let of = self.files.len();
-        let found = digests(of, |at| {
-            let read = |buffer: &mut [u8], offset| io::read_exact_at(&self.files[at].0, buffer, offset);
-            digest(self.list.volumes[at].size, read)
-        });
-        let judged = found.into_iter().zip(&self.list.volumes).zip(&self.files).enumerate();
-        judged.into_iter().find_map(|(at, ((found, volume), (_, path)))| match found {
+        let volumes: Vec<_> = self.list.volumes.iter().zip(&self.files).collect();
+        let found = parallel::map(AT_ONCE, &volumes, |(volume, (file, _))| digest(volume.size, |buffer, offset| io::read_exact_at(file, buffer, offset)));
+        found.into_iter().zip(volumes).enumerate().find_map(|(at, (found, (volume, (_, path))))| match found {
             Ok(found) if found == volume.digest => None,
             Ok(found) => Some(VolumeError::Content { path: path.clone(), number: at + 1, of, wanted: volume.digest.clone(), found }),
             Err(source) => Some(FileError::new("read", path, source).into()),

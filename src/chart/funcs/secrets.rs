@@ -28,10 +28,10 @@ pub(super) const ALL: &[Function] = &[
     fixed("decryptAES", &[Str, Str], decrypt),
 ];
 
-/// What hashing a password takes of the budget: twenty hashes are to be had, in less than two seconds of processor.
-const HASH: u64 = 25;
-/// What deriving one takes: scrypt twice, a quarter of a second.
-const DERIVATION: u64 = 100;
+/// What hashing a password takes of the budget: a chart gets ten by itself, and one more for each of its user's values.
+const HASH: u64 = 50;
+/// What deriving one takes: a chart gets three.
+const DERIVATION: u64 = 160;
 /// Go's bcrypt.DefaultCost.
 const COST: u32 = 10;
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -97,22 +98,22 @@ enum State {
 }
 
 impl Site {
-    /// Makes sure of the namespace, as far as that is possible at once.
-    pub(super) async fn prepare(client: &Client, options: &ImportOptions, token: String) -> Result<Self, NodesError> {
+    /// Makes sure of the namespace, as far as that is possible at once. False: it is about to vanish.
+    pub(super) async fn prepare(client: &Client, options: &ImportOptions, token: String) -> Result<(Self, bool), NodesError> {
         let (run, lifetime) = (options.run.clone(), options.timeout);
         let site = Self { client: client.clone(), namespace: options.namespace.clone(), run, token, lifetime };
-        namespace::ensure(client, &site.namespace).await?;
-        Ok(site)
+        let there = namespace::ensure(client, &site.namespace).await?;
+        Ok((site, there))
     }
 
     /// Puts the agents there. Where the namespace is being deleted, by a run that ends at this moment, they are put into another one; it is waited
     /// for only where that is being deleted as well.
-    pub(super) async fn furnish(mut self, options: &ImportOptions, agents: &[(usize, Packed)]) -> Result<(Self, Furniture), NodesError> {
+    pub(super) async fn furnish(mut self, mut there: bool, options: &ImportOptions, agents: &[(usize, Packed)]) -> Result<(Self, Furniture), NodesError> {
         let started = Instant::now();
         loop {
             for namespace in [options.namespace.clone(), options.fallback_namespace()] {
                 self.namespace = namespace;
-                if namespace::ensure(&self.client, &self.namespace).await?
+                if (mem::take(&mut there) || namespace::ensure(&self.client, &self.namespace).await?)
                     && let Some(furniture) = self.furnished(agents).await?
                 {
                     return Ok((self, furniture));
@@ -150,17 +151,19 @@ impl Site {
         [(RUN.to_owned(), self.run.clone()), (MANAGED.0.to_owned(), MANAGED.1.to_owned())].into()
     }
 
-    /// Stores an agent as Secrets. They are immutable and named by what is in them: the kubelet refreshes mounted Secrets in running pods,
-    /// and a mixture of two versions is no agent.
+    /// Stores an agent as Secrets. They are immutable: the kubelet refreshes mounted Secrets in running pods, and a mixture of two versions is no
+    /// agent. They are named by what is in them, the token too: the kubelet never asks again for an immutable Secret that a pod still uses, not even
+    /// for a new one of the same name (`pkg/kubelet/util/manager/watch_based_manager.go`).
     async fn secrets(&self, packed: &Packed) -> Result<AgentSecrets, NodesError> {
         let digest = &packed.digest;
+        let token = Digest::of(self.token.as_bytes());
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut parts = parts(&packed.loader, &packed.deflated);
         if let Some(first) = parts.first_mut() {
             first.insert("token".to_owned(), ByteString(self.token.clone().into_bytes()));
         }
         let made = parts.into_iter().enumerate().map(|(i, data)| {
-            let name = format!("offline-agent-{}-{}-{i}", digest.short(), self.run);
+            let name = format!("offline-agent-{}-{}-{i}", digest.short(), token.short());
             let metadata = ObjectMeta { name: Some(name.clone()), labels: Some(self.labels()), ..ObjectMeta::default() };
             let secret = Secret { immutable: Some(true), metadata, data: Some(data), ..Secret::default() };
             let api = &api;

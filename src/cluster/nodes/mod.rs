@@ -247,10 +247,10 @@ where
     let used: BTreeSet<usize> = plan.nodes.iter().map(|n| n.agent).collect();
     let binaries: Vec<(usize, AgentBinary)> = used.into_iter().map(|agent| (agent, options.agents[agent].clone())).collect();
     let packing = tokio::task::spawn_blocking(move || binaries.into_iter().map(|(agent, binary)| (agent, Packed::new(&binary))).collect::<Vec<_>>());
-    let site = Site::prepare(client, options, random(16)).await?;
+    let (site, there) = Site::prepare(client, options, random(16)).await?;
     debug!(namespace = site.namespace(), "namespace is there");
     let packed = packing.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-    let (site, secrets) = site.furnish(options, &packed).await?;
+    let (site, secrets) = site.furnish(there, options, &packed).await?;
     debug!(namespace = site.namespace(), "Secrets are there");
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     let run = Arc::new(Run {

@@ -18,8 +18,7 @@ use tokio::task::JoinHandle;
 use super::{
     charts::{self, ChartAccess, ChartSet},
     guesses::{Ask, Guess},
-    lock,
-    prepare::{self, folder_of},
+    lock, prepare,
     sign::SigningKeys,
     tags,
     verify::archive_failure,
@@ -29,6 +28,7 @@ use crate::{
     cluster::nodes::AgentBinary,
     delivery::{Delivery, Lock, record::Origin},
     failure::{Failure, Kind},
+    io,
     oci::{Digest, Platform, Reference},
     progress::SharedReporter,
     signing::{PrivateKey, Signers},
@@ -192,20 +192,12 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     let failures = std::mem::take(&mut prepared.failures);
     let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
-    let signers = match opening {
-        Some(opening) => done(opening).await?,
-        None => None,
-    };
-    // From here on files are written.
-    let current = match locked {
+    let (current, changed) = match locked {
         Some(old) if !strict => {
             let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
-            if !dry_run {
-                lock::keep_current(&delivery, &old, &new, &reporter)?;
-            }
-            Some(new)
+            (Some(new.clone()), Some((old, new)))
         }
-        locked => locked,
+        locked => (locked, None),
     };
     let images = resolved.summary();
     let (dropped, left) = (resolved.dropped.clone(), resolved.left.clone());
@@ -223,7 +215,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
         locked: strict,
         base: exported_base(&layout),
         layers_size: layout.pending().map(|(_, size)| size).sum(),
-        signed: signers.is_some() && !dry_run,
+        signed: opening.is_some() && !dry_run,
         platforms: platforms.iter().map(ToString::to_string).collect(),
         apps,
         images,
@@ -231,8 +223,21 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
         left,
         elapsed_seconds: 0.0,
     };
-    if !dry_run {
-        write((path, volume), layout, signers, Sources { resolved, registries, store: access.store }, &reporter).await?;
+    let opened = async || match opening {
+        Some(opening) => done(opening).await,
+        None => Ok(None),
+    };
+    if dry_run {
+        opened().await?;
+    } else {
+        let sources = Sources { resolved, registries, store: access.store };
+        // The first layers come while keys are still being opened. Whatever else is written waits for them: a wrong password changes nothing.
+        let keys = async {
+            let signers = opened().await?;
+            changed.map_or(Ok(()), |(old, new)| lock::keep_current(&delivery, &old, &new, &reporter))?;
+            Ok(signers)
+        };
+        write((path, volume), layout, keys, sources, &reporter).await?;
     }
     Ok(ExportOutcome { elapsed_seconds: started.elapsed().as_secs_f64(), ..outcome })
 }
@@ -248,7 +253,7 @@ async fn render(
 ) -> Result<(prepare::Prepared, Vec<(LocalArchive, Origin)>), Failure> {
     reporter.step(format!("rendering {} apps", delivery.spec.apps.len()));
     let (delivery, found, access, platforms) = (delivery.clone(), found.clone(), access.clone(), platforms.to_vec());
-    let (reporter, scratch) = (reporter.clone(), folder_of(path).to_owned());
+    let (reporter, scratch) = (reporter.clone(), io::folder_of(path).to_owned());
     blocking(move || {
         let prepared = prepare::prepare(&delivery, &found, &*reporter);
         let archives = super::images::open_archives(&delivery, &access, &platforms, &scratch)?;
@@ -259,20 +264,19 @@ async fn render(
 
 async fn write(
     (path, volume): (PathBuf, Option<VolumeSize>),
-    mut layout: Layout,
-    signers: Option<Signers>,
+    layout: Layout,
+    keys: impl Future<Output = Result<Option<Signers>, Failure>>,
     sources: Sources,
     reporter: &SharedReporter,
 ) -> Result<(), Failure> {
     reporter.step("writing the archive");
-    let writer = blocking(move || {
-        let keys = signers.as_ref().map(Signers::keys).unwrap_or_default();
-        let keys: Vec<&dyn Signer> = keys.iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
-        let signature = layout.sign_all(&keys).map_err(archive_failure)?;
-        Writer::create_in(&path, &layout, signature.as_deref(), volume).map_err(archive_failure)
-    })
-    .await?;
-    fill::fill(&writer, sources, reporter).await?;
+    let writer = blocking(move || Writer::create_in(&path, &layout, volume).map_err(archive_failure)).await?;
+    let signing = async {
+        let Some(signers) = keys.await? else { return Ok(()) };
+        let signers: Vec<&dyn Signer> = signers.keys().iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
+        writer.sign(&signers).map_err(archive_failure)
+    };
+    tokio::try_join!(fill::fill(&writer, sources, reporter), signing)?;
     blocking(move || writer.finish().map_err(fill::writing_failure)).await
 }
 

@@ -17,9 +17,10 @@ use crate::{
     oci::Reference,
     ops::{
         charts::{ChartSet, hosts},
-        faces, parallel,
+        faces,
         prepare::{Loaded, load_app, render_chart},
     },
+    parallel,
     progress::SharedReporter,
     source::SchemaDocuments,
 };

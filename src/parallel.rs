@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What comes of every item, in the order of the items.
-pub(super) fn map<T: Sync, R: Send>(at_once: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn map<T: Sync, R: Send>(at_once: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(at_once).min(items.len());
     if threads < 2 {
         return items.iter().map(work).collect();
