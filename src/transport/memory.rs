@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
+    archive::volumes,
     io::{FileError, read_capped_text, read_exact_at, remove_if_there, write_private_atomic},
     oci::Digest,
 };
@@ -18,8 +18,6 @@ use crate::{
 const FORMAT: u32 = 1;
 /// The largest such file; addresses are short.
 const MAX: u64 = 64 << 10;
-/// Read at a time.
-const PIECE: usize = 1 << 20;
 
 /// Where an upload of a file is remembered.
 pub(super) fn beside(file: &Path) -> PathBuf {
@@ -112,14 +110,8 @@ fn hash(path: &Path) -> Result<(Digest, u64), FileError> {
     let failed = |source| FileError::new("read", path, source);
     let file = std::fs::File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0; PIECE], 0);
-    while at < size {
-        let n = usize::try_from(size - at).unwrap_or(PIECE).min(PIECE);
-        read_exact_at(&file, &mut buffer[..n], at).map_err(failed)?;
-        hasher.update(&buffer[..n]);
-        at += n as u64;
-    }
-    Ok((Digest::from_raw(&hasher.finalize().into()), size))
+    let digest = volumes::digest(size, |buffer, offset| read_exact_at(&file, buffer, offset)).map_err(failed)?;
+    Ok((digest, size))
 }
 
 #[cfg(test)]

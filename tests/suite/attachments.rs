@@ -435,3 +435,28 @@ async fn a_signed_index_is_verified_in_its_folder() {
     work.extract("out", &["--images", "oci"]);
     work.verified("out/images", &["false"], &["--local-image"]);
 }
+
+/// One image under two names, of which each has a signature of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_repositories_may_say_different_things_of_one_image() {
+    let work = Work::new();
+    let from = format!("oci:{}:app", work.layout.path().display());
+    for name in ["app:1", "twin:1"] {
+        let to = format!("docker://{}/{name}", work.host);
+        support::run(Command::new("skopeo").args(["copy", "--quiet", "--override-arch=amd64", "--dest-tls-verify=false", &from, &to]));
+    }
+    let digest = support::run(Command::new(tool("crane")).args(["digest", "--insecure", &format!("{}/app:1", work.host)]));
+    for (name, key) in [("app", "right.key"), ("twin", "wrong.key")] {
+        let image = format!("{}/{name}@{}", work.host, digest.trim());
+        work.cosign(&[&["sign", "--key", key, "--new-bundle-format=false"], &UPLOAD[..], &[&image]].concat());
+    }
+    let delivery = work.delivery(&format!("  - {{ref: '{}/twin:1'}}\n", work.host));
+    work.export(delivery).await.unwrap_or_else(|error| panic!("{error}"));
+    work.extract("out", &["--images", "oci"]);
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(work.path().join("out/images/index.json")).unwrap()).unwrap();
+    let roots = index["manifests"].as_array().unwrap();
+    let names: Vec<&str> = roots.iter().map(|root| root["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap()).collect();
+    let tag = format!("{}.sig", digest.trim().replace(':', "-"));
+    assert_eq!(names, [format!("{}/app:1", work.host), format!("{}/twin:1", work.host), tag.clone(), format!("{}/twin:{tag}", work.host)]);
+    assert_ne!(roots[2]["digest"], roots[3]["digest"]);
+}
