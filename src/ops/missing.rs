@@ -16,6 +16,13 @@ const LISTED: usize = 10;
 pub(super) struct MissingLayers {
     layers: Vec<MissingLayer>,
     base: Option<Base>,
+    hint: String,
+}
+
+/// What may be done about layers that nobody gives. Where the delivery says what images are called on the other side, that is the registry to try.
+pub(super) fn hint(archive: &Archive) -> String {
+    let registry = archive.record().registry.as_deref().unwrap_or("REGISTRY[/PREFIX]");
+    format!("--base ARCHIVE gives what is missing, with the archive that it was made over; or --blobs-from {registry}, where that has the images")
 }
 
 #[derive(Debug)]
@@ -34,7 +41,7 @@ impl MissingLayers {
             let (images, tried) = (archive.images_with(&digest), archive.tried(&digest).to_vec());
             MissingLayer { digest, size, images, tried }
         };
-        (!missing.is_empty()).then(|| Self { layers: missing.into_iter().map(layer).collect(), base: archive.base().cloned() })
+        (!missing.is_empty()).then(|| Self { layers: missing.into_iter().map(layer).collect(), base: archive.base().cloned(), hint: hint(archive) })
     }
 }
 
@@ -64,7 +71,7 @@ impl std::error::Error for MissingLayers {}
 
 impl From<MissingLayers> for Failure {
     fn from(error: MissingLayers) -> Self {
-        Self::new(Kind::Usage, error)
-            .hint("give the archive that it was made over with --base ARCHIVE, or a registry that has the images with --blobs-from REGISTRY[/PREFIX]")
+        let hint = error.hint.clone();
+        Self::new(Kind::Usage, error).hint(hint)
     }
 }

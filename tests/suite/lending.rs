@@ -214,5 +214,5 @@ async fn the_command_line_says_where_the_layers_can_come_from() {
     assert!(told.contains(&format!("were checked: 2 in {from}/app, 1 in {from}/side")), "{told}");
     program.run(&["verify", "1.1.tar", "--allow-unsigned", "--blobs-from", &registry.host]).code(2).says("/side does not have it");
     program.run(&["extract", "1.1.tar", "--allow-unsigned", "--blobs-from", &from, "-o", "out"]).ok();
-    program.run(&["extract", "1.1.tar", "--allow-unsigned", "-o", "no"]).code(2).says("--blobs-from REGISTRY");
+    program.run(&["extract", "1.1.tar", "--allow-unsigned", "-o", "no"]).code(2).says("--blobs-from REGISTRY[/PREFIX], where that has the images");
 }

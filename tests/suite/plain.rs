@@ -83,8 +83,9 @@ struct Shop {
     outcome: ExtractOutcome,
 }
 
-const MOVING: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: '{{ .Release.Name }}'}\nspec:\n  containers:\n  - {name: a, image: '{{ .Values.global.imageRegistry | default \"r.dev\" }}/app:1.0', args: [{{ .Values.greeting | quote }}]}\n";
+const MOVING: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: '{{ .Release.Name }}'}\nspec:\n  containers:\n  - {name: a, image: '{{ .Values.global.imageRegistry | default \"r.dev\" }}/app:1.0', args: [{{ .Values.greeting | quote }}]}\n  - {name: b, image: '{{ .Values.global.imageRegistry | default \"r.dev\" }}/shared:1'}\n";
 const FIXED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: '{{ .Release.Name }}'}\nspec:\n  containers:\n  - {name: a, image: 'r.dev/fixed:1'}\n";
+const MORE: &str = "{{ if .Values.more }}\napiVersion: v1\nkind: Pod\nmetadata: {name: '{{ .Release.Name }}'}\nspec:\n  containers:\n  - {name: a, image: 'r.dev/shared:1'}\n{{ end }}\n";
 const GLUE: &str = "# two in one file\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: braces}\ndata: {text: '{{ .Values.none }} \"x\"'}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: side}\nspec: {containers: [{name: b, image: 'r.dev/side:1'}]}\n";
 
 impl Shop {
@@ -97,18 +98,22 @@ impl Shop {
             ("charts/web/templates/web.yaml", MOVING),
             ("charts/fixed/Chart.yaml", "apiVersion: v2\nname: fixed\nversion: 1.0.0\n"),
             ("charts/fixed/templates/fixed.yaml", FIXED),
+            ("charts/more/Chart.yaml", "apiVersion: v2\nname: more\nversion: 1.0.0\n"),
+            ("charts/more/templates/more.yaml", MORE),
             ("k8s/all.yaml", GLUE),
         ] {
             fs::create_dir_all(at(path).parent().unwrap()).unwrap();
             fs::write(at(path), text).unwrap();
         }
         for (number, (name, layers)) in
-            [("r.dev/app:1.0", &[1, 2][..]), ("r.dev/side:1", &[1, 3]), ("r.dev/fixed:1", &[1]), ("r.dev/alone:1", &[2])].iter().enumerate()
+            [("r.dev/app:1.0", &[1, 2][..]), ("r.dev/side:1", &[1, 3]), ("r.dev/fixed:1", &[1]), ("r.dev/alone:1", &[2]), ("r.dev/shared:1", &[3])]
+                .iter()
+                .enumerate()
         {
             docker_archive(&at(&format!("{number}.tar")), name, layers);
         }
         let spec = format!(
-            "  platforms: [linux/amd64]\n  registry: {REGISTRY}\n  apps:\n  - {{name: web, namespace: shop, chart: {{path: charts/web}}, set: {{greeting: it's}}}}\n  - {{name: fixed, namespace: shop, chart: {{path: charts/fixed}}}}\n  - {{name: glue, namespace: shop, dependsOn: [web], manifests: [k8s]}}\n  images: [{{archive: 0.tar}}, {{archive: 1.tar}}, {{archive: 2.tar}}, {{archive: 3.tar}}]\n"
+            "  platforms: [linux/amd64]\n  registry: {REGISTRY}\n  apps:\n  - {{name: web, namespace: shop, chart: {{path: charts/web}}, set: {{greeting: it's}}}}\n  - {{name: fixed, namespace: shop, chart: {{path: charts/fixed}}}}\n  - {{name: more, namespace: shop, chart: {{path: charts/more}}, profiles: [{{name: more, set: {{more: true}}}}]}}\n  - {{name: glue, namespace: shop, dependsOn: [web], manifests: [k8s]}}\n  images: [{{archive: 0.tar}}, {{archive: 1.tar}}, {{archive: 2.tar}}, {{archive: 3.tar}}, {{archive: 4.tar}}]\n"
         );
         fs::write(at("delivery.yaml"), format!("apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: shop, version: '1.0'}}\nspec:\n{spec}")).unwrap();
         let options = ExportOptions {
@@ -141,18 +146,13 @@ async fn images_are_called_as_the_delivery_says() {
     assert!(!plain.join("values/fixed.yaml").exists());
     let found = names(&plain);
     let tags: Vec<&str> = found.iter().map(String::as_str).filter(|name| !name.contains('@')).collect();
-    let wanted = [
-        "r.dev/alone:1",
-        "r.dev/fixed:1",
-        "registry.shop/mirror/alone:1",
-        "registry.shop/mirror/app:1.0",
-        "registry.shop/mirror/fixed:1",
-        "registry.shop/mirror/side:1",
-    ];
+    let wanted = ["r.dev/alone:1", "r.dev/fixed:1", "r.dev/shared:1"].into_iter().map(str::to_owned);
+    let moved = ["alone:1", "app:1.0", "fixed:1", "shared:1", "side:1"].map(|name| format!("{REGISTRY}/{name}"));
+    let wanted: Vec<String> = wanted.chain(moved).collect();
     assert_eq!(tags, wanted, "new names, and the original ones where no key moves them or nothing tells who asks");
     assert_eq!(found.len(), 2 * wanted.len(), "each by its digest as well: {found:?}");
     let note = &shop.outcome.notes[0];
-    assert!(note.contains("spec.registry (registry.shop/mirror)") && note.contains("original names: r.dev/alone:1, r.dev/fixed:1"), "{note}");
+    assert!(note.contains("spec.registry (registry.shop/mirror)") && note.contains("original names: r.dev/alone:1, r.dev/fixed:1, r.dev/shared:1"), "{note}");
     // Whatever helm makes of the folder asks for names that are there.
     for helm in ["helm3", "helm4"].iter().filter_map(|name| tool(name)) {
         let render = |release: &str, chart: &str, more: &[&str]| {

@@ -20,7 +20,7 @@ use crate::{
         renaming,
         verify::archive_failure,
     },
-    rewrite,
+    rewrite::{self, Slot},
     tree::FileTree,
 };
 
@@ -32,8 +32,8 @@ pub(super) struct Renamed<'a> {
     plan: rewrite::Plan,
     registry: Option<&'a str>,
     renderer: Renderer,
-    /// New names that somebody asks for.
-    moved: BTreeSet<Reference>,
+    /// Apps, and the new names that they ask for.
+    moved: BTreeSet<(String, Reference)>,
     /// Original names that somebody asks for.
     kept: BTreeSet<Reference>,
     pub(super) notes: Vec<String>,
@@ -54,7 +54,7 @@ impl<'a> Renamed<'a> {
         let mut render = |given: &Map<String, Value>| renaming::slots(&self.render(app, &chart, given).ok()?);
         let chosen = rewrite::choose(&self.plan, registry, &app.values, app.registry_keys.as_deref(), &mut render).unwrap_or_else(|| app.values.clone());
         match render(&chosen) {
-            Some(slots) => self.learn(slots.iter().filter_map(|slot| slot.image.parse().ok())),
+            Some(slots) => self.learn(app, &slots),
             None => self.notes.push(format!("app {}: its chart cannot be rendered without a cluster, so its images keep their original names too", app.name)),
         }
         Ok(chosen)
@@ -69,8 +69,7 @@ impl<'a> Renamed<'a> {
         let chart = chart::from_manifests(&app.name, version, &files).map_err(|error| wrong(error.to_string()))?;
         let mut rendered = self.render(app, &chart, &Map::new()).map_err(wrong)?;
         renaming::rename(&self.plan, &mut rendered).map_err(|error| wrong(error.to_string()))?;
-        let slots = renaming::slots(&rendered).unwrap_or_default();
-        self.learn(slots.iter().filter_map(|slot| slot.image.parse().ok()));
+        self.learn(app, &renaming::slots(&rendered).unwrap_or_default());
         let mut texts: BTreeMap<String, String> = BTreeMap::new();
         let documents = rendered.manifests.iter().map(|one| (&one.path, &one.content)).chain(rendered.hooks.iter().map(|one| (&one.path, &one.manifest)));
         for (path, content) in documents {
@@ -99,10 +98,10 @@ impl<'a> Renamed<'a> {
         self.renderer.render(chart, given, &request).map_err(|error| error.to_string())
     }
 
-    fn learn(&mut self, images: impl Iterator<Item = Reference>) {
-        for image in images {
+    fn learn(&mut self, app: &AppRecord, slots: &[Slot]) {
+        for image in slots.iter().filter_map(|slot| slot.image.parse().ok()) {
             if self.plan.is_new_name(&image) {
-                self.moved.insert(image);
+                self.moved.insert((app.name.clone(), image));
             } else if self.plan.new_name(&image).is_some() {
                 self.kept.insert(image);
             }
@@ -115,7 +114,7 @@ impl<'a> Renamed<'a> {
         let usage = |error| Failure::new(Kind::Usage, error);
         let mut plans = vec![rewrite::Plan::new(&chosen.records, self.registry).map_err(usage)?];
         if let Some(registry) = self.registry {
-            let both: Vec<ImageRecord> = chosen.records.iter().filter(|image| !self.has_moved(&image.reference)).cloned().collect();
+            let both: Vec<ImageRecord> = chosen.records.iter().filter(|image| !self.has_moved(image)).cloned().collect();
             self.note(registry, &both);
             plans.push(rewrite::Plan::new(&both, None).map_err(usage)?);
         }
@@ -128,8 +127,11 @@ impl<'a> Renamed<'a> {
         Ok(named.into_iter().collect())
     }
 
-    fn has_moved(&self, image: &Reference) -> bool {
-        !self.kept.contains(image) && self.plan.new_name(image).is_some_and(|new| self.moved.contains(new))
+    /// Whether every app that spoke for an image asks for its new name, and none for the original one.
+    fn has_moved(&self, image: &ImageRecord) -> bool {
+        let mut apps = image.origins.iter().filter_map(|origin| origin.app.as_ref()).peekable();
+        let Some(new) = self.plan.new_name(&image.reference).filter(|_| apps.peek().is_some()) else { return false };
+        !self.kept.contains(&image.reference) && apps.all(|app| self.moved.contains(&(app.clone(), new.clone())))
     }
 
     fn note(&mut self, registry: &str, both: &[ImageRecord]) {

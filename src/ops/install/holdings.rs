@@ -13,7 +13,10 @@ use crate::{
     },
     failure::{Failure, Kind},
     oci::Digest,
-    ops::nodes::{INVENTORY_FORMAT, Inventory, NodeInventory},
+    ops::{
+        missing::hint,
+        nodes::{INVENTORY_FORMAT, Inventory, NodeInventory},
+    },
     progress::SharedReporter,
     rewrite::Plan,
 };
@@ -44,8 +47,7 @@ pub(super) async fn to_pass_on(
         }
         return Ok(passed_on);
     }
-    Err(Failure::new(Kind::Cluster, InstallError::NotOnNodes { base: base.to_string(), lacks })
-        .hint("--base ARCHIVE gives what is missing, or --blobs-from REGISTRY[/PREFIX], where that has the images"))
+    Err(Failure::new(Kind::Cluster, InstallError::NotOnNodes { base: base.to_string(), lacks }).hint(hint(archive)))
 }
 
 /// What nobody gives and is not on a node.
