@@ -8,8 +8,7 @@ use serde::Deserialize;
 use super::{
     Problem, Registries, RegistryError,
     credentials::Credentials,
-    host::{Host, Session},
-    pool::DOCUMENT_TIME,
+    host::{Host, Session, in_time},
     web::Page,
 };
 use crate::{oci::Reference, redact::Secret};
@@ -61,8 +60,7 @@ impl Registries {
         let session = self.host(registry);
         let session = session.session_without_account().await.map_err(failed)?;
         let who = Credentials::of(user, password.clone());
-        let asked = tokio::time::timeout(DOCUMENT_TIME, session.web.let_in(&who)).await;
-        asked.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))).map_err(failed)
+        in_time(session.web.let_in(&who)).await.map_err(failed)
     }
 
     async fn listed(&self, host: &Host, path: &str, scope: &str) -> Result<Vec<String>, Problem> {
@@ -99,18 +97,13 @@ impl Registries {
     }
 
     pub(super) async fn page(&self, host: &Host, session: &Session, url: Url, scope: &str) -> Result<Page, Problem> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let asked = tokio::time::timeout(DOCUMENT_TIME, async {
+        let ask = || {
+            in_time(async {
                 let _turn = self.turn(host).await;
                 session.web.page(url.clone(), &session.credentials, scope).await
-            });
-            match asked.await.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
-                Err(problem) if host.again(attempt, &problem).await => {}
-                answer => return answer,
-            }
-        }
+            })
+        };
+        host.patiently(ask).await
     }
 }
 

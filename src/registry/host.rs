@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{OnceCell, Semaphore},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -23,6 +23,14 @@ use super::{
 
 /// Requests to one host at a time; registries limit connections per address.
 const PER_HOST: usize = 6;
+
+/// The longest that a document may take, however slowly it drips.
+const DOCUMENT_TIME: Duration = Duration::from_mins(2);
+
+/// What comes of asking for a document, which takes its time at most.
+pub(super) async fn in_time<T>(asked: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    timeout(DOCUMENT_TIME, asked).await.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs())))
+}
 
 /// How much of a registry is put up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +92,21 @@ impl Host {
             answered: AtomicBool::new(false),
             rest: Mutex::default(),
             slots: Arc::new(Semaphore::new(PER_HOST)),
+        }
+    }
+
+    /// What an attempt gives, which is made anew while that is decent and may help.
+    pub(super) async fn patiently<T, F>(&self, once: impl Fn() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, Problem>>,
+    {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match once().await {
+                Err(problem) if self.again(attempt, &problem).await => {}
+                ended => return ended,
+            }
         }
     }
 

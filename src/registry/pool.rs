@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use super::{
     credentials::Scopes,
     endpoint::Endpoint,
     gather,
-    host::{Host, Patience},
+    host::{Host, Patience, in_time},
     web::Wanted,
 };
 use crate::{
@@ -26,8 +25,6 @@ use crate::{
 
 /// Requests at a time over all hosts.
 const OVERALL: usize = 8;
-/// The longest that a document may take, however slowly it drips.
-pub(super) const DOCUMENT_TIME: Duration = Duration::from_mins(2);
 /// All at once, in one header: some registries look only at the first one.
 const ACCEPTED: &str = concat!(
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, ",
@@ -187,19 +184,14 @@ impl Registries {
     pub(super) async fn manifest(&self, target: &Target<'_>, digest: Option<&Digest>) -> Result<Bytes, Problem> {
         let (path, scope) = (target.endpoint.manifest(target.image, digest), target.endpoint.scope());
         let wanted = digest.or(target.image.digest());
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let asked = tokio::time::timeout(DOCUMENT_TIME, self.manifest_once(target, &path, &scope)).await;
-            let problem = match (asked.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))), wanted) {
-                (Ok(bytes), Some(wanted)) if Digest::of(&bytes) != *wanted => Problem::Digest { wanted: wanted.clone(), found: Digest::of(&bytes) },
-                (Ok(bytes), _) => return Ok(bytes),
-                (Err(problem), _) => problem,
-            };
-            if !target.host.again(attempt, &problem).await {
-                return Err(problem);
+        let ask = || async {
+            let bytes = in_time(self.manifest_once(target, &path, &scope)).await?;
+            match wanted {
+                Some(wanted) if Digest::of(&bytes) != *wanted => Err(Problem::Digest { wanted: wanted.clone(), found: Digest::of(&bytes) }),
+                _ => Ok(bytes),
             }
-        }
+        };
+        target.host.patiently(ask).await
     }
 
     async fn manifest_once(&self, target: &Target<'_>, path: &str, scope: &str) -> Result<Bytes, Problem> {

@@ -10,8 +10,8 @@ use reqwest::{
 use super::{
     Problem, Registries, RegistryError,
     blob::content_range,
-    host::Session,
-    pool::{DOCUMENT_TIME, Target},
+    host::{Session, in_time},
+    pool::Target,
     web::{Content, Wanted},
 };
 use crate::oci::{Descriptor, Digest, Reference};
@@ -78,14 +78,8 @@ impl Registries {
     {
         let target = self.target(image, "push")?;
         let body = || Body::wrap_stream(content());
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let Err(problem) = self.put_once(&target, blob, &body).await else { return Ok(()) };
-            if !target.host.again(attempt, &problem).await {
-                return Err(target.error("push", Some(&blob.digest), problem));
-            }
-        }
+        let put = target.host.patiently(|| self.put_once(&target, blob, &body)).await;
+        put.map_err(|problem| target.error("push", Some(&blob.digest), problem))
     }
 
     async fn put_once(&self, target: &Target<'_>, blob: &Descriptor, body: &(dyn Fn() -> Body + Sync)) -> Result<(), Problem> {
@@ -103,37 +97,20 @@ impl Registries {
         let target = self.target(image, "push")?;
         let body = || Body::from(bytes.clone());
         let (path, scope) = (target.endpoint.manifest(image, None), target.endpoint.scope_to_push());
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let put = async {
-                let session = target.host.session().await?;
-                let content = Content { media_type, length: bytes.len() as u64, body: &body };
-                let wanted = Wanted { method: Method::PUT, content: Some(content), follow: false, ..Wanted::all(session.web.at(&path)?, &scope) };
-                session.web.get(&wanted, &session.credentials).await
-            };
-            let Err(problem) = put.await else { return Ok(()) };
-            if !target.host.again(attempt, &problem).await {
-                return Err(target.error("push", None, problem));
-            }
-        }
+        let put = || async {
+            let session = target.host.session().await?;
+            let content = Content { media_type, length: bytes.len() as u64, body: &body };
+            let wanted = Wanted { method: Method::PUT, content: Some(content), follow: false, ..Wanted::all(session.web.at(&path)?, &scope) };
+            session.web.get(&wanted, &session.credentials).await.map(|_| ())
+        };
+        target.host.patiently(put).await.map_err(|problem| target.error("push", None, problem))
     }
 
     /// Some bytes of a blob; none where the registry gives whole blobs only. They are not checked: the blob's digest is that of all of it.
     pub async fn range(&self, image: &Reference, blob: &Digest, offset: u64, length: usize) -> Result<Option<Bytes>, RegistryError> {
         let target = self.target(image, "read")?;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let asked = tokio::time::timeout(DOCUMENT_TIME, self.range_once(&target, blob, offset, length)).await;
-            let problem = match asked.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
-                Ok(bytes) => return Ok(bytes),
-                Err(problem) => problem,
-            };
-            if !target.host.again(attempt, &problem).await {
-                return Err(target.error("read", Some(blob), problem));
-            }
-        }
+        let ask = || in_time(self.range_once(&target, blob, offset, length));
+        target.host.patiently(ask).await.map_err(|problem| target.error("read", Some(blob), problem))
     }
 
     async fn range_once(&self, target: &Target<'_>, blob: &Digest, offset: u64, length: usize) -> Result<Option<Bytes>, Problem> {
