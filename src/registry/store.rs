@@ -43,22 +43,13 @@ impl Registries {
     /// The same asked by who only reads, patiently.
     pub async fn holds(&self, image: &Reference, blob: &Digest) -> Result<bool, RegistryError> {
         let target = self.target(image, "look for")?;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let asked = async {
+        let ask = || {
+            in_time(async {
                 let _turn = self.turn(&target.host).await;
                 self.has_once(&target, blob, &target.endpoint.scope()).await
-            };
-            let answer = tokio::time::timeout(DOCUMENT_TIME, asked).await;
-            let problem = match answer.unwrap_or(Err(Problem::Stalled(DOCUMENT_TIME.as_secs()))) {
-                Ok(has) => return Ok(has),
-                Err(problem) => problem,
-            };
-            if !target.host.again(attempt, &problem).await {
-                return Err(target.error("look for", Some(blob), problem));
-            }
-        }
+            })
+        };
+        target.host.patiently(ask).await.map_err(|problem| target.error("look for", Some(blob), problem))
     }
 
     async fn has_once(&self, target: &Target<'_>, blob: &Digest, scope: &str) -> Result<bool, Problem> {
