@@ -37,6 +37,7 @@ pub use error::{ArchiveError, BuildError, Fault, Flaw};
 pub use excerpt::{Excerpt, Shown};
 pub use lent::{Lent, LentBlob};
 pub use limits::Limits;
+pub(crate) use medium::read_exact_at;
 pub use medium::{Medium, Signing};
 pub use names::{INDEX, SIGNATURE};
 pub use stream::verify_stream;

@@ -41,6 +41,7 @@ pub(crate) fn transport_failure(error: TransportError) -> Failure {
     let kind = match &*error.problem {
         Problem::Url | Problem::Reference(_) | Problem::PlainHttp => Kind::Usage,
         Problem::File(_) | Problem::System(_) => Kind::Other,
+        Problem::Volumes(_) => Kind::Untrusted,
         _ => Kind::Source,
     };
     let refused = matches!(&*error.problem, Problem::Status { status: 401 | 403, .. });

@@ -15,6 +15,7 @@ mod reach;
 mod remote;
 mod tus;
 mod upload;
+mod volumes;
 mod web;
 
 pub use error::{TransportError, TransportProblem};

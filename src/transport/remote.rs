@@ -13,8 +13,9 @@ use super::{
     cache::{AHEAD, BLOCK, Cache},
     http::WebFile,
     parts::Parts,
+    volumes::Volumes,
 };
-use crate::archive::Medium;
+use crate::archive::{Medium, VolumeError, read_exact_at, volumes::digest};
 
 /// Reads from this size on go past the cache.
 const LARGE: usize = 128 << 10;
@@ -24,6 +25,7 @@ const ASK_MAX: usize = 4 << 20;
 enum Source {
     Web(Box<WebFile>),
     Registry(Box<Parts>),
+    Volumes(Box<Volumes>),
 }
 
 impl Source {
@@ -31,6 +33,7 @@ impl Source {
         match self {
             Self::Web(file) => file.range(offset, length).await,
             Self::Registry(parts) => parts.range(offset, length).await,
+            Self::Volumes(volumes) => volumes.range(offset, length).await,
         }
     }
 }
@@ -104,6 +107,11 @@ async fn connect(place: Place, reach: Reach) -> Result<(Source, u64, Bytes), Tra
             let length = parts.length();
             Ok((Source::Registry(Box::new(parts)), length, Bytes::new()))
         }
+        Place::Web(url) if Volumes::are_at(url) => {
+            let volumes = Volumes::open(url, &reach).await?;
+            let length = volumes.length();
+            Ok((Source::Volumes(Box::new(volumes)), length, Bytes::new()))
+        }
         Place::Web(url) => {
             let first = usize::try_from(BLOCK).unwrap_or(usize::MAX);
             let (file, length, first) = WebFile::open(url, &reach, first).await?;
@@ -161,6 +169,11 @@ impl Remote {
 impl Medium for Remote {
     fn length(&self) -> u64 {
         self.length
+    }
+
+    fn blame(&self) -> Option<VolumeError> {
+        let Source::Volumes(volumes) = &*self.source else { return None };
+        volumes.blame(|start, size| digest(size, |buffer, offset| read_exact_at(self, buffer, start + offset)).ok())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
