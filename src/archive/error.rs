@@ -95,6 +95,15 @@ pub enum ArchiveError {
         /// Its base.
         base: Box<Base>,
     },
+    /// A blob that was left out, and that who lends it does not give as it should be.
+    #[error("`{}` leaves out a blob that cannot be used: {flaw}", path.display())]
+    Lent {
+        /// The archive.
+        path: PathBuf,
+        /// Which blob, of whom, and what is wrong with it.
+        #[source]
+        flaw: Flaw,
+    },
     /// A volume is missing or is not what it should be.
     #[error(transparent)]
     Volume(#[from] VolumeError),

@@ -4,6 +4,7 @@
 //! Reading: [`open`] checks the container and gives an [`Unverified`], which only [`Unverified::verify`] turns into an [`Archive`].
 
 mod archive_file;
+mod attached;
 mod base;
 mod builder;
 mod canonical;
@@ -15,6 +16,7 @@ mod excerpt;
 mod graph;
 mod header;
 mod journal;
+mod lent;
 mod limits;
 mod medium;
 mod names;
@@ -32,8 +34,10 @@ pub use base::{Base, BaseKind, Held};
 pub use builder::{Builder, Layout, SIGNATURES_MAX};
 pub use contents::{AgentContent, AttachmentContent, ChartContent, Contents, ImageContent, ManifestsContent};
 pub use error::{ArchiveError, BuildError, Fault, Flaw};
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, Shown};
+pub use lent::{Lent, LentBlob};
 pub use limits::Limits;
+pub(crate) use medium::read_exact_at;
 pub use medium::{Medium, Signing};
 pub use names::{INDEX, SIGNATURE};
 pub use stream::verify_stream;

@@ -314,29 +314,27 @@ impl Unverified {
     fn hash_blobs(&self, contents: &Contents, reporter: &dyn Reporter) -> Result<(), Flaw> {
         let layer = |entry: &&Entry| matches!(&entry.name, Name::Blob(digest) if !contents.graph.is_document(digest));
         let layers: Vec<&Entry> = self.entries.iter().filter(layer).collect();
-        let total = layers.iter().map(|entry| entry.size).sum();
         let task = format!("verify {}", self.opened.path.display());
-        reporter.event(Event::Started { task: task.clone(), total: Some(total) });
-        let hashing = Hashing {
-            medium: &*self.opened.medium,
-            layers: &layers,
-            next: AtomicUsize::new(0),
-            done: AtomicU64::new(0),
-            stop: AtomicBool::new(false),
-            failed: Mutex::new(None),
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(layers.len().max(1));
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| hashing.work(&task, reporter));
-            }
-        });
-        if let Some(flaw) = hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(flaw);
-        }
-        reporter.event(Event::Finished { task, note: format!("{} layers, {total} bytes", layers.len()) });
-        Ok(())
+        hash_entries(&*self.opened.medium, &layers, task, reporter)
     }
+}
+
+/// Hashes the blobs of a medium, several at a time.
+pub(crate) fn hash_entries(medium: &dyn Medium, layers: &[&Entry], task: String, reporter: &dyn Reporter) -> Result<(), Flaw> {
+    let total = layers.iter().map(|entry| entry.size).sum();
+    reporter.event(Event::Started { task: task.clone(), total: Some(total) });
+    let hashing = Hashing { medium, layers, next: AtomicUsize::new(0), done: AtomicU64::new(0), stop: AtomicBool::new(false), failed: Mutex::new(None) };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(layers.len().max(1));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| hashing.work(&task, reporter));
+        }
+    });
+    if let Some(flaw) = hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(flaw);
+    }
+    reporter.event(Event::Finished { task, note: format!("{} layers, {total} bytes", layers.len()) });
+    Ok(())
 }
 
 fn read_whole(medium: &dyn Medium, offset: u64, size: u64) -> Result<Bytes, Fault> {

@@ -60,7 +60,7 @@ pub(super) struct ReachArgs {
     /// PEM file with further certificate authorities for where the archive is
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Reach the archive's server without TLS
+    /// Reach the server of the archive, or of --blobs-from, without TLS
     #[arg(long)]
     plain_http: bool,
 }
@@ -105,7 +105,22 @@ pub(super) struct ElsewhereArgs {
 
 impl ElsewhereArgs {
     pub(super) fn resolve(self) -> Elsewhere {
-        Elsewhere { volumes: self.volumes, bases: self.base }
+        Elsewhere { volumes: self.volumes, bases: self.base, blobs_from: Vec::new() }
+    }
+}
+
+/// Who else has what a delta archive leaves out.
+#[derive(Debug, clap::Args)]
+pub(super) struct BlobsArgs {
+    /// A registry that has the images already, asked for the layers that a delta archive leaves out and no --base holds. Below PREFIX images are looked for
+    /// under the names that `spec.registry` gives them. May be given more than once
+    #[arg(long, value_name = "REGISTRY[/PREFIX]")]
+    blobs_from: Vec<String>,
+}
+
+impl BlobsArgs {
+    pub(super) fn put(self, elsewhere: Elsewhere) -> Elsewhere {
+        Elsewhere { blobs_from: self.blobs_from, ..elsewhere }
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) struct ExportArgs {
 enum UploadMethod {
     /// By tus 1.0.0 where the server speaks it, else HTTP PUT
     Auto,
-    /// By tus: the URL is where uploads are made; a transfer that breaks goes on where it broke
+    /// By tus: the URL is where uploads are made; a transfer that breaks, or a run that is killed, goes on where it broke
     Tus,
     /// HTTP PUT
     Put,

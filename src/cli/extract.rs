@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::args::{ElsewhereArgs, FormatArgs, TrustArgs};
+use super::args::{BlobsArgs, ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::{Failure, Kind},
@@ -49,6 +49,8 @@ pub(super) struct ExtractArgs {
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
     #[command(flatten)]
+    blobs: BlobsArgs,
+    #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
     format: FormatArgs,
@@ -84,7 +86,7 @@ impl ExtractArgs {
             platform: self.platform,
         };
         let reporter = printer.reporter();
-        let ready = extract::prepare(&options, &self.elsewhere.resolve(), &*reporter)?;
+        let ready = extract::prepare(&options, &self.blobs.put(self.elsewhere.resolve()), &*reporter)?;
         let outcome = super::run_to_end(async move |stop| {
             let written = tokio::task::spawn_blocking(move || ready.write(&stop, &reporter));
             written.await.map_err(|error| Failure::new(Kind::Other, error))?

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::args::{self, ClusterArgs, ElsewhereArgs, FormatArgs, TrustArgs};
+use super::args::{self, BlobsArgs, ClusterArgs, ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     chart::values::Kind as SetKind,
     context::Context,
@@ -26,6 +26,8 @@ pub(super) struct InstallArgs {
     archive: PathBuf,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
+    #[command(flatten)]
+    blobs: BlobsArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -66,7 +68,7 @@ enum ViaArg {
 impl InstallArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let reporter = printer.reporter();
-        let archive = Arc::new(verify::open_with(&self.archive, &self.elsewhere.resolve(), &self.trust.resolve(context), &*reporter)?);
+        let archive = Arc::new(verify::open_with(&self.archive, &self.blobs.put(self.elsewhere.resolve()), &self.trust.resolve(context), &*reporter)?);
         let mut options = InstallOptions::new(Arc::clone(&archive), Renderer::engine());
         options.via = match self.via {
             ViaArg::Nodes => Via::Nodes,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::args::{ElsewhereArgs, FormatArgs, TrustArgs};
+use super::args::{BlobsArgs, ElsewhereArgs, FormatArgs, TrustArgs};
 use crate::{
     context::Context,
     failure::Failure,
@@ -22,6 +22,8 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
     #[command(flatten)]
+    blobs: BlobsArgs,
+    #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
     format: FormatArgs,
@@ -30,7 +32,7 @@ pub(super) struct VerifyArgs {
 impl VerifyArgs {
     pub(super) fn run(self, context: &Context, printer: &Printer) -> Result<(), Failure> {
         let options = verify::VerifyOptions { archive: self.archive, trust: self.trust.resolve(context), deep: self.deep };
-        let outcome = verify::run_with(&options, &self.elsewhere.resolve(), &*printer.reporter())?;
+        let outcome = verify::run_with(&options, &self.blobs.put(self.elsewhere.resolve()), &*printer.reporter())?;
         printer.outcome(self.format.format, &outcome, |o| {
             let what = format!("{} apps, {} images, {}", o.apps, o.images, text::bytes(o.size));
             let whole = if o.base.is_some() { "sound" } else { "whole" };

@@ -83,8 +83,9 @@ enum DeepError {
 /// Unpacks all layers of images.
 pub(crate) fn run(archive: &Archive, reporter: &dyn Reporter) -> Result<DeepOutcome, Failure> {
     let wanted = wanted(archive)?;
-    // What a delta archive leaves out can be unpacked where its base was given.
-    let readable = |layer: &Digest| archive.is_complete() || !archive.left_out().contains_key(layer);
+    // What a delta archive leaves out can be unpacked where somebody gives it.
+    let missing = archive.missing();
+    let readable = |layer: &Digest| !missing.contains_key(layer);
     let work: Vec<(&Digest, &BTreeMap<Digest, Digest>)> = wanted.iter().filter(|(layer, _)| readable(layer)).collect();
     let task = format!("unpack {}", archive.path().display());
     let total = work.iter().filter_map(|(layer, _)| archive.locate(layer)).map(|(_, size)| size).sum();

@@ -41,6 +41,7 @@ pub(crate) fn transport_failure(error: TransportError) -> Failure {
     let kind = match &*error.problem {
         Problem::Url | Problem::Reference(_) | Problem::PlainHttp => Kind::Usage,
         Problem::File(_) | Problem::System(_) => Kind::Other,
+        Problem::Volumes(_) => Kind::Untrusted,
         _ => Kind::Source,
     };
     let refused = matches!(&*error.problem, Problem::Status { status: 401 | 403, .. });
@@ -112,16 +113,19 @@ pub async fn hand_on(archive: &Path, to: &Destination, reach: &Reach, reporter: 
     let verified: Archive = verifying.await.map_err(|e| Failure::new(Kind::Other, e))?.map_err(archive_failure)?;
     match to {
         Destination::Web { url, method } => {
-            let upload = Upload::reached(url.expose(), *method, reach).map_err(upload_failure)?;
+            let upload = Upload::reached(url.expose(), *method, reach).map_err(upload_failure)?.remembering();
             reporter.step("sending the archive");
             // Its list comes last: where that is, all of it is.
             let files = archive::volumes::files_of(archive).map_err(|error| archive_failure(error.into()))?;
+            let files = files.unwrap_or_else(|| vec![archive.to_owned()]);
             let mut urls = Vec::new();
-            for file in files.unwrap_or_else(|| vec![archive.to_owned()]) {
-                let url = upload.send(&file, reporter).await.map_err(upload_failure)?.to_string();
+            for file in &files {
+                let url = upload.send(file, reporter).await.map_err(upload_failure)?.to_string();
                 reporter.event(Event::Note(format!("{}: put to {url}", file.display())));
                 urls.push(url);
             }
+            // Not before all of them are there: a later run would send those again that were.
+            files.iter().try_for_each(|file| upload.forget(file)).map_err(upload_failure)?;
             let url = urls.pop().unwrap_or_default();
             Ok(Handed::Web { url, volumes: urls })
         }
@@ -142,5 +146,8 @@ fn upload_failure(error: UploadError) -> Failure {
         UploadError::Transport { .. } | UploadError::Status { .. } => Kind::Source,
     };
     let failure = Failure::new(kind, error);
-    if kind == Kind::Source { failure.hint("the archive is whole and stays where it is; it can be sent by other means") } else { failure }
+    if kind != Kind::Source {
+        return failure;
+    }
+    failure.hint("the archive is whole and stays where it is; the same command goes on where the server speaks tus, or send it by other means")
 }

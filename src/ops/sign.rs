@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     reach::transport_failure,
     trust::{BadKey, source_failure},
-    verify::{BaseOutcome, Elsewhere, archive_failure, left_out},
+    verify::{BaseOutcome, Elsewhere, archive_failure, given},
 };
 use crate::{
     archive::{self, Archive, ArchiveError, BuildError, Trust, Unverified},
@@ -129,7 +129,7 @@ pub fn run_with(options: &SignOptions, elsewhere: &Elsewhere, reporter: &dyn Rep
     }
     archive.put_signatures(&bundles).map_err(room_failure)?;
     let fingerprints = keys.iter().map(|key| key.public().fingerprint()).collect();
-    let base = left_out(&archive, archive.is_complete());
+    let base = given(&archive);
     Ok(SignOutcome { archive: options.archive.clone(), fingerprints, before, signatures: bundles.len(), rewritten, base })
 }
 

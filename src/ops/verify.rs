@@ -8,6 +8,8 @@ use serde::Serialize;
 pub use super::trust::TrustOptions;
 use super::{
     deep::{self, DeepOutcome},
+    lend,
+    missing::MissingLayers,
     reach,
 };
 use crate::{
@@ -26,6 +28,8 @@ pub struct Elsewhere {
     pub volumes: Vec<PathBuf>,
     /// The archive's base, and the base of that, as far as there are any: verified as the archive is, and read from for what it leaves out.
     pub bases: Vec<PathBuf>,
+    /// Registries that are asked for what no base holds, as `REGISTRY[/PREFIX]`: below it images are called as `spec.registry` calls them.
+    pub blobs_from: Vec<String>,
 }
 
 /// Opens an archive and verifies all of it. This is the way in for every operation that uses one.
@@ -33,7 +37,7 @@ pub fn open(path: &Path, trust: &TrustOptions, reporter: &dyn Reporter) -> Resul
     open_with(path, &Elsewhere::default(), trust, reporter)
 }
 
-/// The same of an archive that is not all in one place.
+/// The same of an archive that is not all in one place. What registries were asked for and do not have is missing in what is returned.
 pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, reporter: &dyn Reporter) -> Result<Archive, Failure> {
     let whom = trust.load()?;
     warn_unsigned(path, &whom, reporter);
@@ -42,7 +46,10 @@ pub fn open_with(path: &Path, elsewhere: &Elsewhere, trust: &TrustOptions, repor
     trust.check_version(archive.record())?;
     // A base is older by its purpose: no lowest version is asked of it.
     let bases = elsewhere.bases.iter().map(|base| verified(base)).collect::<Result<_, _>>()?;
-    archive.with_bases(bases).map_err(archive_failure)
+    if elsewhere.blobs_from.is_empty() {
+        return archive.with_bases(bases).map_err(archive_failure);
+    }
+    lend::borrow(archive.over(bases).map_err(archive_failure)?, &elsewhere.blobs_from, &trust.reach, reporter)
 }
 
 fn warn_unsigned(path: &Path, trust: &Trust, reporter: &dyn Reporter) {
@@ -59,10 +66,11 @@ pub(crate) fn file_failure(error: FileError) -> Failure {
 /// What an error with an archive means to whoever ran the command.
 pub fn archive_failure(error: ArchiveError) -> Failure {
     match &error {
-        ArchiveError::Damaged { flaw: Flaw { fault: Fault::Read(cause), .. }, .. } => {
-            let elsewhere = cause.get_ref().and_then(|cause| cause.downcast_ref::<TransportError>()).is_some();
-            Failure::new(if elsewhere { Kind::Source } else { Kind::Other }, error)
-        }
+        ArchiveError::Damaged { flaw: Flaw { fault: Fault::Read(cause), .. }, .. }
+        | ArchiveError::Lent { flaw: Flaw { fault: Fault::Read(cause), .. }, .. } => Failure::new(read_kind(cause), error),
+        ArchiveError::File(FileError::Io { source, .. }) => Failure::new(read_kind(source), error),
+        ArchiveError::Lent { .. } => Failure::new(Kind::Untrusted, error)
+            .hint("do not use that registry's image; --base ARCHIVE gives what the archive leaves out, or --blobs-from another registry"),
         ArchiveError::Damaged { .. } => Failure::new(Kind::Untrusted, error).hint("carry the archive over again and compare its checksum with the original's"),
         ArchiveError::Unsigned { .. } => {
             Failure::new(Kind::Untrusted, error).hint("sign it with `sign`, or say --allow-unsigned (without --key) if you know where it comes from")
@@ -91,6 +99,12 @@ pub fn archive_failure(error: ArchiveError) -> Failure {
         ArchiveError::NoSpace { .. } => Failure::new(Kind::Other, error).hint("free some space, or write the archive to another disk with -o"),
         _ => Failure::new(Kind::Other, error),
     }
+}
+
+/// Whether a server could not be read, or a file of this machine.
+fn read_kind(cause: &std::io::Error) -> Kind {
+    let elsewhere = cause.get_ref().and_then(|cause| cause.downcast_ref::<TransportError>()).is_some();
+    if elsewhere { Kind::Source } else { Kind::Other }
 }
 
 /// What to verify.
@@ -138,7 +152,7 @@ pub struct BaseOutcome {
     /// What it was made over.
     #[serde(flatten)]
     pub base: Base,
-    /// Whether the blobs were checked, in the archives that were given as its base. If not, the nodes have to have them.
+    /// Whether the blobs were checked, in archives that were given as its base or in registries. If not, the nodes have to have them.
     pub checked: bool,
     /// Bytes of the blobs.
     pub size: u64,
@@ -156,11 +170,23 @@ pub struct LeftOut {
     pub size: u64,
     /// The images that need it.
     pub images: Vec<Reference>,
+    /// Where it was checked: an archive, or a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// What an archive leaves out and who gives it; nothing if it is whole.
+pub(crate) fn given(archive: &Archive) -> Option<BaseOutcome> {
+    let mut outcome = left_out(archive, archive.is_complete())?;
+    for blob in &mut outcome.blobs {
+        blob.from = archive.giver(&blob.digest);
+    }
+    Some(outcome)
 }
 
 /// What an archive leaves out; nothing if it is whole.
 pub(crate) fn left_out(contents: &Contents, checked: bool) -> Option<BaseOutcome> {
-    let blob = |(digest, size): (&Digest, &u64)| LeftOut { digest: digest.clone(), size: *size, images: contents.images_with(digest) };
+    let blob = |(digest, size): (&Digest, &u64)| LeftOut { digest: digest.clone(), size: *size, images: contents.images_with(digest), from: None };
     let blobs: Vec<LeftOut> = contents.left_out().iter().map(blob).collect();
     contents.base().map(|base| BaseOutcome { base: base.clone(), checked, size: blobs.iter().map(|blob| blob.size).sum(), blobs })
 }
@@ -170,7 +196,7 @@ pub(crate) fn left_out(contents: &Contents, checked: bool) -> Option<BaseOutcome
 struct DeepStream;
 
 #[derive(Debug, thiserror::Error)]
-#[error("a stream is one archive by itself: neither volumes nor a base go with it")]
+#[error("a stream is one archive by itself: neither volumes, a base nor a registry go with it")]
 struct AloneStream;
 
 /// Verifies an archive.
@@ -187,12 +213,17 @@ pub fn run_with(options: &VerifyOptions, elsewhere: &Elsewhere, reporter: &dyn R
         if options.deep {
             return Err(Failure::new(Kind::Usage, DeepStream).hint("write it to a file, and verify that"));
         }
-        return Ok(outcome(&options.archive, &stream(options, reporter)?, None, false));
+        let contents = stream(options, reporter)?;
+        return Ok(outcome(&options.archive, &contents, None, left_out(&contents, false)));
     }
     let archive = open_with(&options.archive, elsewhere, &options.trust, reporter)?;
+    // Whoever names a registry wants to know that it has all.
+    if let Some(missing) = MissingLayers::of(&archive, |_| !elsewhere.blobs_from.is_empty()) {
+        return Err(missing.into());
+    }
     let deep = options.deep.then(|| deep::run(&archive, reporter)).transpose()?;
     // Its path is without the secrets that a URL may hold.
-    Ok(outcome(archive.path(), &archive, deep, archive.is_complete()))
+    Ok(outcome(archive.path(), &archive, deep, given(&archive)))
 }
 
 /// Verifies what comes on standard input.
@@ -204,7 +235,7 @@ fn stream(options: &VerifyOptions, reporter: &dyn Reporter) -> Result<Contents, 
     Ok(contents)
 }
 
-fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>, complete: bool) -> VerifyOutcome {
+fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>, base: Option<BaseOutcome>) -> VerifyOutcome {
     let record = archive.record();
     VerifyOutcome {
         archive: path.to_owned(),
@@ -214,7 +245,7 @@ fn outcome(path: &Path, archive: &Contents, deep: Option<DeepOutcome>, complete:
         apps: record.apps.len(),
         images: archive.images().len(),
         size: archive.size(),
-        base: left_out(archive, complete),
+        base,
         deep,
     }
 }

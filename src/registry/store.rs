@@ -34,19 +34,32 @@ impl Registries {
         result.await.map_err(|problem| target.error("push to", None, problem))
     }
 
-    /// Whether the repository has a blob already.
+    /// Whether the repository has a blob already, asked by who is about to write.
     pub async fn has(&self, image: &Reference, blob: &Digest) -> Result<bool, RegistryError> {
         let target = self.target(image, "look for")?;
-        let result = async {
-            let (session, scope) = (target.host.session().await?, target.endpoint.scope_to_push());
-            let wanted = Wanted { method: Method::HEAD, ..Wanted::all(session.web.at(&target.endpoint.blob(blob))?, &scope) };
-            match session.web.get(&wanted, &session.credentials).await {
-                Ok(_) => Ok(true),
-                Err(Problem::NotFound(_)) => Ok(false),
-                Err(problem) => Err(problem),
-            }
+        self.has_once(&target, blob, &target.endpoint.scope_to_push()).await.map_err(|problem| target.error("look for", Some(blob), problem))
+    }
+
+    /// The same asked by who only reads, patiently.
+    pub async fn holds(&self, image: &Reference, blob: &Digest) -> Result<bool, RegistryError> {
+        let target = self.target(image, "look for")?;
+        let ask = || {
+            in_time(async {
+                let _turn = self.turn(&target.host).await;
+                self.has_once(&target, blob, &target.endpoint.scope()).await
+            })
         };
-        result.await.map_err(|problem| target.error("look for", Some(blob), problem))
+        target.host.patiently(ask).await.map_err(|problem| target.error("look for", Some(blob), problem))
+    }
+
+    async fn has_once(&self, target: &Target<'_>, blob: &Digest, scope: &str) -> Result<bool, Problem> {
+        let session = target.host.session().await?;
+        let wanted = Wanted { method: Method::HEAD, ..Wanted::all(session.web.at(&target.endpoint.blob(blob))?, scope) };
+        match session.web.get(&wanted, &session.credentials).await {
+            Ok(_) => Ok(true),
+            Err(Problem::NotFound(_)) => Ok(false),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Puts a blob, which `content` gives anew for every attempt (distribution-spec, "POST then PUT").

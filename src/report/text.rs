@@ -1,6 +1,6 @@
 //! Numbers and tables for people.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use crate::{
     archive::Standing,
@@ -28,13 +28,26 @@ pub fn bytes(n: u64) -> String {
 pub fn base(base: &BaseOutcome) -> String {
     let what = format!("{} layers, {}", base.blobs.len(), bytes(base.size));
     if base.checked {
-        return format!("made over {}, which holds the other {what}: checked\n", base.base);
+        return format!("made over {}: the other {what}, were checked{}\n", base.base, givers(base));
     }
-    let mut out = format!("made over {}: {what}, are not in it and were NOT checked; the nodes must hold them, or --base ARCHIVE gives them\n", base.base);
+    let mut out = format!(
+        "made over {}: {what}, are not in it and were NOT checked; the nodes must hold them, or --base ARCHIVE gives them, or --blobs-from REGISTRY[/PREFIX]\n",
+        base.base
+    );
     let images = |names: &[crate::oci::Reference]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let rows: Vec<Vec<String>> = base.blobs.iter().map(|blob| vec![blob.digest.to_string(), bytes(blob.size), images(&blob.images)]).collect();
     out.push_str(&table(&["LEFT OUT", "SIZE", "NEEDED BY"], &rows));
     out
+}
+
+/// Who gave how many of the layers that were left out.
+fn givers(base: &BaseOutcome) -> String {
+    let mut givers: BTreeMap<&str, usize> = BTreeMap::new();
+    for from in base.blobs.iter().filter_map(|blob| blob.from.as_deref()) {
+        *givers.entry(from).or_default() += 1;
+    }
+    let told: Vec<String> = givers.into_iter().map(|(from, layers)| format!("{layers} in {from}")).collect();
+    if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
 }
 
 /// A text from elsewhere, without what would steer a terminal; line feeds and tabs stay.

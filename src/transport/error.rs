@@ -1,6 +1,8 @@
 //! How an archive elsewhere cannot be had, or cannot be put there.
 
-use crate::{io::FileError, registry::RegistryError};
+use std::path::PathBuf;
+
+use crate::{archive::VolumeError, io::FileError, registry::RegistryError};
 
 /// A failure with an archive that lies elsewhere.
 #[derive(Debug, thiserror::Error)]
@@ -107,9 +109,27 @@ pub enum TransportProblem {
     /// An artifact in a registry that is no archive.
     #[error("it is no archive of this program: {0}")]
     NoArchive(String),
+    /// A volume of an archive that cannot be read.
+    #[error("its volume `{}`: {source}", path.display())]
+    Volume {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<TransportProblem>,
+    },
+    /// Volumes that are not those of their list.
+    #[error(transparent)]
+    Volumes(#[from] Box<VolumeError>),
     /// No task can be started.
     #[error("the machine has no resources left: {0}")]
     System(std::io::Error),
+}
+
+impl From<VolumeError> for TransportProblem {
+    fn from(error: VolumeError) -> Self {
+        Self::Volumes(Box::new(error))
+    }
 }
 
 impl TransportProblem {

@@ -3,6 +3,8 @@
 //! The mapping: an image manifest with `artifactType` [`ARCHIVE`], the empty config, and one layer of type [`PART`] for each part, in order. Each
 //! layer's `org.opencontainers.image.title` is the archive's file name, with `.001`, `.002`… where there are several, so that `oras pull` gives
 //! files that `cat` joins. All parts but the last have the same size.
+//!
+//! Blobs of images can be read in the same way, one after the other, each from a repository that has it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,9 +26,10 @@ pub const PART_SIZE: u64 = 256 << 20;
 pub(super) const EMPTY: &[u8] = b"{}";
 
 /// Registries, reached as a person says.
-pub(super) fn registries(reference: &Reference, reach: &Reach) -> Registries {
+pub(super) fn registries<'a>(references: impl IntoIterator<Item = &'a Reference>, reach: &Reach) -> Registries {
     let options = HostOptions { plain_http: reach.plain_http, ca_file: reach.ca_file.clone(), ..HostOptions::default() };
-    Registries::new(BTreeMap::from([(reference.registry().to_owned(), options)]), reach.docker_config.clone()).reached(&reach.machine)
+    let options = references.into_iter().map(|reference| (reference.registry().to_owned(), options.clone())).collect();
+    Registries::new(options, reach.docker_config.clone()).reached(&reach.machine)
 }
 
 /// The manifest of an archive's parts.
@@ -52,29 +55,33 @@ pub(super) fn title(name: &str, number: usize, parts: usize) -> String {
     if parts == 1 { name.to_owned() } else { format!("{name}.{:03}", number + 1) }
 }
 
-/// The parts of an archive in a registry.
+/// Parts of something in registries, one after the other.
 pub(super) struct Parts {
     registries: Arc<Registries>,
-    reference: Reference,
-    /// Where each begins, and which it is.
-    placed: Vec<(u64, Descriptor)>,
+    /// Where each begins, which it is, and whose.
+    placed: Vec<(u64, Digest, u64, Reference)>,
     length: u64,
 }
 
 impl Parts {
-    /// Reads the manifest. From then on everything is asked for by digest, so that it stays what it was.
+    /// Reads the manifest of an archive. From then on everything is asked for by digest, so that it stays what it was.
     pub(super) async fn open(reference: &Reference, reach: &Reach) -> Result<Self, TransportProblem> {
-        let registries = Arc::new(registries(reference, reach));
+        let registries = Arc::new(registries([reference], reach));
         let (descriptor, bytes) = registries.resolve(reference).await.map_err(Box::new)?;
-        let parts = read(&bytes)?;
-        let mut placed = Vec::new();
-        let mut length = 0_u64;
-        for part in parts {
+        let reference = reference.by_digest(descriptor.digest);
+        let parts = read(&bytes)?.into_iter().map(|part| (part.digest, part.size, reference.clone()));
+        Self::joined(registries, parts)
+    }
+
+    /// These blobs, each with its size and a name in the repository that has it.
+    pub(super) fn joined(registries: Arc<Registries>, parts: impl IntoIterator<Item = (Digest, u64, Reference)>) -> Result<Self, TransportProblem> {
+        let (mut placed, mut length) = (Vec::new(), 0_u64);
+        for (digest, size, reference) in parts {
             let start = length;
-            length = length.checked_add(part.size).ok_or_else(|| TransportProblem::NoArchive("its parts are too large".to_owned()))?;
-            placed.push((start, part));
+            length = length.checked_add(size).ok_or_else(|| TransportProblem::NoArchive("its parts are too large".to_owned()))?;
+            placed.push((start, digest, size, reference));
         }
-        Ok(Self { registries, reference: reference.by_digest(descriptor.digest), placed, length })
+        Ok(Self { registries, placed, length })
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -83,16 +90,15 @@ impl Parts {
 
     /// Some bytes from an offset on: at least one, at most `length`, and only of one part.
     pub(super) async fn range(&self, offset: u64, length: usize) -> Result<Bytes, TransportProblem> {
-        let at = self.placed.partition_point(|(start, _)| *start <= offset).saturating_sub(1);
-        let Some((start, part)) = self.placed.get(at) else { return Ok(Bytes::new()) };
+        let at = self.placed.partition_point(|(start, ..)| *start <= offset).saturating_sub(1);
+        let Some((start, digest, size, reference)) = self.placed.get(at) else { return Ok(Bytes::new()) };
         let within = offset - start;
-        let left = usize::try_from(part.size.saturating_sub(within)).unwrap_or(usize::MAX);
+        let left = usize::try_from(size.saturating_sub(within)).unwrap_or(usize::MAX);
         let length = length.min(left);
         if length == 0 {
             return Ok(Bytes::new());
         }
-        let digest: &Digest = &part.digest;
-        self.registries.range(&self.reference, digest, within, length).await.map_err(Box::new)?.ok_or(TransportProblem::NoRanges)
+        self.registries.range(reference, digest, within, length).await.map_err(Box::new)?.ok_or(TransportProblem::NoRanges)
     }
 }
 

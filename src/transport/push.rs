@@ -56,7 +56,7 @@ pub async fn push(
 ) -> Result<Pushed, TransportError> {
     let subject = Place::Registry(to.clone()).to_string();
     let failed = |problem| TransportError::new("push the archive to", subject.clone(), problem);
-    let registries = parts::registries(to, reach);
+    let registries = parts::registries([to], reach);
     registries.may_push(to).await.map_err(|e| failed(Box::new(e).into()))?;
     let work = Work::new(archive, part_size, to.clone(), registries, reporter.clone()).map_err(|e| failed(e.into()))?;
     work.put_all(annotations, subject.clone()).await.map_err(failed)

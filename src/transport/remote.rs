@@ -13,8 +13,9 @@ use super::{
     cache::{AHEAD, BLOCK, Cache},
     http::WebFile,
     parts::Parts,
+    volumes::Volumes,
 };
-use crate::archive::Medium;
+use crate::archive::{Medium, VolumeError, read_exact_at, volumes::digest};
 
 /// Reads from this size on go past the cache.
 const LARGE: usize = 128 << 10;
@@ -24,6 +25,7 @@ const ASK_MAX: usize = 4 << 20;
 enum Source {
     Web(Box<WebFile>),
     Registry(Box<Parts>),
+    Volumes(Box<Volumes>),
 }
 
 impl Source {
@@ -31,6 +33,7 @@ impl Source {
         match self {
             Self::Web(file) => file.range(offset, length).await,
             Self::Registry(parts) => parts.range(offset, length).await,
+            Self::Volumes(volumes) => volumes.range(offset, length).await,
         }
     }
 }
@@ -70,21 +73,31 @@ pub fn open(place: &Place, reach: &Reach) -> Result<Option<Named>, TransportErro
     }
     let name = place.to_string();
     let failed = |problem| TransportError::new("read", name.clone(), problem);
-    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("archive").enable_all().build();
-    let runtime = runtime.map_err(|e| failed(TransportProblem::System(e)))?;
-    let opened = wait(&runtime, connect(place.clone(), reach.clone()));
-    match opened {
-        Ok((source, length, first)) => {
-            let mut cache = Cache::default();
-            cache.put(0, &first, length);
-            let remote = Remote { runtime: Some(runtime), source: Arc::new(source), name: name.clone(), length, cache: Mutex::new(cache) };
-            Ok(Some((name.into(), Box::new(remote))))
-        }
+    let (place, reach) = (place.clone(), reach.clone());
+    let (runtime, (source, length, first)) = begin(async move { connect(place, reach).await }).map_err(failed)?;
+    let mut cache = Cache::default();
+    cache.put(0, &first, length);
+    let remote = Remote { runtime: Some(runtime), source: Arc::new(source), name: name.clone(), length, cache: Mutex::new(cache) };
+    Ok(Some((name.into(), Box::new(remote))))
+}
+
+/// Does something on a runtime of its own, which is given back with what came of it.
+pub(super) fn begin<T: Send + 'static>(work: impl Future<Output = Result<T, TransportProblem>> + Send + 'static) -> Result<(Runtime, T), TransportProblem> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("archive").enable_all().build().map_err(TransportProblem::System)?;
+    match wait(&runtime, work) {
+        Ok(done) => Ok((runtime, done)),
         Err(problem) => {
             runtime.shutdown_background();
-            Err(failed(problem))
+            Err(problem)
         }
     }
+}
+
+/// Blobs in registries, joined. `name` stands for them in messages.
+pub(super) fn of_blobs(runtime: Runtime, parts: Parts, name: String) -> Box<dyn Medium> {
+    let length = parts.length();
+    let source = Arc::new(Source::Registry(Box::new(parts)));
+    Box::new(Remote { runtime: Some(runtime), source, name, length, cache: Mutex::default() })
 }
 
 async fn connect(place: Place, reach: Reach) -> Result<(Source, u64, Bytes), TransportProblem> {
@@ -93,6 +106,11 @@ async fn connect(place: Place, reach: Reach) -> Result<(Source, u64, Bytes), Tra
             let parts = Parts::open(reference, &reach).await?;
             let length = parts.length();
             Ok((Source::Registry(Box::new(parts)), length, Bytes::new()))
+        }
+        Place::Web(url) if Volumes::are_at(url) => {
+            let volumes = Volumes::open(url, &reach).await?;
+            let length = volumes.length();
+            Ok((Source::Volumes(Box::new(volumes)), length, Bytes::new()))
         }
         Place::Web(url) => {
             let first = usize::try_from(BLOCK).unwrap_or(usize::MAX);
@@ -151,6 +169,11 @@ impl Remote {
 impl Medium for Remote {
     fn length(&self) -> u64 {
         self.length
+    }
+
+    fn blame(&self) -> Option<VolumeError> {
+        let Source::Volumes(volumes) = &*self.source else { return None };
+        volumes.blame(|start, size| digest(size, |buffer, offset| read_exact_at(self, buffer, start + offset)).ok())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {

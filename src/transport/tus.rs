@@ -8,7 +8,7 @@ use reqwest::{
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION},
 };
 
-use super::{TransportProblem, outgoing::Outgoing, web};
+use super::{TransportProblem, memory::Memory, outgoing::Outgoing, web};
 use crate::redact::{SafeUrl, Secret};
 
 const RESUMABLE: &str = "Tus-Resumable";
@@ -48,6 +48,8 @@ pub(super) struct Session<'a> {
     pub(super) url: &'a Url,
     pub(super) authorization: Option<&'a Secret<String>>,
     pub(super) body: &'a Outgoing,
+    /// What an earlier run has begun, and what is kept for a later one.
+    pub(super) memory: Option<&'a Memory>,
 }
 
 /// How far an upload is.
@@ -64,11 +66,17 @@ impl Session<'_> {
         if let Some(max) = offer.max.filter(|&max| max > 0 && max < self.body.size) {
             return Err(TransportProblem::TooLarge { size: self.body.size, max });
         }
-        let (mut state, mut furthest, mut failures, mut anew) = (State::default(), 0, 0, 0);
+        let mut state = State { address: self.memory.and_then(Memory::address), offset: None };
+        let mut recalled = state.address.is_some();
+        let (mut furthest, mut failures, mut anew) = (0, 0, 0);
         loop {
             match self.step(&mut state).await {
                 Ok(Some(address)) => return Ok(address),
                 Ok(None) => {}
+                Err(problem) if recalled && (is_gone(&problem) || matches!(problem, TransportProblem::Tus(_))) => {
+                    self.body.note(format!("an earlier run had begun, and the server does not go on with it ({problem})"));
+                    (state, recalled) = (State::default(), false);
+                }
                 Err(problem) if state.address.is_some() && is_gone(&problem) && anew < ANEW => {
                     self.body.note(format!("the server knows nothing of the upload any more ({problem}); it begins again"));
                     (state, furthest, anew) = (State::default(), 0, anew + 1);
@@ -80,6 +88,10 @@ impl Session<'_> {
                 }
                 Err(problem) => return Err(problem),
             }
+            if let Some(offset) = state.offset.filter(|_| recalled) {
+                self.body.note(format!("an earlier run had begun: {offset} of {} bytes are there", self.body.size));
+                recalled = false;
+            }
             let now = state.offset.unwrap_or_default();
             if now > furthest {
                 (furthest, failures) = (now, 0);
@@ -90,7 +102,9 @@ impl Session<'_> {
     /// Does what comes next. Gives the address when all is there.
     async fn step(&self, state: &mut State) -> Result<Option<Url>, TransportProblem> {
         let Some(address) = &state.address else {
-            state.address = Some(self.create().await?);
+            let address = self.create().await?;
+            self.remember(&address);
+            state.address = Some(address);
             state.offset = Some(0);
             return Ok(None);
         };
@@ -105,6 +119,15 @@ impl Session<'_> {
         state.offset = None;
         state.offset = Some(self.append(address, offset).await?);
         Ok(None)
+    }
+
+    /// An upload that cannot be remembered is one all the same.
+    fn remember(&self, address: &Url) {
+        match self.memory.map(|memory| memory.keep(address)) {
+            Some(Err(error)) => self.body.note(format!("a run that is killed begins anew: {error}")),
+            Some(Ok(false)) => self.body.note("a run that is killed begins anew: the server's address for the upload is not one to keep".to_owned()),
+            Some(Ok(true)) | None => {}
+        }
     }
 
     async fn create(&self) -> Result<Url, TransportProblem> {

@@ -8,6 +8,7 @@ use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use super::{
     Reach, TransportProblem,
     error::excerpt,
+    memory::{self, Memory},
     outgoing::Outgoing,
     tus::{self, Offer},
     web,
@@ -53,6 +54,7 @@ pub struct Upload {
     authorization: Option<Secret<String>>,
     reach: Reach,
     stall: Duration,
+    remembers: bool,
 }
 
 /// An archive that could not be put.
@@ -105,13 +107,24 @@ impl Upload {
         if reach.url(url.expose()).is_err() {
             return Err(UploadError::Url(url));
         }
-        Ok(Self { url, method, authorization, reach, stall: STALL })
+        Ok(Self { url, method, authorization, reach, stall: STALL, remembers: false })
     }
 
     /// How long a server may take nothing until that counts as a transfer that broke.
     #[must_use]
     pub fn stalls_after(self, stall: Duration) -> Self {
         Self { stall, ..self }
+    }
+
+    /// Keeps beside a file where its upload is, as long as it is not forgotten: a run that is killed is gone on with by the next one. By tus only.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        Self { remembers: true, ..self }
+    }
+
+    /// Forgets where the upload of a file is: it has done its work.
+    pub fn forget(&self, file: &Path) -> Result<(), UploadError> {
+        if self.remembers { memory::forget(file).map_err(|error| failed_at(&self.url, error.into())) } else { Ok(()) }
     }
 
     /// Puts a file, and tells where. What may pass by itself is tried again: from where the server has it where that speaks tus, else from the start.
@@ -121,7 +134,8 @@ impl Upload {
         let client = web::client(&self.reach, ANSWER).map_err(failed)?;
         let body = Outgoing::new(file, self.stall, reporter).map_err(failed)?;
         let sent = if let Some(offer) = self.offer(&client, &url).await.map_err(failed)? {
-            let session = tus::Session { client: &client, url: &url, authorization: self.authorization.as_ref(), body: &body };
+            let memory = if self.remembers { self.memory(file, &url, &body).await.map_err(failed)? } else { None };
+            let session = tus::Session { client: &client, url: &url, authorization: self.authorization.as_ref(), body: &body, memory: memory.as_ref() };
             session.run(offer).await.map(|address| SafeUrl::new(address.to_string())).map_err(failed)?
         } else {
             let named = self.url.expose().ends_with('/');
@@ -131,6 +145,17 @@ impl Upload {
         };
         body.finished();
         Ok(sent)
+    }
+
+    /// What is remembered of a file, which is read for that.
+    async fn memory(&self, file: &Path, url: &Url, body: &Outgoing) -> Result<Option<Memory>, TransportProblem> {
+        let (path, url) = (file.to_owned(), url.clone());
+        let reading = tokio::task::spawn_blocking(move || Memory::of(&path, &url));
+        let memory = reading.await.map_err(|error| TransportProblem::System(std::io::Error::other(error)))??;
+        if memory.is_none() {
+            body.note(format!("a run that is killed begins anew: `{}` is something else", memory::beside(file).display()));
+        }
+        Ok(memory)
     }
 
     /// Whether it goes by tus.

@@ -19,7 +19,7 @@ say() { printf '%s lab: %s\n' "$(date +%T)" "$*" >&2; }
 packages() {
   local package missing=()
   for package in etcd-server etcd-client containerd runc containernetworking-plugins docker-registry skopeo podman docker.io \
-    busybox-static iptables iproute2 openssl gnupg faketime jq curl gcc libc6-dev python3; do
+    busybox-static iptables iproute2 openssl gnupg faketime shellcheck jq curl gcc libc6-dev python3; do
     dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
   done
   ((${#missing[@]})) || return 0

@@ -308,3 +308,155 @@ async fn the_lock_holds_what_is_attached() {
     assert_ne!(second.digest, first.digest);
     assert_eq!(locked().await.unwrap().layers_size, second.layers_size);
 }
+
+/// An image of one platform, which any registry takes alone, with a signature and an attestation in each form, and an SBOM: exported.
+async fn signed(work: &Work) -> Digest {
+    fs::write(work.path().join("predicate.json"), "{\"a\":1}").unwrap();
+    fs::write(work.path().join("sbom.json"), "{\"spdxVersion\":\"SPDX-2.3\"}").unwrap();
+    let one = format!("docker://{}/app:1", work.host);
+    let from = format!("oci:{}:app", work.layout.path().display());
+    support::run(Command::new("skopeo").args(["copy", "--quiet", "--override-arch=amd64", "--dest-tls-verify=false", &from, &one]));
+    let digest = support::run(Command::new(tool("crane")).args(["digest", "--insecure", &format!("{}/app:1", work.host)]));
+    let image = format!("{}/app@{}", work.host, digest.trim());
+    for old in [false, true] {
+        let form = format!("--new-bundle-format={}", !old);
+        work.cosign(&[&["sign", "--key", "right.key", &form], &UPLOAD[..], &[&image]].concat());
+        work.cosign(&[&["attest", "--key", "right.key", "--predicate", "predicate.json", &form], &UPLOAD[..], &[&image]].concat());
+    }
+    work.cosign(&["attach", "sbom", "--sbom", "sbom.json", "--type", "spdx", &image]);
+    work.export(work.delivery("")).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(work.archive().attachments().len(), 5);
+    digest.trim().parse().unwrap()
+}
+
+impl Work {
+    fn extract(&self, to: &str, arguments: &[&str]) -> String {
+        let program = support::Program::new(self.path());
+        program.run(&[&["extract", "a.tar", "--allow-unsigned", "-o", to], arguments].concat()).ok().stderr
+    }
+
+    /// Whether cosign accepts something, in both forms of signatures and attestations, by the right key and not by another.
+    fn verified(&self, image: &str, forms: &[&str], more: &[&str]) {
+        for form in forms {
+            for (what, kind) in [("verify", &[][..]), ("verify-attestation", &["--type", "custom"])] {
+                let verify = |key: &str| {
+                    let mut cosign = Command::new(tool("cosign"));
+                    cosign.args([what, "--key", key, "--insecure-ignore-tlog", &format!("--new-bundle-format={form}")]).args(kind).args(more).arg(image);
+                    support::finish(cosign.current_dir(self.path()).env("HOME", self.path()))
+                };
+                verify("right.pub").ok();
+                assert_ne!(verify("wrong.pub").code, 0, "{what} {form}");
+            }
+        }
+    }
+}
+
+/// The tags of a layout that are not names of images.
+fn tags(layout: &Path) -> Vec<String> {
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let names = index["manifests"].as_array().unwrap().iter().map(|root| root["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned());
+    names.filter(|name| name.starts_with("sha256-")).collect()
+}
+
+async fn comes_out(work: &Work) {
+    let digest = signed(work).await;
+    work.extract("out", &["--images", "oci"]);
+    let layout = work.path().join("out/images");
+    let stem = format!("sha256-{}", digest.hex());
+    assert_eq!(tags(&layout).into_iter().collect::<BTreeSet<_>>(), ["", ".sig", ".att", ".sbom"].map(|end| format!("{stem}{end}")).into());
+    // cosign's own forms: the folder as it is, and put into a registry.
+    work.verified("out/images", &["false"], &["--local-image"]);
+    let other = Registry::start(Setup::default());
+    work.cosign(&["load", "--dir", "out/images", &format!("{}/loaded:1", other.host)]);
+    work.verified(&format!("{}/loaded@{digest}", other.host), &["false"], &[]);
+    // regctl copies all of it.
+    let regctl = |arguments: &[&str]| support::run(Command::new(tool("regctl")).args(arguments).current_dir(work.path()).env("HOME", work.path()));
+    regctl(&["registry", "set", "--tls", "disabled", &other.host]);
+    let to = format!("{}/copied:1", other.host);
+    regctl(&["image", "copy", "--referrers", "--digest-tags", &format!("ocidir://out/images@{digest}"), &to]);
+    work.verified(&to, &["false", "true"], &[]);
+    let sbom = support::run(Command::new(tool("crane")).args(["export", "--insecure", &format!("{}/copied:{stem}.sbom", other.host), "-"]));
+    assert!(sbom.contains("SPDX-2.3"), "{sbom}");
+    // A tar is for runtimes, which take what has a name for an image.
+    let told = work.extract("tar", &["--images", "oci-archive"]);
+    assert!(told.contains("5 signatures, attestations and SBOMs of the images are not in images.tar"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_attached_comes_out_so_that_cosign_verifies_it() {
+    comes_out(&Work::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn referrers_of_a_registry_that_lists_them_come_out_too() {
+    comes_out(&Work::with_referrers()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plain_folder_has_attachments_by_themselves() {
+    let work = Work::new();
+    let digest = signed(&work).await;
+    work.extract("plain", &["--plain"]);
+    let layout = work.path().join("plain/attachments");
+    assert_eq!(tags(&layout).len(), 4);
+    let other = Registry::start(Setup::default());
+    let copy = |from: &str, to: &str| {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", "--insecure-policy"]);
+        support::run(skopeo.arg(from).arg(format!("docker://{}/app:{to}", other.host)).current_dir(work.path()));
+    };
+    copy(&format!("oci-archive:plain/images.tar:{}/app:1", work.host), "1");
+    for tag in tags(&layout) {
+        if tag.contains('.') {
+            copy(&format!("oci:plain/attachments:{tag}"), &tag);
+            continue;
+        }
+        // The list of referrers, and with it what it lists; skopeo takes no index of things that are no images.
+        let regctl = |arguments: &[&str]| support::run(Command::new(tool("regctl")).args(arguments).current_dir(work.path()).env("HOME", work.path()));
+        regctl(&["registry", "set", "--tls", "disabled", &other.host]);
+        regctl(&["image", "copy", &format!("ocidir://plain/attachments:{tag}"), &format!("{}/app:{tag}", other.host)]);
+    }
+    work.verified(&format!("{}/app@{digest}", other.host), &["false", "true"], &[]);
+    support::run(Command::new("sha256sum").args(["-c", "--strict", "--quiet", "SHA256SUMS"]).current_dir(work.path().join("plain")));
+    // An image that nothing is attached to has no such folder.
+    work.export(work.delivery("  attachments: false\n")).await.unwrap();
+    work.extract("bare", &["--plain"]);
+    assert!(!work.path().join("bare/attachments").exists());
+}
+
+/// An index of which not all platforms travelled: no registry takes it, and cosign verifies it where it lies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_index_is_verified_in_its_folder() {
+    let work = Work::new();
+    work.sign("right", &["--new-bundle-format=false"]);
+    fs::write(work.path().join("predicate.json"), "{\"a\":1}").unwrap();
+    work.cosign(&[&["attest", "--key", "right.key", "--predicate", "predicate.json", "--new-bundle-format=false"], &UPLOAD[..], &[&work.image()]].concat());
+    work.export(work.delivery("")).await.unwrap_or_else(|error| panic!("{error}"));
+    work.extract("out", &["--images", "oci"]);
+    work.verified("out/images", &["false"], &["--local-image"]);
+}
+
+/// One image under two names, of which each has a signature of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_repositories_may_say_different_things_of_one_image() {
+    let work = Work::new();
+    let from = format!("oci:{}:app", work.layout.path().display());
+    for name in ["app:1", "twin:1"] {
+        let to = format!("docker://{}/{name}", work.host);
+        support::run(Command::new("skopeo").args(["copy", "--quiet", "--override-arch=amd64", "--dest-tls-verify=false", &from, &to]));
+    }
+    let digest = support::run(Command::new(tool("crane")).args(["digest", "--insecure", &format!("{}/app:1", work.host)]));
+    for (name, key) in [("app", "right.key"), ("twin", "wrong.key")] {
+        let image = format!("{}/{name}@{}", work.host, digest.trim());
+        work.cosign(&[&["sign", "--key", key, "--new-bundle-format=false"], &UPLOAD[..], &[&image]].concat());
+    }
+    let delivery = work.delivery(&format!("  - {{ref: '{}/twin:1'}}\n", work.host));
+    work.export(delivery).await.unwrap_or_else(|error| panic!("{error}"));
+    work.extract("out", &["--images", "oci"]);
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(work.path().join("out/images/index.json")).unwrap()).unwrap();
+    let roots = index["manifests"].as_array().unwrap();
+    let names: Vec<&str> = roots.iter().map(|root| root["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap()).collect();
+    let tag = format!("{}.sig", digest.trim().replace(':', "-"));
+    assert_eq!(names, [format!("{}/app:1", work.host), format!("{}/twin:1", work.host), tag.clone(), format!("{}/twin:{tag}", work.host)]);
+    assert_ne!(roots[2]["digest"], roots[3]["digest"]);
+}

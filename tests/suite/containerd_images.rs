@@ -32,15 +32,15 @@ use crate::{
 const NAME: &str = "registry.dev:5000/team/app:1.0";
 
 /// A containerd of its own, which needs root but no rights over the machine's one.
-struct Containerd {
+pub(crate) struct Containerd {
     folder: tempfile::TempDir,
-    ctr: PathBuf,
+    pub(crate) ctr: PathBuf,
     layout: Layout,
     _daemon: Daemon,
 }
 
 impl Containerd {
-    fn start(containerd: &str, ctr: &str) -> Option<Self> {
+    pub(crate) fn start(containerd: &str, ctr: &str) -> Option<Self> {
         let (containerd, ctr) = (interop::tool(containerd)?, interop::tool(ctr)?);
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -59,7 +59,7 @@ impl Containerd {
         Some(this)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -69,7 +69,7 @@ impl Containerd {
         command
     }
 
-    fn ctr(&self, namespace: &str, args: &[&str]) -> String {
+    pub(crate) fn ctr(&self, namespace: &str, args: &[&str]) -> String {
         support::run(&mut self.command(namespace, args))
     }
 

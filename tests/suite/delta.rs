@@ -55,7 +55,7 @@ pub(crate) fn docker_archive(path: &Path, name: &str, layers: &[u8]) {
 }
 
 /// A product whose images are made of these layers.
-struct Product {
+pub(crate) struct Product {
     folder: TempDir,
 }
 
@@ -64,11 +64,11 @@ impl Product {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    async fn export(&self, version: &str, images: &[(&str, &[u8])], output: &str, shape: Shape) -> Result<ExportOutcome, Failure> {
+    pub(crate) async fn export(&self, version: &str, images: &[(&str, &[u8])], output: &str, shape: Shape) -> Result<ExportOutcome, Failure> {
         let mut text = format!(
             "apiVersion: offline/v1\nkind: Delivery\nmetadata: {{name: product, version: '{version}'}}\nspec:\n  platforms: [linux/amd64]\n  images:\n"
         );
@@ -85,7 +85,7 @@ impl Product {
     }
 
     /// 1.0, 1.1 as a whole and as a delta.
-    async fn releases() -> Self {
+    pub(crate) async fn releases() -> Self {
         let product = Self::new();
         product.export("1.0", &[("r.dev/app:1.0", &[1, 2]), ("r.dev/side:1", &[1, 3])], "1.0.tar", Shape::default()).await.unwrap();
         product.export("1.1", ONE_ONE, "whole.tar", Shape::default()).await.unwrap();
@@ -95,7 +95,7 @@ impl Product {
         product
     }
 
-    fn over(&self, base: &str) -> Shape {
+    pub(crate) fn over(&self, base: &str) -> Shape {
         Shape { base: Some(self.path(base)), ..Shape::default() }
     }
 
@@ -107,7 +107,7 @@ impl Product {
         Elsewhere { bases: bases.iter().map(|base| self.path(base)).collect(), ..Elsewhere::default() }
     }
 
-    fn open(&self, archive: &str, bases: &[&str]) -> Archive {
+    pub(crate) fn open(&self, archive: &str, bases: &[&str]) -> Archive {
         verify::open_with(&self.path(archive), &self.elsewhere(bases), &unsigned(), &Silent).unwrap_or_else(|error| panic!("{error}"))
     }
 }
@@ -115,7 +115,7 @@ impl Product {
 /// One layer of one image is new.
 const ONE_ONE: &[(&str, &[u8])] = &[("r.dev/app:1.1", &[1, 2, 4]), ("r.dev/side:1", &[1, 3])];
 
-fn unsigned() -> TrustOptions {
+pub(crate) fn unsigned() -> TrustOptions {
     TrustOptions { allow_unsigned: true, ..TrustOptions::default() }
 }
 

@@ -276,6 +276,12 @@ fn cluster_a_delta_is_installed_with_layers_of_other_nodes() {
     let args = ["install", &new, "--key", "shop.pub", "--kubeconfig", kubeconfig.to_str().unwrap()];
     shop.program().run(&args).code(5).says("node `node1` lacks sha256:");
     lab.nothing_left(&stood);
+    // A registry that has the images gives what no node has, and so does the base.
+    let told = shop.program().run(&[&args[..], &["--blobs-from", &shop.upstream.host, "--format", "json"]].concat()).ok().json();
+    assert!(told["bytesSent"].as_u64().unwrap() > left_out, "{told}");
+    for node in [1, 2] {
+        lose_images(lab, node, &shop.upstream.host);
+    }
     shop.program().run(&[&args[..], &["--base", &old]].concat()).ok();
     for release in ["front", "store"] {
         lab.helm("helm4", "update", &["uninstall", release, "--wait"]);

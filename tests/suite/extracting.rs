@@ -84,12 +84,12 @@ impl Product {
         export::run_shaped(options, shape, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    fn extract(&self, archive: &str, to: &str, options: impl FnOnce(&mut ExtractOptions)) -> Result<ExtractOutcome, Failure> {
+    pub(crate) fn extract(&self, archive: &str, to: &str, options: impl FnOnce(&mut ExtractOptions)) -> Result<ExtractOutcome, Failure> {
         extract(&self.path(archive), &self.path(to), &[], options)
     }
 }
 
-fn extract(archive: &Path, to: &Path, bases: &[PathBuf], change: impl FnOnce(&mut ExtractOptions)) -> Result<ExtractOutcome, Failure> {
+pub(crate) fn extract(archive: &Path, to: &Path, bases: &[PathBuf], change: impl FnOnce(&mut ExtractOptions)) -> Result<ExtractOutcome, Failure> {
     let trust = TrustOptions { allow_unsigned: true, ..TrustOptions::default() };
     let (parts, folder) = (Parts::default(), Some(to.to_owned()));
     let mut options = ExtractOptions { archive: archive.to_owned(), trust, folder, parts, apps: Vec::new(), images: Vec::new(), platform: None };
@@ -683,49 +683,8 @@ async fn the_plain_folder_installs_in_order_with_helm_and_ctr() {
     }
 }
 
-fn tool_on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool_on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|folder| folder.join(name)).find(|file| file.is_file())
-}
-
-/// The script's first half with a real containerd: the names that a kubelet asks for are there.
-#[tokio::test(flavor = "multi_thread")]
-async fn containerd_has_the_names_that_pods_ask_for() {
-    let product = Product::new().await;
-    product.extract("a.tar", "plain", |o| o.parts.plain = true).unwrap();
-    let archive = offline::archive::open(&product.path("a.tar")).unwrap().verify(&offline::archive::Trust::AllowUnsigned, &Silent).unwrap();
-    for (containerd, ctr) in [("containerd", "ctr"), ("containerd2", "ctr2")] {
-        let (Some(containerd), Some(ctr)) = (tool(containerd), tool(ctr)) else { continue };
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let config = format!(
-            "version = 2\nroot = '{}'\nstate = '{}'\ndisabled_plugins = ['io.containerd.grpc.v1.cri', 'io.containerd.internal.v1.opt']\n[grpc]\naddress = '{}'\n",
-            at("root"),
-            at("state"),
-            at("sock")
-        );
-        fs::write(at("config.toml"), config).unwrap();
-        let _daemon = Daemon::start(&[containerd.to_str().unwrap(), "--config", &at("config.toml")], Path::new(&at("log")));
-        let ask = |args: &[&str]| finish(Command::new(&ctr).args(["--address", &at("sock"), "-n", "k8s.io"]).args(args));
-        eventually(60, || if ask(&["version"]).code == 0 { Ok(()) } else { Err(fs::read_to_string(at("log")).unwrap_or_default()) });
-        // Unpacking needs rights over mounts that a test need not have.
-        let importer = folder.path().join("importer");
-        fs::write(
-            &importer,
-            format!("#!/bin/sh\nfor last do :; done\nexec {} --address {} -n k8s.io images import --no-unpack \"$last\"\n", ctr.display(), at("sock")),
-        )
-        .unwrap();
-        run(Command::new("chmod").args(["+x", importer.to_str().unwrap()]));
-        run(Command::new("sh").arg(product.path("plain/install.sh")).arg("images").env("CTR", &importer));
-        let names = ask(&["images", "ls", "-q"]).ok().stdout;
-        let mut wanted = Vec::new();
-        for (name, image) in archive.images() {
-            wanted.extend([name.to_string(), name.by_digest(image.digest.clone()).to_string()]);
-        }
-        wanted.sort();
-        let mut found: Vec<&str> = names.lines().collect();
-        found.sort_unstable();
-        assert_eq!(found, wanted);
-    }
 }
 
 #[test]

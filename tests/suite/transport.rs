@@ -167,6 +167,55 @@ fn an_archive_is_read_in_place() {
     assert!(all.iter().all(|r| r.range().is_some() && r.headers["accept-encoding"] == "identity"));
 }
 
+/// A server with the files of a folder, for whoever has the token.
+fn serving(folder: &Path) -> Server {
+    let folder = folder.to_owned();
+    Server::start(move |_, request| {
+        if request.headers.get("authorization").map(String::as_str) != Some("Bearer tell-nobody") {
+            return plain("401 Unauthorized", b"");
+        }
+        match fs::read(folder.join(request.path.trim_start_matches("/in/").split('?').next().unwrap().replace("%20", " "))) {
+            Ok(bytes) => ranged(&bytes, request, "ETag: \"a\""),
+            Err(_) => plain("404 Not Found", b""),
+        }
+    })
+}
+
+#[test]
+fn volumes_are_read_in_place_by_their_list() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    sample::build("1.0").write_in(&at("a b.tar"), None, "70kB".parse().ok());
+    let server = serving(folder.path());
+    let verify = || {
+        let reach = Reach { token: Some(Secret::from("tell-nobody")), ..Reach::default() };
+        verify_with(&format!("{}/in/a%20b.tar.volumes.json?sig=secret", server.url), reach)
+    };
+    let there = verify().unwrap_or_else(|failure| panic!("{}", told(&failure)));
+    let here = verify_at(at("a b.tar").to_str().unwrap()).unwrap();
+    assert_eq!((there.version, there.size, there.images), (here.version, here.size, here.images));
+    assert!(server.requests().iter().all(|request| request.path.ends_with("volumes.json?sig=secret") || !request.path.contains("secret")));
+    // What is wrong with a volume is told with its name.
+    let second = fs::read(at("a b.tar.002")).unwrap();
+    let mut damaged = second.clone();
+    damaged[5000] ^= 1;
+    for (change, says) in
+        [(Some(damaged), "volume 2 of"), (Some(second[..second.len() - 1].to_vec()), "has 69999 bytes and should have 70000"), (None, "a b.tar.002 is missing")]
+    {
+        match change {
+            Some(bytes) => fs::write(at("a b.tar.002"), bytes).unwrap(),
+            None => fs::remove_file(at("a b.tar.002")).unwrap(),
+        }
+        let failure = verify().unwrap_err();
+        let text = told(&failure);
+        assert!(failure.kind == Kind::Untrusted && text.contains(says) && text.contains("b.tar") && !text.contains("secret"), "{says}: {text}");
+    }
+    fs::write(at("a b.tar.volumes.json"), "{}").unwrap();
+    let failure = verify().unwrap_err();
+    assert!(failure.kind == Kind::Untrusted && told(&failure).contains("is no list of volumes"), "{}", told(&failure));
+}
+
 #[test]
 fn a_server_without_ranges_is_refused() {
     let (_folder, _, bytes) = archive();

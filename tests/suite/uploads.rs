@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -67,9 +67,12 @@ struct Tus {
     extensions: &'static str,
 }
 
+/// The length of each, and what is there of it.
+type Uploads = HashMap<String, (usize, Vec<u8>)>;
+
 #[derive(Default)]
 struct State {
-    uploads: HashMap<String, (usize, Vec<u8>)>,
+    uploads: Uploads,
     seen: Vec<Seen>,
 }
 
@@ -351,6 +354,118 @@ async fn who_asks_is_told_to_no_other_server() {
     assert!(front.seen().iter().all(|seen| seen.headers.contains_key("authorization")));
 }
 
+/// The file in which an upload is remembered.
+fn memory(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.upload", path.display()))
+}
+
+/// A server that takes so many bytes and then refuses to go on, until the switch is turned.
+fn failing(at: usize) -> (Tus, Arc<AtomicBool>) {
+    let switch = Arc::new(AtomicBool::new(true));
+    let fails = switch.clone();
+    let server = Tus::start(move |_, seen| match (seen.method.as_str(), fails.load(Ordering::SeqCst)) {
+        ("PATCH", true) => Fault::Drop(at),
+        ("HEAD", true) => Fault::Status("400 Bad Request"),
+        _ => Fault::Nothing,
+    });
+    (server, switch)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_run_goes_on_with_an_upload() {
+    let (_folder, path, bytes) = archive();
+    let third = bytes.len() / 3;
+    let (server, switch) = failing(third);
+    send(&path, &server.url, Method::Auto).await.map(url).unwrap_err();
+    let kept = fs::read_to_string(memory(&path)).unwrap();
+    assert!(kept.contains(r#""format":1"#) && kept.contains("/in/0") && !kept.contains("tell-nobody"), "{kept}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(memory(&path)).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    switch.store(false, Ordering::SeqCst);
+    let before = server.seen().len();
+    send(&path, &server.url, Method::Auto).await.unwrap();
+    assert_eq!(server.methods()[before..], ["OPTIONS", "HEAD", "PATCH"]);
+    assert_eq!(server.seen().last().unwrap().taken, bytes.len() - third);
+    assert!(server.whole() == [bytes] && !memory(&path).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_of_something_else_is_not_gone_on_with() {
+    type Change = dyn Fn(&Path, &Tus);
+    let replace = |from: &'static str, to: &'static str| {
+        move |path: &Path, _: &Tus| {
+            let kept = fs::read_to_string(memory(path)).unwrap();
+            assert!(kept.contains(from));
+            fs::write(memory(path), kept.replace(from, to)).unwrap();
+        }
+    };
+    let uploads = |change: fn(&mut Uploads)| move |_: &Path, server: &Tus| change(&mut server.state.lock().unwrap().uploads);
+    let cases: [(&str, Box<Change>, &str); 6] = [
+        ("the same", Box::new(|_, _| ()), "HEAD"),
+        ("another archive", Box::new(|path, _| sample::build("1.1").write(path, None)), "POST"),
+        ("another format", Box::new(replace(r#""format":1"#, r#""format":7"#)), "POST"),
+        ("another server", Box::new(replace("127.0.0.1", "127.0.0.2")), "POST"),
+        ("forgotten by the server", Box::new(uploads(HashMap::clear)), "HEAD POST"),
+        ("of another length", Box::new(uploads(|all| all.values_mut().for_each(|(length, _)| *length += 1))), "HEAD POST"),
+    ];
+    for (name, change, begins) in cases {
+        let (_folder, path, bytes) = archive();
+        let (server, switch) = failing(bytes.len() / 3);
+        send(&path, &server.url, Method::Auto).await.map(url).expect_err(name);
+        change(&path, &server);
+        switch.store(false, Ordering::SeqCst);
+        let before = server.seen().len();
+        send(&path, &server.url, Method::Auto).await.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        let methods = server.methods()[before..].join(" ");
+        assert!(methods.starts_with(&format!("OPTIONS {begins} PATCH")), "{name}: {methods}");
+        assert!(server.whole().contains(&fs::read(&path).unwrap()), "{name}");
+        assert!(!memory(&path).exists(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_a_secret_is_not_kept_and_what_is_somebody_elses_stays() {
+    let (_folder, path, bytes) = archive();
+    // An address with a query, as of object stores.
+    let server = Tus::start(|_, seen| match seen.method.as_str() {
+        "POST" => Fault::Status("201 Created\r\nLocation: /in/0?sig=secret"),
+        "PATCH" => Fault::Status("403 Forbidden"),
+        _ => Fault::Nothing,
+    });
+    send(&path, &server.url, Method::Auto).await.map(url).unwrap_err();
+    assert!(!memory(&path).exists());
+    fs::write(memory(&path), "my notes").unwrap();
+    let (server, switch) = failing(bytes.len() / 3);
+    send(&path, &server.url, Method::Auto).await.map(url).unwrap_err();
+    switch.store(false, Ordering::SeqCst);
+    send(&path, &server.url, Method::Auto).await.unwrap();
+    assert!(server.whole() == [bytes]);
+    assert_eq!(fs::read_to_string(memory(&path)).unwrap(), "my notes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_that_are_there_are_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tar");
+    sample::build("1.0").write_in(&path, None, volume(70_000));
+    let switch = Arc::new(AtomicBool::new(true));
+    let fails = switch.clone();
+    let begun = AtomicUsize::new(0);
+    let server = Tus::start(move |_, seen| {
+        let third = seen.method == "PATCH" && begun.fetch_add(1, Ordering::SeqCst) == 2;
+        if third && fails.load(Ordering::SeqCst) { Fault::Status("400 Bad Request") } else { Fault::Nothing }
+    });
+    send(&path, &server.url, Method::Tus).await.map(url).unwrap_err();
+    switch.store(false, Ordering::SeqCst);
+    let before = server.seen().len();
+    send(&path, &server.url, Method::Tus).await.unwrap();
+    let sent: usize = server.seen()[before..].iter().filter(|seen| seen.method == "PATCH").map(|seen| seen.taken).sum();
+    let list = fs::metadata(folder.path().join("a.tar.volumes.json")).unwrap().len();
+    let all = joined(folder.path()).len() + usize::try_from(list).unwrap();
+    assert_eq!(sent, all - 140_000, "the first two are there");
+    assert!(!fs::read_dir(folder.path()).unwrap().any(|entry| entry.unwrap().path().extension().is_some_and(|ending| ending == "upload")));
+}
+
 /// Every volume under its own name, and the list last: where that is, all of it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn volumes_are_sent_with_their_list_last() {
@@ -472,4 +587,80 @@ async fn tus_node_server_gets_the_whole_archive_over_a_line_that_breaks() {
     let (_folder, archive, content) = archive();
     send(&archive, &format!("http://127.0.0.1:{}/files", server.port), Method::Auto).await.unwrap();
     assert!(server.uploads().contains(&content));
+}
+
+/// The process that is killed below; what it sends and where to.
+const CHILD: &str = "OFFLINE_UPLOAD_CHILD";
+
+/// Not a test: what is killed below.
+#[tokio::test(flavor = "multi_thread")]
+async fn child() {
+    let Ok(told) = std::env::var(CHILD) else { return };
+    let (file, url) = told.split_once('|').unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let upload = Upload::reached(url, Method::Auto, &Reach::default()).unwrap().remembering();
+    let reporter: SharedReporter = Arc::new(Silent);
+    upload.send(Path::new(file), &reporter).await.unwrap_or_else(|error| panic!("{error}"));
+    upload.forget(Path::new(file)).unwrap();
+}
+
+#[test]
+fn killed_in_the_middle_the_next_run_sends_the_rest_to_tus_node_server() {
+    let Some(server) = Node::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    let bytes = crate::support::faulty::noise(11, 90 << 20);
+    fs::write(&path, &bytes).unwrap();
+    let start = |url: &str| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "uploads::child", "--test-threads=1"]).env(CHILD, format!("{}|{url}", path.display()));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    // Both runs ask one address; the first is slow enough to be killed in time.
+    let slow = Arc::new(AtomicBool::new(true));
+    let (url, passed) = gauge(server.port, slow.clone());
+    let mut first = start(&url);
+    while passed.load(Ordering::SeqCst) < 30 << 20 {
+        assert!(first.try_wait().unwrap().is_none(), "it ended before it was killed");
+        thread::sleep(Duration::from_millis(2));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let before = passed.load(Ordering::SeqCst);
+    assert!(memory(&path).exists() && before < bytes.len() - (10 << 20), "{before}");
+    slow.store(false, Ordering::SeqCst);
+    assert!(start(&url).wait().unwrap().success());
+    let second = passed.load(Ordering::SeqCst) - before;
+    assert!(server.uploads() == [bytes.clone()], "another file, or a second one");
+    assert!(second < bytes.len() - (20 << 20), "{second} of {} bytes were sent by the second run", bytes.len());
+    assert!(!memory(&path).exists());
+}
+
+/// A line to a server that counts what passes, and lets it pass slowly as long as it is told to.
+fn gauge(port: u16, slow: Arc<AtomicBool>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/files/", listener.local_addr().unwrap());
+    let passed = Arc::new(AtomicUsize::new(0));
+    let count = passed.clone();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let (count, slow, mut server) = (count.clone(), slow.clone(), TcpStream::connect(("127.0.0.1", port)).unwrap());
+            let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut back, &mut to_client));
+            thread::spawn(move || {
+                let mut buffer = vec![0; 256 << 10];
+                while let Ok(n @ 1..) = client.read(&mut buffer) {
+                    if server.write_all(&buffer[..n]).is_err() {
+                        break;
+                    }
+                    count.fetch_add(n, Ordering::SeqCst);
+                    if slow.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                }
+                let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+            });
+        }
+    });
+    (url, passed)
 }

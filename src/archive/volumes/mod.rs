@@ -14,7 +14,7 @@ pub(crate) use cut::Cut;
 pub(crate) use hash::{AT_ONCE, digest};
 pub(crate) use list::LIST_MAX;
 pub use list::{ListError, Volume, VolumeList, schema_json};
-pub(crate) use names::{archive_of_part, list_beside, part, signing_beside};
+pub(crate) use names::{archive_of_part, is_list, list_beside, part, signing_beside};
 pub(crate) use set::{Purpose, VolumeSet, list_of};
 pub use set::{VolumeError, files_of, stands_for_volumes};
 pub use sign::UnfinishedError;

@@ -1,16 +1,15 @@
 //! Why something cannot be extracted.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
-    archive::Base,
     failure::{Failure, Kind},
     goyaml::YamlError,
     io::FileError,
     oci::{Digest, Platform, Reference},
 };
 
-/// Missing layers that are listed by name.
+/// Images that are listed by name.
 const LISTED: usize = 10;
 
 /// Why not.
@@ -26,8 +25,6 @@ pub(super) enum ExtractError {
     Stream,
     #[error("the archive holds nothing of what was asked for")]
     Nothing,
-    #[error("{}", missing_text(missing, base.as_deref()))]
-    Missing { missing: Vec<MissingLayer>, base: Option<Box<Base>> },
     #[error("`{name}` names {what}, and cannot be the name of a file: {reason}")]
     Name { name: String, what: &'static str, reason: &'static str },
     #[error("two pieces of the archive would both be written to `{path}`")]
@@ -50,29 +47,6 @@ pub(super) enum ExtractError {
     File(#[from] FileError),
 }
 
-/// A layer that a delta archive leaves out.
-#[derive(Debug)]
-pub(super) struct MissingLayer {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
-    pub(super) images: Vec<Reference>,
-}
-
-fn missing_text(missing: &[MissingLayer], base: Option<&Base>) -> String {
-    let from = base.map_or_else(String::new, |base| format!(", which was made over {base}"));
-    let total: u64 = missing.iter().map(|layer| layer.size).sum();
-    let mut text = format!("{} layers ({total} bytes) that the images need are not in this archive{from}:", missing.len());
-    for layer in missing.iter().take(LISTED) {
-        let images: Vec<String> = layer.images.iter().map(ToString::to_string).collect();
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n  {} ({} bytes) of {}", layer.digest, layer.size, images.join(", "));
-    }
-    if let Some(more) = missing.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        let _ = write!(text, "\n  and {more} more");
-    }
-    text
-}
-
 impl From<ExtractError> for Failure {
     fn from(error: ExtractError) -> Self {
         let kind = match &error {
@@ -87,7 +61,6 @@ impl From<ExtractError> for Failure {
                 Some(format!("`inspect` lists the images: {}{more}", shown.join(", ")))
             }
             ExtractError::Stream => Some("write it to a file, and extract from that".to_owned()),
-            ExtractError::Missing { .. } => Some("give the archive that it was made over with --base ARCHIVE".to_owned()),
             ExtractError::InTheWay { .. } => Some("remove it, or give another folder with -o".to_owned()),
             ExtractError::NoSpace { .. } => Some("free some space, or write to another disk with -o".to_owned()),
             _ => None,

@@ -9,6 +9,7 @@ mod error;
 mod names;
 mod plain;
 mod plan;
+mod renamed;
 mod stage;
 
 use std::path::{Path, PathBuf};
@@ -107,6 +108,8 @@ pub enum Kind {
     Values,
     /// Images.
     Images,
+    /// Signatures, attestations and SBOMs of images, by themselves.
+    Attachments,
     /// A file of the delivery.
     File,
     /// The script that installs, and what belongs to it.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use super::{
     ExtractOptions, ImageFormat, Kind,
@@ -10,6 +11,7 @@ use super::{
     error::ExtractError,
     names,
     plan::{self, Content, Plan},
+    renamed::Renamed,
 };
 use crate::{
     archive::Archive,
@@ -28,7 +30,7 @@ const HEAD: &str = r#"# On every node, as root:                          ./insta
 # HELM   which helm (helm)
 # TIMEOUT  how long an app may take until it is ready (10m)
 set -eu
-case $0 in */*) CDPATH= cd -- "${0%/*}/" ;; esac
+case $0 in */*) CDPATH='' cd -- "${0%/*}/" ;; esac
 
 check() {
   if command -v sha256sum >/dev/null 2>&1; then
@@ -56,11 +58,12 @@ esac
 /// Charts, values, images, files, the script, and the sums of all of them.
 pub(super) fn plan(plan: &mut Plan, archive: &Archive, options: &ExtractOptions, chosen: &Chosen<'_>) -> Result<(), Failure> {
     let record = archive.record();
+    let mut renamed = Renamed::new(record)?;
     let mut apps = String::new();
     for app in &chosen.apps {
-        let chart = chart_of(plan, archive, app)?;
-        plan.values(app)?;
-        let values = if app.values.is_empty() { String::new() } else { format!(" {}", quoted(&format!("values/{}.yaml", app.name))) };
+        let (chart, values) = chart_of(plan, archive, app, &mut renamed)?;
+        plan.values(app, &values)?;
+        let values = if values.is_empty() { String::new() } else { format!(" {}", quoted(&format!("values/{}.yaml", app.name))) };
         if !chart::is_release_name(&app.name) {
             return Err(ExtractError::Name { name: app.name.clone(), what: "an app", reason: "helm takes no release of this name" }.into());
         }
@@ -69,30 +72,32 @@ pub(super) fn plan(plan: &mut Plan, archive: &Archive, options: &ExtractOptions,
     }
     plan.delivery_files(archive)?;
     if !chosen.images.is_empty() {
-        let named = plan::node_names(archive, chosen)?;
+        let named = renamed.names(archive, chosen)?;
         plan.images(archive, &named, options, ImageFormat::DockerArchive)?;
+        plan.attachments(archive, &chosen.images, options)?;
     }
-    if let Some(registry) = &record.registry {
-        plan.notes.push(format!("images keep their original names; spec.registry ({registry}) means nothing to install.sh"));
-    }
+    plan.notes.append(&mut renamed.notes);
     let script = script(record, &apps, !chosen.images.is_empty());
     plan.add(Kind::Script, names::leaf("install.sh")?, Vec::new(), Content::Script(script.into()))?;
     plan.add(Kind::Script, names::leaf("SHA256SUMS")?, Vec::new(), Content::Sums)?;
     Ok(())
 }
 
-/// The chart of an app, below the folder. Plain manifests become one.
-fn chart_of(plan: &mut Plan, archive: &Archive, app: &AppRecord) -> Result<SafePath, Failure> {
+/// The chart of an app, below the folder, and its values. Plain manifests become one.
+fn chart_of(plan: &mut Plan, archive: &Archive, app: &AppRecord, renamed: &mut Renamed<'_>) -> Result<(SafePath, Map<String, Value>), Failure> {
     match &app.source {
-        AppSource::Chart { name, version, digest, .. } => Ok(plan.chart(archive, app, (name, version), digest)?),
+        AppSource::Chart { name, version, digest, .. } => {
+            let values = renamed.values(archive, app, digest)?;
+            Ok((plan.chart(archive, app, (name, version), digest)?, values))
+        }
         AppSource::Manifests { .. } => {
-            let tree = plan::read_manifests(archive, app)?;
             let version = &archive.record().version;
             let version = if crate::semver::Version::parse(version).is_some() { version } else { "0.0.0" };
+            let tree = renamed.manifests(app, version, plan::read_manifests(archive, app)?)?;
             let package = package(app, version, &tree)?;
             let path = names::below("charts", names::leaf(&format!("{}-{version}.tgz", app.name))?.as_str())?;
             plan.add(Kind::Chart, path.clone(), vec![app.name.clone()], Content::Bytes(package))?;
-            Ok(path)
+            Ok((path, app.values.clone()))
         }
     }
 }

@@ -1,24 +1,18 @@
 //! What is written where: every piece with its name and where its bytes come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{
-    ExtractOptions, ImageFormat, Kind,
-    choose::Chosen,
-    error::{ExtractError, MissingLayer},
-    names, plain,
-};
+use super::{ExtractOptions, ImageFormat, Kind, choose::Chosen, error::ExtractError, names, plain};
 use crate::{
-    archive::{Archive, Excerpt},
+    archive::{Archive, Excerpt, Shown},
     delivery::record::{AppRecord, AppSource},
     failure::Failure,
     goyaml,
     oci::{Descriptor, Digest, Reference},
-    ops::{install::manifests, verify::archive_failure},
-    rewrite,
+    ops::{install::manifests, missing::MissingLayers, verify::archive_failure},
     tree::{FileTree, SafePath},
 };
 
@@ -93,14 +87,20 @@ impl Plan {
                 self.app(archive, app)?;
             }
             if parts.values {
-                self.values(app)?;
+                self.values(app, &app.values)?;
             }
         }
         if parts.files {
             self.delivery_files(archive)?;
         }
         match parts.images {
-            Some(format) if !chosen.images.is_empty() => Ok(self.images(archive, &chosen.images, options, format)?),
+            Some(format) if !chosen.images.is_empty() => {
+                let left = if format == ImageFormat::Oci { 0 } else { archive.attached_count(&chosen.images, options.platform.as_ref()) };
+                if left > 0 {
+                    self.notes.push(format!("{left} signatures, attestations and SBOMs of the images are not in images.tar; --images oci gives them"));
+                }
+                Ok(self.images(archive, &chosen.images, options, format)?)
+            }
             _ => Ok(()),
         }
     }
@@ -134,13 +134,13 @@ impl Plan {
         Ok(path)
     }
 
-    /// The user's values as they were merged when the archive was made.
-    pub(super) fn values(&mut self, app: &AppRecord) -> Result<(), ExtractError> {
-        if app.values.is_empty() {
+    /// The user's values as they were merged when the archive was made, or what became of them.
+    pub(super) fn values(&mut self, app: &AppRecord, values: &Map<String, Value>) -> Result<(), ExtractError> {
+        if values.is_empty() {
             return Ok(());
         }
         let path = names::below("values", names::leaf(&format!("{}.yaml", app.name))?.as_str())?;
-        let text = goyaml::emit(&Value::Object(app.values.clone())).map_err(|source| ExtractError::Values { app: app.name.clone(), source })?;
+        let text = goyaml::emit(&Value::Object(values.clone())).map_err(|source| ExtractError::Values { app: app.name.clone(), source })?;
         self.add(Kind::Values, path, vec![app.name.clone()], Content::Bytes(text.into()))
     }
 
@@ -164,18 +164,35 @@ impl Plan {
         options: &ExtractOptions,
         format: ImageFormat,
     ) -> Result<(), ExtractError> {
-        let excerpt = archive.excerpt(images, options.platform.as_ref());
         let of: Vec<String> = images.iter().map(|(name, _)| name.to_string()).collect();
-        if format != ImageFormat::Oci {
-            return self.add(Kind::Images, names::leaf("images.tar")?, of, Content::Images(Box::new(excerpt), format));
+        if format == ImageFormat::Oci {
+            return self.layout(Kind::Images, "images", of, archive.excerpt(images, options.platform.as_ref(), Shown::All));
         }
+        let excerpt = archive.excerpt(images, options.platform.as_ref(), Shown::Images);
+        self.add(Kind::Images, names::leaf("images.tar")?, of, Content::Images(Box::new(excerpt), format))
+    }
+
+    /// What is attached to images, as a folder of its own: it is nothing for the nodes' runtimes.
+    pub(super) fn attachments(&mut self, archive: &Archive, images: &[(Reference, Descriptor)], options: &ExtractOptions) -> Result<(), ExtractError> {
+        if archive.attached_count(images, options.platform.as_ref()) == 0 {
+            return Ok(());
+        }
+        let of: Vec<String> = images.iter().map(|(name, _)| name.to_string()).collect();
+        self.layout(Kind::Attachments, "attachments", of, archive.excerpt(images, options.platform.as_ref(), Shown::Attached))
+    }
+
+    /// A folder that is an OCI layout.
+    fn layout(&mut self, kind: Kind, folder: &str, of: Vec<String>, excerpt: Excerpt) -> Result<(), ExtractError> {
         let piece = self.pieces.len();
-        self.pieces.push(Piece { kind: Kind::Images, path: "images".to_owned(), of });
+        self.pieces.push(Piece { kind, path: folder.to_owned(), of });
         for (name, bytes) in excerpt.layout {
-            self.put(names::below("images", name)?, Content::Bytes(bytes), piece)?;
+            self.put(names::below(folder, name)?, Content::Bytes(bytes), piece)?;
         }
         for (digest, size) in excerpt.blobs {
-            self.put(names::below("images", &Excerpt::place(&digest))?, Content::Blob(digest, size), piece)?;
+            self.put(names::below(folder, &Excerpt::place(&digest))?, Content::Blob(digest, size), piece)?;
+        }
+        for (digest, bytes) in excerpt.made {
+            self.put(names::below(folder, &Excerpt::place(&digest))?, Content::Bytes(bytes), piece)?;
         }
         Ok(())
     }
@@ -196,21 +213,14 @@ impl Plan {
     }
 
     /// Whether all of it can be read: a delta archive without its base lacks layers.
-    fn check(&self, archive: &Archive) -> Result<(), ExtractError> {
-        if archive.is_complete() {
-            return Ok(());
-        }
+    fn check(&self, archive: &Archive) -> Result<(), Failure> {
         let wanted = self.files.values().flat_map(|(content, _)| match content {
             Content::Images(excerpt, _) => excerpt.blobs.iter().map(|(digest, _)| digest).collect(),
             Content::Blob(digest, _) => vec![digest],
             Content::Bytes(_) | Content::Script(_) | Content::Sums => Vec::new(),
         });
-        let missing: BTreeMap<&Digest, u64> = wanted.filter_map(|digest| Some((digest, *archive.left_out().get(digest)?))).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let layer = |(digest, size): (&Digest, u64)| MissingLayer { digest: digest.clone(), size, images: archive.images_with(digest) };
-        Err(ExtractError::Missing { missing: missing.into_iter().map(layer).collect(), base: archive.base().cloned().map(Box::new) })
+        let wanted: BTreeSet<&Digest> = wanted.collect();
+        MissingLayers::of(archive, |digest| wanted.contains(digest)).map_or(Ok(()), |missing| Err(missing.into()))
     }
 }
 
@@ -219,17 +229,4 @@ pub(super) fn read_manifests(archive: &Archive, app: &AppRecord) -> Result<FileT
     let (AppSource::Manifests { digest } | AppSource::Chart { digest, .. }) = &app.source;
     let package = archive.read(digest).map_err(archive_failure)?;
     Ok(manifests::unpack(&package).map_err(|error| ExtractError::Manifests { app: app.name.clone(), reason: error.to_string() })?)
-}
-
-/// Images under all names that pods may ask for: `repo:tag` and `repo@digest`.
-pub(super) fn node_names(archive: &Archive, chosen: &Chosen<'_>) -> Result<Vec<(Reference, Descriptor)>, Failure> {
-    let plan = rewrite::Plan::new(&chosen.records, None).map_err(|e| Failure::new(crate::failure::Kind::Usage, e))?;
-    let root = |digest: &Digest| chosen.records.iter().filter(|image| image.digest == *digest).find_map(|image| archive.image(&image.reference));
-    let mut named = Vec::new();
-    for image in rewrite::image_names(&plan) {
-        let Some(root) = root(&image.digest) else { continue };
-        named.extend(image.names.into_iter().map(|name| (name, root.clone())));
-    }
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(named)
 }

@@ -17,7 +17,7 @@ use super::{
     plan::{Content, Plan},
 };
 use crate::{
-    archive::{Archive, Excerpt},
+    archive::{Archive, ArchiveError, Excerpt},
     failure::Failure,
     io::{self, FileError},
     oci::Digest,
@@ -224,7 +224,13 @@ impl Run<'_> {
             at += n as u64;
         }
         let found = Digest::from_raw(&hasher.finalize().into());
-        if found == *digest && at == size { Ok(()) } else { Err(ExtractError::Changed { digest: digest.clone(), found }.into()) }
+        if found == *digest && at == size {
+            return Ok(());
+        }
+        Err(match self.archive.changed(digest, found.clone()) {
+            error @ ArchiveError::Lent { .. } => archive_failure(error),
+            _ => ExtractError::Changed { digest: digest.clone(), found }.into(),
+        })
     }
 
     /// A tar with an image layout. Its headers are the same whenever it is made.

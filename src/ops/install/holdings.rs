@@ -13,7 +13,10 @@ use crate::{
     },
     failure::{Failure, Kind},
     oci::Digest,
-    ops::nodes::{INVENTORY_FORMAT, Inventory, NodeInventory},
+    ops::{
+        missing::hint,
+        nodes::{INVENTORY_FORMAT, Inventory, NodeInventory},
+    },
     progress::SharedReporter,
     rewrite::Plan,
 };
@@ -31,34 +34,36 @@ pub(super) async fn to_pass_on(
     cancel: Option<watch::Receiver<bool>>,
     reporter: &SharedReporter,
 ) -> Result<BTreeSet<Digest>, Failure> {
-    let Some(base) = archive.base().filter(|_| !archive.is_complete()) else { return Ok(BTreeSet::new()) };
-    reporter.step(format!("asking the nodes for the {} layers of {base}", archive.left_out().len()));
+    let missing = archive.missing();
+    let Some(base) = archive.base().filter(|_| !missing.is_empty()) else { return Ok(BTreeSet::new()) };
+    reporter.step(format!("asking the nodes for {} layers of {base}", missing.len()));
     let holdings = ask(cluster, images, options, cancel, reporter).await?;
     let held: BTreeSet<&Digest> = holdings.iter().flat_map(|node| &node.held).collect();
-    let lacks = lacking(archive, &holdings, &held);
+    let lacks = lacking(archive, &missing, &holdings, &held);
     if lacks.is_empty() {
-        let passed_on: BTreeSet<Digest> = left_out(archive, &holdings).map(|(_, digest)| digest.clone()).collect();
+        let passed_on: BTreeSet<Digest> = left_out(&missing, &holdings).map(|(_, digest)| digest.clone()).collect();
         if !passed_on.is_empty() {
             reporter.note(format!("{} layers of {base} are on some nodes only; the others take them from those", passed_on.len()));
         }
         return Ok(passed_on);
     }
-    Err(Failure::new(Kind::Cluster, InstallError::NotOnNodes { base: base.to_string(), lacks }).hint("--base ARCHIVE gives what is missing"))
+    Err(Failure::new(Kind::Cluster, InstallError::NotOnNodes { base: base.to_string(), lacks }).hint(hint(archive)))
 }
 
-/// What is left out of the archive and not on a node.
-fn left_out<'a>(archive: &Archive, holdings: &'a [Holdings]) -> impl Iterator<Item = (&'a String, &'a Digest)> {
+/// What nobody gives and is not on a node.
+fn left_out<'a>(missing: &BTreeMap<Digest, u64>, holdings: &'a [Holdings]) -> impl Iterator<Item = (&'a String, &'a Digest)> {
     let lacking = holdings.iter().flat_map(|node| node.lacking.iter().map(move |digest| (&node.node, digest)));
-    lacking.filter(|(_, digest)| archive.left_out().contains_key(digest))
+    lacking.filter(|(_, digest)| missing.contains_key(*digest))
 }
 
-/// What is left out of the archive and on no node, in words.
-fn lacking(archive: &Archive, holdings: &[Holdings], held: &BTreeSet<&Digest>) -> Vec<String> {
-    let mut lacks: Vec<String> = left_out(archive, holdings)
+/// What nobody gives and is on no node, in words.
+fn lacking(archive: &Archive, missing: &BTreeMap<Digest, u64>, holdings: &[Holdings], held: &BTreeSet<&Digest>) -> Vec<String> {
+    let mut lacks: Vec<String> = left_out(missing, holdings)
         .filter(|(_, digest)| !held.contains(digest))
         .map(|(node, digest)| {
             let images: Vec<String> = archive.images_with(digest).iter().map(ToString::to_string).collect();
-            format!("node `{node}` lacks {digest} of {}", images.join(", "))
+            let lacks = format!("node `{node}` lacks {digest} of {}", images.join(", "));
+            [&[lacks], archive.tried(digest)].concat().join(", ")
         })
         .collect();
     let more = lacks.len().saturating_sub(NAMED);

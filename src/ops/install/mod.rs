@@ -136,7 +136,7 @@ impl Renderer {
         })
     }
 
-    fn render(&self, chart: &Chart, values: &Map<String, Value>, request: &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> {
+    pub(in crate::ops) fn render(&self, chart: &Chart, values: &Map<String, Value>, request: &RenderRequest) -> Result<Rendered, Box<dyn Error + Send + Sync>> {
         (self.0)(chart, values, request)
     }
 }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::{InstallError, InstallOptions, Override, RenderRequest, app_failure, cluster_failure, images, manifests};
 use crate::{
-    chart::{self, Chart, HookEvent, Rendered, values},
+    chart::{self, Chart, Rendered, values},
     cluster::{
         Catalog, Cluster, ClusterError, LiveLookup, apply,
         deploy::{App, Deployment, Present, same},
@@ -21,8 +21,9 @@ use crate::{
     delivery::record::{AppRecord, AppSource, Record},
     failure::{Failure, Kind},
     goyaml,
+    ops::renaming,
     progress::SharedReporter,
-    rewrite::{self, Place, Plan, RewriteError, Slot},
+    rewrite::{self, Plan},
 };
 
 /// All that is known before the first write.
@@ -117,7 +118,7 @@ impl Work<'_> {
         }
         let registry = self.options.archive.record().registry.as_deref();
         let (Some(registry), AppSource::Chart { .. }) = (registry, &app.source) else { return Ok(given) };
-        let mut render = |values: &Map<String, Value>| slots(&self.render(app, chart, values, 1, false).ok()?);
+        let mut render = |values: &Map<String, Value>| renaming::slots(&self.render(app, chart, values, 1, false).ok()?);
         let moved = rewrite::choose(&self.plan, registry, &given, app.registry_keys.as_deref(), &mut render);
         Ok(moved.unwrap_or(given))
     }
@@ -182,34 +183,8 @@ impl Work<'_> {
         let fail = |e| {
             app_failure(Kind::Other, &record.name, e).hint("export again with the values that are used here (a profile of the app), or leave the override out")
         };
-        for manifest in &mut rendered.manifests {
-            let place = Place { template: &manifest.path, kind: &manifest.kind, name: &manifest.name };
-            let text = rewrite::rewrite(&self.plan, place, &manifest.content).map_err(fail)?;
-            manifest.content = text;
-        }
-        for hook in &mut rendered.hooks {
-            let place = Place { template: &hook.path, kind: &hook.kind, name: &hook.name };
-            match rewrite::rewrite(&self.plan, place, &hook.manifest) {
-                Ok(text) => hook.manifest = text,
-                // Helm runs tests only when asked to; their images need not travel.
-                Err(RewriteError::NotPacked { .. }) if hook.events.iter().all(|event| *event == HookEvent::Test) => {}
-                Err(error) => return Err(fail(error)),
-            }
-        }
-        Ok(())
+        renaming::rename(&self.plan, rendered).map_err(fail)
     }
-}
-
-/// Every image slot of a rendering.
-fn slots(rendered: &Rendered) -> Option<Vec<Slot>> {
-    let mut all = Vec::new();
-    for manifest in &rendered.manifests {
-        all.extend(rewrite::slots(Place { template: &manifest.path, kind: &manifest.kind, name: &manifest.name }, &manifest.content).ok()?);
-    }
-    for hook in &rendered.hooks {
-        all.extend(rewrite::slots(Place { template: &hook.path, kind: &hook.kind, name: &hook.name }, &hook.manifest).ok()?);
-    }
-    Some(all)
 }
 
 /// A hook of a rendering as a release keeps it; both have Helm's JSON.

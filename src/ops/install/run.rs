@@ -36,7 +36,7 @@ pub(super) async fn run(cluster: &Cluster, options: &InstallOptions, mut ready: 
         deploy_all(cluster, options, &mut ready.deployments, reporter).await?;
     }
     if let Some(base) = options.archive.base().filter(|_| options.dry_run && !options.archive.is_complete()) {
-        let layers = options.archive.left_out().len();
+        let layers = options.archive.missing().len();
         outcome.warnings.push(format!("the archive leaves out {layers} layers of {base}; a dry run does not ask the nodes whether they hold them"));
     }
     for deployment in &ready.deployments {
