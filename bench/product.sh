@@ -2,7 +2,8 @@
 # Export and import of a product's worth of images, each beside a peer in the same run.
 #   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar; without a store, with an empty one,
 #                                and with one that has all layers, which is held against `cp` of the archive; `skopeo copy` of each image into
-#                                one OCI layout, and the floor, each layer once by `curl`, four at a time
+#                                one OCI layout, `hauler store sync` and `save` where hauler is on the PATH, and the floor, each layer once by
+#                                `curl`, four at a time
 #   bench/product.sh latency     the same without a store, with 50 ms between us and the registry (bench/delay.py)
 #   bench/product.sh large GB    memory of an export and a verification of so much in layers of 1 GB
 #   bench/product.sh verify      our verify beside sha256sum
@@ -51,6 +52,11 @@ Y
   [ -f "$work/offline.key" ] || "$program" keygen -o "$work/offline" >/dev/null
 }
 
+haul() { # what hauler is told to take
+  printf 'apiVersion: content.hauler.cattle.io/v1\nkind: Images\nmetadata: {name: product}\nspec:\n  images:\n'
+  sed 's/@.*//; s/.*/    - {name: &}/' "$work/images"
+}
+
 timed() { # label command...
   local label=$1; shift
   /usr/bin/time -f "$label: %e s, %M KiB" "$@" >/dev/null
@@ -68,9 +74,15 @@ case ${1:-export} in
       timed "cp         " cp "$work/product.tar" "$work/copy.tar"
       timed "crane      " crane pull --insecure $(sed 's/@.*//' "$work/images") "$work/crane.tar"
       timed "skopeo     " bash -c 'for i; do skopeo copy -q --src-tls-verify=false "docker://$i" "oci:$0:${i##*/}"; done' "$work/skopeo" $(sed 's/@.*//' "$work/images")
+      if command -v hauler >/dev/null; then
+        mkdir "$work/hauler"; haul >"$work/hauler/images.yaml"
+        timed "hauler sync" hauler store sync -s "$work/hauler/store" -f "$work/hauler/images.yaml" --platform linux/amd64 2>"$work/hauler/time"
+        tail -1 "$work/hauler/time"
+        (cd "$work/hauler"; timed "hauler save" hauler store save -s store -f product.tar.zst 2>time; tail -1 time)
+      fi
       mkdir "$work/curl"
       timed "curl       " xargs -P4 -n1 -a "$work/layers" curl -fsSO --output-dir "$work/curl"
-      rm -rf "$work/skopeo" "$work/curl"
+      rm -rf "$work/skopeo" "$work/hauler" "$work/curl"
     done
     ls -l "$work/product.tar" ;;
   latency)
@@ -124,5 +136,5 @@ case ${1:-export} in
       timed "repeat" "$program" -q install "$work/product.tar" --key "$work/offline.pub"
       fresh; timed "ctr   " "$lab" ctr "$node" images import "$work/crane.tar"
     done ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -323,14 +323,14 @@ impl Unverified {
 pub(crate) fn hash_entries(medium: &dyn Medium, layers: &[&Entry], task: String, reporter: &dyn Reporter) -> Result<(), Flaw> {
     let total = layers.iter().map(|entry| entry.size).sum();
     reporter.event(Event::Started { task: task.clone(), total: Some(total) });
-    let hashing = Hashing { medium, layers, next: AtomicUsize::new(0), done: AtomicU64::new(0), stop: AtomicBool::new(false), failed: Mutex::new(None) };
+    let hashing = Hashing { medium, layers, next: AtomicUsize::new(0), done: AtomicU64::new(0), wrong: AtomicUsize::new(usize::MAX), failed: Mutex::new(None) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(layers.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| hashing.work(&task, reporter));
         }
     });
-    if let Some(flaw) = hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Some((_, flaw)) = hashing.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(flaw);
     }
     reporter.event(Event::Finished { task, note: format!("{} layers, {total} bytes", layers.len()) });
@@ -379,45 +379,50 @@ impl Blobs for Documents<'_> {
     }
 }
 
-/// The work of the hashing threads: each takes the next layer until there is none or one is wrong.
+/// The work of the hashing threads: each takes the next layer until there is none or one before it is wrong. Of several that are wrong the first is
+/// told, whichever thread is quicker.
 struct Hashing<'a> {
     medium: &'a dyn Medium,
     layers: &'a [&'a Entry],
     next: AtomicUsize,
     done: AtomicU64,
-    stop: AtomicBool,
-    failed: Mutex<Option<Flaw>>,
+    /// The first layer that is known to be wrong.
+    wrong: AtomicUsize,
+    failed: Mutex<Option<(usize, Flaw)>>,
 }
 
 impl Hashing<'_> {
     fn work(&self, task: &str, reporter: &dyn Reporter) {
         let mut buffer = vec![0; CHUNK];
-        while !self.stop.load(Ordering::Relaxed) {
-            let Some(entry) = self.layers.get(self.next.fetch_add(1, Ordering::Relaxed)) else { return };
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = self.layers.get(number) else { return };
             let mut progress = |n| {
                 let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
                 reporter.event(Event::Advanced { task: task.to_owned(), done });
             };
-            if let Err(fault) = self.check(entry, &mut buffer, &mut progress) {
-                self.stop.store(true, Ordering::Relaxed);
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Flaw::new(entry.label.clone(), fault));
+            if let Err(fault) = self.check(number, entry, &mut buffer, &mut progress) {
+                self.wrong.fetch_min(number, Ordering::Relaxed);
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                if failed.as_ref().is_none_or(|(other, _)| number < *other) {
+                    *failed = Some((number, Flaw::new(entry.label.clone(), fault)));
+                }
             }
         }
     }
 
-    fn check(&self, entry: &Entry, buffer: &mut [u8], progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
+    fn check(&self, number: usize, entry: &Entry, buffer: &mut [u8], progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
         let mut hasher = Sha256::new();
         let mut at = 0;
-        while at < entry.size && !self.stop.load(Ordering::Relaxed) {
+        while at < entry.size {
+            if self.wrong.load(Ordering::Relaxed) < number {
+                return Ok(());
+            }
             let n = usize::try_from(entry.size - at).unwrap_or(CHUNK).min(CHUNK);
             medium::read_exact_at(self.medium, &mut buffer[..n], entry.offset + at).map_err(Fault::Read)?;
             hasher.update(&buffer[..n]);
             at += n as u64;
             progress(n as u64);
-        }
-        if at < entry.size {
-            // Another thread has found a fault; that one is told.
-            return Ok(());
         }
         let found = Digest::from_raw(&hasher.finalize().into());
         match &entry.name {

@@ -115,6 +115,23 @@ impl Case {
     }
 }
 
+/// It was that of the quicker thread.
+#[test]
+fn of_several_damaged_layers_the_first_is_told() {
+    let case = Case::new();
+    let layers = sample::build("1.0").layers;
+    let is_layer = |entry: &Entry| layers.iter().any(|(digest, _)| entry.name.ends_with(digest.hex()));
+    let (mut bytes, mut names) = (case.bytes.clone(), Vec::new());
+    for entry in case.blobs().into_iter().filter(is_layer) {
+        bytes[entry.at + entry.size - 1] ^= 1;
+        names.push(entry.name);
+    }
+    assert!(names.len() > 2);
+    for _ in 0..50 {
+        case.refused("layers", &bytes, &[&names[0]]);
+    }
+}
+
 fn entries(bytes: &[u8]) -> Vec<Entry> {
     let mut archive = tar::Archive::new(bytes);
     let entry = |e: tar::Entry<'_, &[u8]>| Entry {

@@ -9,7 +9,7 @@ use std::{
     fs,
     io::Read as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ use serde_json::Map;
 
 use crate::{
     hostile_archives,
-    support::{Program, root},
+    support::{Program, peak, root},
 };
 
 /// What one chart may take here. The optimised program stays within a second; this one may not be optimised, and shares two cores with a cluster.
@@ -66,13 +66,6 @@ struct End {
     error: String,
     mebibytes: u64,
     took: Duration,
-}
-
-/// Peak resident memory of a process that still runs.
-fn peak(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib >> 10)
 }
 
 /// Writes the chart; where it is.

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,7 @@ use offline::{
 use crate::{
     attacks,
     forge::{CONFIG, Draft, LAYER, MANIFEST, tar},
-    support::{Program, root},
+    support::{Program, peak, root},
 };
 
 /// What one archive may take. An unoptimised program is slower, and tests share the machine.
@@ -128,13 +128,6 @@ fn every_attack_is_refused_by_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// Peak resident memory of a process that still runs, in MiB.
-fn peak(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib >> 10)
 }
 
 fn run(mut command: Command, input: Stdio) -> (Option<i32>, u64, Duration) {

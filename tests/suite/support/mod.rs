@@ -3,6 +3,7 @@
 mod daemon;
 pub(crate) mod faulty;
 mod lab;
+mod memory;
 mod program;
 pub(crate) mod registry;
 mod shop;
@@ -11,6 +12,7 @@ mod upstream;
 
 pub(crate) use daemon::{Daemon, free_port};
 pub(crate) use lab::{Lab, eventually, lab};
+pub(crate) use memory::peak;
 pub(crate) use program::{Finished, Program, finish, root, run, tool};
 pub(crate) use shop::{Shop, interrupt};
 pub(crate) use upstream::{PASSWORD, USER, Upstream};
