@@ -45,6 +45,9 @@ enum Rule {
         /// Key of the registry.
         #[serde(default)]
         registry: Option<String>,
+        /// Tags that are none: words which the operator makes a version of.
+        #[serde(default)]
+        except: Vec<String>,
     },
     /// A reference that the operator makes itself.
     Derived {
@@ -82,7 +85,7 @@ impl Rule {
                     }
                 }
             }
-            Self::Parts { at, repository, tag, digest, registry } => {
+            Self::Parts { at, repository, tag, digest, registry, except } => {
                 for (below, map) in select(value, at) {
                     let text = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
                     let Some(name) = text(repository) else { continue };
@@ -91,8 +94,8 @@ impl Rule {
                     let mut image = registry.and_then(text).map_or_else(|| name.to_owned(), |registry| format!("{registry}/{name}"));
                     match (digest.and_then(text), tag.and_then(|key| text(key))) {
                         (Some(digest), _) => image = format!("{image}@{}{digest}", if digest.contains(':') { "" } else { "sha256:" }),
-                        (None, Some(tag)) => image = format!("{image}:{tag}"),
-                        (None, None) => continue,
+                        (None, Some(tag)) if !except.iter().any(|word| word == tag) => image = format!("{image}:{tag}"),
+                        (None, _) => continue,
                     }
                     // A digest without its algorithm would be written back with it.
                     let plain = digest.and_then(text).is_none_or(|digest| digest.contains(':'));
@@ -176,6 +179,8 @@ mod tests {
         assert_eq!(found("elasticsearch.k8s.elastic.co", "Elasticsearch", "spec: {version: 8.14.0, image: 'r.io/e:1'}"), sure("/spec/image", "r.io/e:1"));
         assert_eq!(found("beat.k8s.elastic.co", "Beat", "spec: {type: filebeat, version: 8.14.0}")[0].1, "docker.elastic.co/beats/filebeat:8.14.0");
         assert_eq!(found("tekton.dev", "Task", "spec: {steps: [{image: $(params.image)}]}"), []);
+        assert_eq!(found("kiali.io", "Kiali", "spec: {deployment: {image_name: r.io/k, image_version: v2.22.0}}"), sure("/spec/deployment", "r.io/k:v2.22.0"));
+        assert_eq!(found("kiali.io", "Kiali", "spec: {deployment: {image_name: r.io/k, image_version: operator_version}}"), []);
     }
 
     #[test]
