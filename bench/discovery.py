@@ -218,7 +218,7 @@ def without_network(command, folder, until=None, wait=120):
 
 
 def of_helm_images(chart, folder):
-    text = without_network(["helm-images", "get", "peer", chart, "--unique", "-o", "json", "--quiet", "--no-color"], folder)
+    text = without_network(["helm-images", "get", "a0", chart, "--unique", "-o", "json", "--quiet", "--no-color"], folder)
     at = text.find("[")
     try:
         found, _ = json.JSONDecoder().raw_decode(text[at:])

@@ -198,7 +198,7 @@ impl Scan<'_> {
     }
 }
 
-const PARTS: [&str; 22] = [
+const PARTS: [&str; 24] = [
     "registry",
     "repository",
     "repo",
@@ -221,10 +221,12 @@ const PARTS: [&str; 22] = [
     "image_tag",
     "image_version",
     "imageVersion",
+    "defaultVersion",
+    "defaultImageVersion",
 ];
 const REPOSITORY_KEYS: [&str; 7] = ["repository", "repo", "imageRepository", "imageRepo", "image_repository", "image_repo", "image_name"];
 const REGISTRY_KEYS: [&str; 4] = ["registry", "hub", "imageRegistry", "registryUrl"];
-const TAG_KEYS: [&str; 7] = ["tag", "imageTag", "version", "versionTag", "image_tag", "image_version", "imageVersion"];
+const TAG_KEYS: [&str; 9] = ["tag", "imageTag", "version", "versionTag", "image_tag", "image_version", "imageVersion", "defaultVersion", "defaultImageVersion"];
 
 /// The repository as the values have it, without host, tag and digest.
 pub(super) fn written_path(text: &str) -> String {
@@ -280,6 +282,7 @@ mod tests {
             ("image: {repository: a/b, tag: '', pullPolicy: Always}", vec!["docker.io/a/b:2.5.0"]),
             ("x: {repository: a/b, version: v3}", vec!["docker.io/a/b:v3"]),
             ("x: {image: a/b, tag: v3}", vec!["docker.io/a/b:v3"]),
+            ("art: {image: a/art, defaultVersion: ''}", vec!["docker.io/a/art:2.5.0"]),
             ("x: {imageRepo: a/b, imageTag: v3}", vec!["docker.io/a/b:v3"]),
             ("x: {image_name: quay.io/a/b, image_version: v3}", vec!["quay.io/a/b:v3"]),
             (
