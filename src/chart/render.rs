@@ -170,17 +170,18 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
     let Prepared { sources, scopes, crds, processed } = prepared;
     let wanted = sources.iter().filter(|source| chart.verbatim || source.execute).count();
     let mut files = if chart.verbatim { verbatim(sources) } else { execute(sources, scopes, options, budget)? };
-    if options.leave_out_failures {
-        files.retain(|path, text| {
-            path.ends_with("NOTES.txt") || manifests::sort(&BTreeMap::from([(path.clone(), text.clone())]), &mut Log::new(options.dialect)).is_ok()
-        });
-    }
-    let left_out = files.len() < wanted;
+    let executed = files.len();
     let notes = take_notes(&mut files, chart.name());
-    let sorted = match manifests::sort(&files, log) {
+    let (mut sorted, before) = (manifests::sort(&files, log), files.len());
+    if sorted.is_err() && options.leave_out_failures {
+        files.retain(|path, text| manifests::sort(&BTreeMap::from([(path.clone(), text.clone())]), &mut Log::new(options.dialect)).is_ok());
+        sorted = manifests::sort(&files, log);
+    }
+    let sorted = match sorted {
         Ok(sorted) => sorted,
         Err(source) => return Err(RenderError::Manifest { source, files }),
     };
+    let left_out = executed < wanted || files.len() < before;
     Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), processed, left_out })
 }
 

@@ -76,7 +76,7 @@ struct AppError {
 const AT_ONCE: usize = 4;
 
 /// Renderings of an app to see what brings its guesses: few, as every command makes them.
-pub(super) const TRIALS: usize = 6;
+pub(super) const TRIALS: usize = 5;
 
 /// Renders all apps with all their faces. What is wrong is collected, so that all of it is shown at once.
 pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Prepared {
