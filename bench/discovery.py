@@ -4,6 +4,7 @@
 usage: discovery.py annotated --program BIN FOLDER... [--only TEXT] [--report FILE] [--charts N] [--explore] [--misses]
        discovery.py guesses   --program BIN FOLDER... [--charts N] [--report FILE]
        discovery.py largest   --program BIN FOLDER... [--charts 50]
+       discovery.py peers     --program BIN FOLDER... [--charts N] [--report FILE]
 
 FOLDER is searched for charts. `annotated` takes those with an annotation `images`, `artifacthub.io/images` or `helm.sh/images` and asks the
 program for their images. The program sees the chart without its annotations. What the author lists counts as proven if a rendering with the chart's own values
@@ -11,9 +12,11 @@ names it, as `switched` if a rendering with other values does that the program p
 a switch of the values brings it. What is not found is
 printed. `guesses` lists every guess of charts, for whoever judges them; those that cannot be judged by their shape need a registry
 (`images --resolve`). `largest` runs the program once over the charts with the most bytes of templates and values and tells time and memory.
+`peers` asks helm-images, hauler and zarf too, those of them that are on the PATH (and `helm`, which helm-images wants), with
+no network, and prints what they find of each chart and the program does not, neither proven nor guessed.
 Charts that the program refuses (mostly: dependencies that are not there) are counted and left out.
 """
-import argparse, collections, concurrent.futures, json, os, re, shutil, subprocess, sys, tempfile, time
+import argparse, collections, concurrent.futures, json, os, re, shutil, subprocess, sys, tempfile, threading, time
 
 KINDS = ("proven", "switched", "explored", "guessed", "missed")
 KEYS = ("images", "artifacthub.io/images", "helm.sh/images")
@@ -79,6 +82,18 @@ def normal(image):
     return path + (":" + tag if colon else "" if at else ":latest") + (at + digest)
 
 
+def same(one, other):
+    """The same image: a digest says so whatever tag stands beside it, and where only one has a digest, the tag does."""
+    (plain, _, digest), (others, _, another) = one.partition("@"), other.partition("@")
+    if digest and another:
+        return digest == another and repository(plain) == repository(others)
+    return plain == others
+
+
+def repository(plain):
+    return plain[: plain.rfind("/")] + plain[plain.rfind("/") :].split(":")[0]
+
+
 def without_annotations(chart, folder):
     """A copy of a chart whose author lists nothing; charts that are packed inside it stay as they are."""
     copy = os.path.join(folder, os.path.basename(chart))
@@ -128,9 +143,7 @@ def run_annotated(args):
             if answer["listed"]:
                 counts["charts"] += 1
             for name in answer["listed"]:
-                # A listed image without its digest, or with, is the same image.
-                plain = name.split("@")[0]
-                kind = next((k for k in [answer["kinds"].get(name)] + [v for n, v in answer["kinds"].items() if n != name and n.split("@")[0] == plain] if k and k != "missed"), "missed")
+                kind = next((k for k in [answer["kinds"].get(name)] + [v for n, v in answer["kinds"].items() if n != name and same(n, name)] if k and k != "missed"), "missed")
                 counts[kind] += 1
                 if kind == "missed":
                     near = [n for n in answer["kinds"] if n != name and n.split(":")[0].rsplit("/", 1)[-1] == name.split(":")[0].rsplit("/", 1)[-1]]
@@ -187,9 +200,88 @@ def run_largest(args):
     print(f"{len(chosen)} charts, {sum(map(size, chosen)) / 1e6:.1f} MB, {len(found['images'])} images: {seconds:.2f} s ({processor:.2f} s of processor), {memory:.0f} MB")
 
 
+def without_network(command, folder, until=None, wait=120):
+    """What a command prints, with loopback alone; it is ended after the line that `until` finds."""
+    process = subprocess.Popen(["unshare", "-rn", *command], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env={**os.environ, "HELM_BIN": shutil.which("helm") or "helm", "HOME": folder})
+    ends = threading.Timer(wait, process.kill)
+    ends.start()
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if until and until in line:
+            process.kill()
+            break
+    ends.cancel()
+    process.stdout.close()
+    process.wait()
+    return "".join(lines)
+
+
+def of_helm_images(chart, folder):
+    text = without_network(["helm-images", "get", "a0", chart, "--unique", "-o", "json", "--quiet", "--no-color"], folder)
+    at = text.find("[")
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text[at:])
+    except ValueError:
+        return None
+    return [image for one in found for image in one["image"]]
+
+
+def of_hauler(chart, folder):
+    end = "successfully parsed image references ["
+    command = ["hauler", "store", "add", "chart", os.path.basename(chart), "--repo", ".", "--add-images", "--store", folder + "/store", "--no-progress", "--log-level", "debug"]
+    text = without_network(command, os.path.dirname(chart), end)
+    return None if end not in text or "failed to render chart" in text else text[text.index(end) + len(end) :].split("]")[0].split()
+
+
+def of_zarf(chart, folder):
+    name = re.sub("[^a-z0-9-]", "-", os.path.basename(chart).lower())
+    with open(folder + "/zarf.yaml", "w") as out:
+        out.write(f"kind: ZarfPackageConfig\nmetadata: {{name: peer}}\ncomponents:\n  - name: one\n    required: true\n    charts: [{{name: {name}, version: '1', namespace: default, localPath: {json.dumps(os.path.relpath(chart, folder))}}}]\n")
+    text = without_network(["zarf", "dev", "find-images", folder, "--skip-cosign", "--no-progress", "--no-color", "--log-level", "error"], folder)
+    found = re.findall(r"(?m)^\s+- ['\"]?([^\s'\"]+)['\"]?\s*$", text)
+    return None if "components:" not in text else found
+
+
+PEERS = {"helm-images": of_helm_images, "hauler": of_hauler, "zarf": of_zarf}
+
+
+def run_peers(args):
+    peers = {name: ask for name, ask in PEERS.items() if shutil.which(name)}
+    chosen = list(charts(args.folders))
+    if args.charts:
+        chosen = chosen[:: max(1, len(chosen) // args.charts)]
+    counts, answered, more, asked = collections.Counter(), collections.Counter(), [], 0
+
+    def one(chart):
+        found, _, _, _ = ask(args.program, [chart])
+        if found is None:
+            return chart, None, {}
+        with tempfile.TemporaryDirectory() as folder:
+            return chart, {normal(line["reference"]) for line in found["images"]}, {name: ask_peer(chart, folder) for name, ask_peer in peers.items()}
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for chart, ours, theirs in pool.map(one, chosen):
+            if ours is None or asked == args.charts:
+                continue
+            asked += 1
+            counts["ours"] += len(ours)
+            for name, images in theirs.items():
+                answered[name] += images is not None
+                images = {normal(image) for image in images or []}
+                counts[name] += len(images)
+                more += [(name, chart, image) for image in sorted(images) if not any(same(image, own) for own in ours)]
+    out = open(args.report, "w") if args.report else sys.stdout
+    for line in more:
+        print("\t".join(line), file=out)
+    print(f"{asked} charts, {counts['ours']} images")
+    for name in peers:
+        print(f"  {name:12} answers for {answered[name]} charts, {counts[name]} images, {sum(line[0] == name for line in more)} that are not among those")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("annotated", "guesses", "largest"))
+    parser.add_argument("what", choices=("annotated", "guesses", "largest", "peers"))
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--program", required=True)
     parser.add_argument("--only")
@@ -198,7 +290,7 @@ def main():
     parser.add_argument("--explore", action="store_true")
     parser.add_argument("--misses", action="store_true")
     args = parser.parse_args()
-    {"annotated": run_annotated, "guesses": run_guesses, "largest": run_largest}[args.what](args)
+    {"annotated": run_annotated, "guesses": run_guesses, "largest": run_largest, "peers": run_peers}[args.what](args)
 
 
 main()

@@ -128,6 +128,8 @@ pub struct Program {
     pub lookup: Option<Arc<dyn Lookup>>,
     /// What was parsed before.
     pub parsed: Option<Arc<Parsed>>,
+    /// Whether files that fail are left out.
+    pub leave_out_failures: bool,
 }
 
 impl std::fmt::Debug for Program {

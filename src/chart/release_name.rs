@@ -34,6 +34,7 @@ pub fn name_from_template(template: &str) -> Result<String, EngineError> {
         budget: Budget::default(),
         lookup: None,
         parsed: None,
+        leave_out_failures: false,
     });
     match outputs {
         Ok(mut outputs) => Ok(outputs.remove(TEMPLATE).unwrap_or_default()),

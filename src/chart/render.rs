@@ -38,6 +38,8 @@ pub struct RenderOptions {
     /// Whether what is rendered is only looked at: random functions, keys and the time are then the same each time, and a key that was made
     /// before will do for others, since to make one takes longer than most charts do.
     pub repeatable: bool,
+    /// Whether templates that fail are left out, for who looks at what the others make of values. Helm has nothing like it.
+    pub leave_out_failures: bool,
 }
 
 impl RenderOptions {
@@ -59,6 +61,7 @@ impl RenderOptions {
             remote_schemas: Arc::new(NoRemoteSchemas),
             skip_schemas: false,
             repeatable: false,
+            leave_out_failures: false,
         }
     }
 }
@@ -165,13 +168,21 @@ fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &Render
         return Err(RenderError::KubeVersion { wanted: metadata.kube_version.clone(), found: found.clone() });
     }
     let Prepared { sources, scopes, crds, processed } = prepared;
+    let wanted = sources.iter().filter(|source| chart.verbatim || source.execute).count();
     let mut files = if chart.verbatim { verbatim(sources) } else { execute(sources, scopes, options, budget)? };
+    let executed = files.len();
     let notes = take_notes(&mut files, chart.name());
-    let sorted = match manifests::sort(&files, log) {
+    let (mut sorted, before) = (manifests::sort(&files, log), files.len());
+    if sorted.is_err() && options.leave_out_failures {
+        files.retain(|path, text| manifests::sort(&BTreeMap::from([(path.clone(), text.clone())]), &mut Log::new(options.dialect)).is_ok());
+        sorted = manifests::sort(&files, log);
+    }
+    let sorted = match sorted {
         Ok(sorted) => sorted,
         Err(source) => return Err(RenderError::Manifest { source, files }),
     };
-    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), processed })
+    let left_out = executed < wanted || files.len() < before;
+    Ok(Rendered { manifests: sorted.manifests, hooks: sorted.hooks, crds, notes, warnings: Vec::new(), processed, left_out })
 }
 
 /// What Helm 4 logs before it fails (pkg/action/install.go).
@@ -208,6 +219,7 @@ fn execute(sources: Vec<PreparedSource>, scopes: Vec<PreparedScope>, options: &R
         budget,
         lookup: options.lookup.clone(),
         parsed: options.parsed.clone(),
+        leave_out_failures: options.leave_out_failures,
     });
     rendered.map_err(|error| match error {
         EngineError::Execution(text) if options.dialect == Dialect::Helm4 => EngineError::Execution(trace::lay_out(&text)),
@@ -235,6 +247,28 @@ mod tests {
         let parsed = kube_version(DEFAULT_KUBE_VERSION).ok().map(|version| (version.version, version.major, version.minor));
         let default = RenderOptions::new("r", "n").capabilities.kube_version;
         assert_eq!(parsed, Some((default.version, default.major, default.minor)));
+    }
+
+    #[test]
+    fn templates_that_fail_are_left_out_where_that_is_wanted() {
+        let mut tree = FileTree::new();
+        for (path, text) in [
+            ("Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n"),
+            ("templates/a.yaml", "kind: A\n"),
+            ("templates/b.yaml", "{{ fail \"no\" }}"),
+            ("templates/c.yaml", "kind: [\n"),
+            ("templates/NOTES.txt", "a: b: c\n"),
+        ] {
+            tree.insert(path.parse().unwrap(), text.into());
+        }
+        let render = |leave_out_failures, tree: &FileTree| {
+            let options = RenderOptions { leave_out_failures, ..RenderOptions::new("r", "n") };
+            render(&Chart::load(tree).unwrap(), &Map::new(), &options).map(|rendered| (rendered.manifests.len(), rendered.left_out)).ok()
+        };
+        assert_eq!((render(false, &tree), render(true, &tree)), (None, Some((1, true))));
+        tree.remove("templates/b.yaml");
+        tree.remove("templates/c.yaml");
+        assert_eq!((render(false, &tree), render(true, &tree)), (Some((1, false)), Some((1, false))));
     }
 
     #[test]

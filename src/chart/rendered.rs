@@ -19,6 +19,8 @@ pub struct Rendered {
     pub warnings: Vec<String>,
     /// What processing the chart's dependencies made of it.
     pub processed: Processed,
+    /// Whether templates that failed were left out ([`super::RenderOptions::leave_out_failures`]).
+    pub left_out: bool,
 }
 
 /// What of a chart is changed where its dependencies are processed; [`super::Chart::release_json`] makes of it what Helm stores.

@@ -70,8 +70,8 @@ impl Candidate {
         images.iter().filter(|(image, rendered)| self.became(image, *rendered)).map(|(image, _)| image)
     }
 
-    /// Whether a rendered image is what the chart made of this: the same repository, perhaps behind another registry, and a tag to which at
-    /// most something was added.
+    /// Whether an image is what the chart made of this: the same repository, perhaps behind another registry, and the same tag, to which a
+    /// rendering at most added something.
     fn became(&self, image: &Reference, rendered: bool) -> bool {
         if *image == self.image {
             return true;
@@ -82,12 +82,22 @@ impl Candidate {
         if !same {
             return false;
         }
+        let digests = self.image.digest().is_some() && self.image.digest() == image.digest();
         let tags = match (self.image.tag(), image.tag()) {
-            (Some(own), Some(other)) => own == other || other.contains(own) || own.contains(other),
-            _ => self.image.digest().is_some() && self.image.digest() == image.digest(),
+            (Some(own), Some(other)) => own == other || (rendered && is_dressed(own, other)),
+            _ => false,
         };
-        tags || (self.tag_is_assumed && rendered)
+        digests || tags || (self.tag_is_assumed && rendered)
     }
+}
+
+/// Whether a tag is another with something before or after it: `2.5.0` as `v2.5.0-alpine`. `v1.34.6` is not `v1.34` with more: that is another
+/// image.
+fn is_dressed(plain: &str, dressed: &str) -> bool {
+    dressed.match_indices(plain).any(|(at, _)| {
+        let (before, after) = (&dressed[..at], &dressed[at + plain.len()..]);
+        (before.is_empty() || before == "v" || before.ends_with(['-', '_'])) && (after.is_empty() || after.starts_with(['-', '_']))
+    })
 }
 
 #[cfg(test)]
@@ -113,10 +123,26 @@ mod tests {
             candidate("a/db:15", "a/db", false),
             candidate("a/db:9.9", "a/db", true),
             candidate("a/db:14", "a/db", false),
+            candidate("a/db:1", "a/db", false),
+            candidate("a/web:v2.5.0-alpine3", "a/web", false),
             candidate("x/b:1", "x/b", false),
         ];
         settle(found, &["*/x/*".to_owned()], &mut images);
         let left: Vec<_> = images.iter().filter(|(_, evidence)| evidence.guess().is_some()).map(|(image, _)| image.to_string()).collect();
-        assert_eq!(left, ["docker.io/a/db:14"]);
+        assert_eq!(left, ["docker.io/a/db:1", "docker.io/a/db:14", "docker.io/a/web:v2.5.0-alpine3"]);
+    }
+
+    #[test]
+    fn a_tag_with_more_numbers_is_another_image() {
+        for (plain, dressed, want) in [
+            ("2.5.0", "v2.5.0-alpine", true),
+            ("2.5.0", "debian-2.5.0", true),
+            ("v1.34", "v1.34.6", false),
+            ("v1.34.6", "v1.34", false),
+            ("1", "11", false),
+            ("1.2", "1.2_3", true),
+        ] {
+            assert_eq!(is_dressed(plain, dressed), want, "{plain} {dressed}");
+        }
     }
 }

@@ -20,8 +20,8 @@ const GUESSES_MAX: usize = 100;
 /// Places that are named of one image.
 const PLACES_MAX: usize = 3;
 
-/// Renders with these values.
-pub type Render<'a> = dyn Fn(&Map<String, Value>) -> Option<Vec<Document>> + 'a;
+/// Renders with these values: the objects of all templates that do not fail, and whether none does.
+pub type Render<'a> = dyn Fn(&Map<String, Value>) -> Option<(Vec<Document>, bool)> + 'a;
 
 /// An app whose guesses are tried.
 pub struct Trial<'a> {
@@ -58,42 +58,73 @@ struct Open<'a> {
 type Try = (usize, usize);
 
 impl Trial<'_> {
-    /// Tries what is no more than a guess, and adds what is found. Near ways of all guesses go together, as most switches do not mind each other; where
-    /// the chart refuses that, halves of them. A way that is not near has to show by itself that it is enough.
+    /// Tries what is no more than a guess, and adds what is found: first with the ways that want something near, then with the others.
     pub fn run(&self, candidates: &[Candidate], images: &mut ImageSet) {
         let mut open = self.open(candidates, images);
-        let mut left = self.renderings;
-        let most = open.iter().map(|one| one.ways.len()).max().unwrap_or_default();
-        let of = |open: &[Open<'_>], round: usize, near: bool| -> Vec<Try> {
-            let wanted = |one: &Open<'_>| !one.named && one.ways.get(round).is_some_and(|way| way.near == near);
-            (0..open.len()).filter(|at| wanted(&open[*at])).map(|at| (at, round)).collect()
-        };
-        for round in 0..most {
-            let mut groups = vec![of(&open, round, true)];
-            while let Some(group) = groups.pop().filter(|_| left > 0) {
-                let (together, wanted) = compatible(&open, &group);
-                if together.is_empty() {
-                    continue;
-                }
-                left -= 1;
-                match self.found(&wanted) {
-                    Some(found) => tell(&mut open, &together, &found, images),
-                    None if together.len() > 1 => groups.extend([group[group.len() / 2..].to_vec(), group[..group.len() / 2].to_vec()]),
-                    None => {}
+        // What is left of the first half is for the second.
+        let mut left = self.renderings.div_ceil(2);
+        for near in [true, false] {
+            let most = open.iter().map(|one| one.ways.len()).max().unwrap_or_default();
+            for round in 0..most {
+                let wanted = |one: &Open<'_>| !one.named && one.ways.get(round).is_some_and(|way| way.near == near);
+                let tries: Vec<Try> = (0..open.len()).filter(|at| wanted(&open[*at])).map(|at| (at, round)).collect();
+                if near {
+                    self.near(tries, &mut open, &mut left, images);
+                } else {
+                    self.far(&tries, &mut open, &mut left, images);
                 }
             }
+            left += self.renderings / 2;
         }
-        for round in 0..most {
-            for one in of(&open, round, false) {
-                if left == 0 {
-                    return;
+    }
+
+    /// All together, as most switches do not mind each other. Where a template does not stand that, halves of what it may hide; what contradicts
+    /// the others has its turn after them. The largest group goes first: it may name the most.
+    fn near(&self, tries: Vec<Try>, open: &mut [Open<'_>], left: &mut usize, images: &mut ImageSet) {
+        let mut groups = vec![tries];
+        while let Some(largest) = (0..groups.len()).max_by_key(|at| groups[*at].len()).filter(|_| *left > 0) {
+            let group = groups.swap_remove(largest);
+            let (together, others, wanted) = compatible(open, &group);
+            if together.is_empty() {
+                continue;
+            }
+            groups.push(others);
+            *left -= 1;
+            let found = self.found(&wanted);
+            if let Some((found, _)) = &found {
+                tell(open, &together, found, images);
+            }
+            let unnamed: Vec<Try> = together.iter().filter(|one| !open[one.0].named).copied().collect();
+            if together.len() > 1 && !found.is_some_and(|(_, whole)| whole) {
+                groups.extend([unnamed[unnamed.len() / 2..].to_vec(), unnamed[..unnamed.len() / 2].to_vec()]);
+            }
+        }
+    }
+
+    /// What a way wants may not be all that it takes where that is not near. So together they only show which are worth a rendering of their own;
+    /// where there is none left, what they wanted together is what is told.
+    fn far(&self, tries: &[Try], open: &mut [Open<'_>], left: &mut usize, images: &mut ImageSet) {
+        let (together, _, wanted) = compatible(open, tries);
+        if together.is_empty() || *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let Some((found, _)) = self.found(&wanted) else { return };
+        let known = candidate::proven(&found);
+        for (at, way) in together {
+            let (candidate, own) = (open[at].candidate, &open[at].ways[way].wanted);
+            if open[at].named || candidate.among(&known).next().is_none() {
+                continue;
+            }
+            if *own != wanted && *left > 0 {
+                *left -= 1;
+                if let Some((alone, _)) = self.found(own) {
+                    let same: Vec<Try> = tries.iter().filter(|(at, way)| open[*at].ways[*way].wanted == *own).copied().collect();
+                    tell(open, &same, &alone, images);
                 }
-                // Another guess may have wanted the same.
-                if !open[one.0].named {
-                    left -= 1;
-                    let found = self.found(&open[one.0].ways[one.1].wanted).unwrap_or_default();
-                    tell(&mut open, &[one], &found, images);
-                }
+            }
+            if !open[at].named {
+                open[at].named = named(candidate, &wanted, &found, images);
             }
         }
     }
@@ -117,25 +148,27 @@ impl Trial<'_> {
         open.into_iter().map(|candidate| Open { candidate, ways: ways(candidate), named: false }).collect()
     }
 
-    fn found(&self, way: &Wanted) -> Option<ImageSet> {
-        let documents = (self.render)(&over(self.values, way))?;
+    fn found(&self, way: &Wanted) -> Option<(ImageSet, bool)> {
+        let (documents, whole) = (self.render)(&over(self.values, way))?;
         let mut found = ImageSet::new();
         discover(Rendering { app: self.app, face: &Face::default(), documents: &documents, exclude: self.exclude }, &mut found);
-        Some(found)
+        Some((found, whole))
     }
 }
 
-/// Those of a group that do not contradict the ones before them, and what they want together.
-fn compatible(open: &[Open<'_>], group: &[Try]) -> (Vec<Try>, Wanted) {
-    let (mut together, mut all) = (Vec::new(), Wanted::new());
-    for (at, way) in group {
+/// Those of a group that do not contradict the ones before them, the others, and what the first want together.
+fn compatible(open: &[Open<'_>], group: &[Try]) -> (Vec<Try>, Vec<Try>, Wanted) {
+    let (mut together, mut others, mut all) = (Vec::new(), Vec::new(), Wanted::new());
+    for (at, way) in group.iter().filter(|(at, _)| !open[*at].named) {
         let wanted = &open[*at].ways[*way].wanted;
         if wanted.iter().all(|(path, value)| all.get(path).is_none_or(|known| known == value)) {
             all.extend(wanted.clone());
             together.push((*at, *way));
+        } else {
+            others.push((*at, *way));
         }
     }
-    (together, all)
+    (together, others, all)
 }
 
 /// Adds what a rendering named of guesses.
@@ -213,9 +246,10 @@ mod tests {
         let chart = Chart::load(&tree).unwrap();
         let values = Map::new();
         let render = |values: &Map<String, Value>| {
-            let rendered = chart::render(&chart, values, &chart::RenderOptions::new("r", "n")).ok()?;
+            let options = chart::RenderOptions { leave_out_failures: true, ..chart::RenderOptions::new("r", "n") };
+            let rendered = chart::render(&chart, values, &options).ok()?;
             let documents = rendered.manifests.iter().map(|one| objects::documents(&one.path, &one.content).unwrap());
-            Some(documents.flatten().collect())
+            Some((documents.flatten().collect(), !rendered.left_out))
         };
         let mut candidates = images::of_values("web", &chart, &values);
         candidates.extend(images::of_templates("web", &chart));
@@ -234,5 +268,54 @@ mod tests {
         assert_eq!(told, want.map(|(image, with)| (image.to_owned(), with)));
         assert!(found.iter().all(|(_, evidence)| evidence.guess().is_some()), "none of them is needed with the values as they are");
         assert_eq!(found.get(&"a/side:1".parse().unwrap()).unwrap().guess(), Some("Pod/s names it with side.live=true"));
+    }
+
+    /// The images that are named, each with its values, of a chart with these templates.
+    fn tried(values: &str, templates: &[(&str, &str, &str)], renderings: usize) -> Vec<(String, Option<String>)> {
+        let mut tree = FileTree::new();
+        tree.insert("Chart.yaml".parse().unwrap(), "apiVersion: v2\nname: web\nversion: 1.0.0\n".into());
+        tree.insert("values.yaml".parse().unwrap(), values.as_bytes().to_vec().into());
+        for (name, condition, image) in templates {
+            let text = format!(
+                "{{{{ if {condition} }}}}apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: {{{{ {image} }}}}}}]}}\n{{{{ end }}}}"
+            );
+            tree.insert(format!("templates/{name}.yaml").parse().unwrap(), text.into_bytes().into());
+        }
+        let (chart, values) = (Chart::load(&tree).unwrap(), Map::new());
+        let render = |values: &Map<String, Value>| {
+            let options = chart::RenderOptions { leave_out_failures: true, ..chart::RenderOptions::new("r", "n") };
+            let rendered = chart::render(&chart, values, &options).ok()?;
+            let documents = rendered.manifests.iter().map(|one| objects::documents(&one.path, &one.content).unwrap());
+            Some((documents.flatten().collect(), !rendered.left_out))
+        };
+        let candidates = images::of_values("web", &chart, &values);
+        let mut found = ImageSet::new();
+        let parsed = Parsed::default();
+        Trial { app: "web", chart: &chart, values: &values, parsed: &parsed, renderings, exclude: &[], render: &render }.run(&candidates, &mut found);
+        found.iter().map(|(image, evidence)| (image.to_string(), evidence.with().map(ToOwned::to_owned))).collect()
+    }
+
+    fn named_with(pairs: &[(&str, &str)]) -> Vec<(String, Option<String>)> {
+        pairs.iter().map(|(image, with)| (format!("docker.io/{image}"), Some((*with).to_owned()))).collect()
+    }
+
+    #[test]
+    fn a_template_that_fails_hides_only_its_own() {
+        let values = "a: {enabled: false, image: 'x/a:1'}\nb: {enabled: false, image: 'x/b:1'}\nc: {enabled: false, image: 'x/c:1'}\n";
+        let templates = [
+            ("a", ".Values.a.enabled", ".Values.a.image"),
+            ("b", ".Values.b.enabled", "required \"no\" .Values.b.nothing"),
+            ("c", ".Values.c.enabled", ".Values.c.image"),
+        ];
+        assert_eq!(tried(values, &templates, 2), named_with(&[("x/a:1", "a.enabled=true"), ("x/c:1", "c.enabled=true")]));
+    }
+
+    #[test]
+    fn what_is_not_near_shows_alone_that_it_is_enough_while_there_are_renderings() {
+        let values = "sw: {one: false, two: false}\na: {image: 'x/a:1'}\nb: {image: 'x/b:1'}\n";
+        let templates = [("a", ".Values.sw.one", ".Values.a.image"), ("b", ".Values.sw.two", ".Values.b.image")];
+        assert_eq!(tried(values, &templates, 6), named_with(&[("x/a:1", "sw.one=true"), ("x/b:1", "sw.two=true")]));
+        let together = "sw.one=true,sw.two=true";
+        assert_eq!(tried(values, &templates, 1), named_with(&[("x/a:1", together), ("x/b:1", together)]));
     }
 }

@@ -146,21 +146,25 @@ impl Scan<'_> {
         let is_image = names_image(key) || ["pullPolicy", "imagePullPolicy", "pullSecrets"].iter().any(|key| map.contains_key(*key));
         let has_registry = REGISTRY_KEYS.iter().any(|key| map.contains_key(*key));
         let tag_key = TAG_KEYS.iter().any(|key| map.contains_key(*key));
-        let repository = any(&["repository", "repo"])
+        let repository = any(&REPOSITORY_KEYS)
             .or_else(|| any(&["image", "imageName"]).filter(|_| tag_key))
             .or_else(|| text("name").filter(|_| is_image && (tag_key || has_registry)))?;
         if repository.contains("://") || repository.contains(char::is_whitespace) || !(is_image || tag_key || has_registry) {
             return None;
         }
         // Something with a registry's name and no sign of an image is a chart or a repository of source code.
-        let digest = any(&["digest", "sha", "sha256"]).map(|digest| if digest.contains(':') { digest } else { format!("sha256:{digest}") });
+        let tagged = any(&TAG_KEYS);
+        // Some charts have the digest where others have the tag.
+        let (written, digest) = match tagged {
+            Some(tag) if tag.starts_with("sha256:") => (None, Some(tag)),
+            tag => (tag, any(&["digest", "sha", "sha256"]).map(|digest| if digest.contains(':') { digest } else { format!("sha256:{digest}") })),
+        };
         let registry = any(&REGISTRY_KEYS).or_else(|| self.registry.clone());
         let hosted = repository.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
         let mut name = match registry.filter(|_| !hosted) {
             Some(registry) => format!("{}/{repository}", registry.trim_end_matches('/')),
             None => repository.clone(),
         };
-        let written = any(&TAG_KEYS);
         let last = name.rfind('/').map_or(0, |slash| slash + 1);
         let complete = name[last..].contains([':', '@']);
         let fallback = !complete && written.is_none() && digest.is_none();
@@ -194,10 +198,35 @@ impl Scan<'_> {
     }
 }
 
-const PARTS: [&str; 14] =
-    ["registry", "repository", "repo", "tag", "digest", "sha", "sha256", "image", "imageName", "version", "hub", "host", "imageTag", "versionTag"];
+const PARTS: [&str; 24] = [
+    "registry",
+    "repository",
+    "repo",
+    "tag",
+    "digest",
+    "sha",
+    "sha256",
+    "image",
+    "imageName",
+    "version",
+    "hub",
+    "host",
+    "imageTag",
+    "versionTag",
+    "imageRepository",
+    "imageRepo",
+    "image_repository",
+    "image_repo",
+    "image_name",
+    "image_tag",
+    "image_version",
+    "imageVersion",
+    "defaultVersion",
+    "defaultImageVersion",
+];
+const REPOSITORY_KEYS: [&str; 7] = ["repository", "repo", "imageRepository", "imageRepo", "image_repository", "image_repo", "image_name"];
 const REGISTRY_KEYS: [&str; 4] = ["registry", "hub", "imageRegistry", "registryUrl"];
-const TAG_KEYS: [&str; 4] = ["tag", "imageTag", "version", "versionTag"];
+const TAG_KEYS: [&str; 9] = ["tag", "imageTag", "version", "versionTag", "image_tag", "image_version", "imageVersion", "defaultVersion", "defaultImageVersion"];
 
 /// The repository as the values have it, without host, tag and digest.
 pub(super) fn written_path(text: &str) -> String {
@@ -253,6 +282,14 @@ mod tests {
             ("image: {repository: a/b, tag: '', pullPolicy: Always}", vec!["docker.io/a/b:2.5.0"]),
             ("x: {repository: a/b, version: v3}", vec!["docker.io/a/b:v3"]),
             ("x: {image: a/b, tag: v3}", vec!["docker.io/a/b:v3"]),
+            ("art: {image: a/art, defaultVersion: ''}", vec!["docker.io/a/art:2.5.0"]),
+            ("x: {imageRepo: a/b, imageTag: v3}", vec!["docker.io/a/b:v3"]),
+            ("x: {image_name: quay.io/a/b, image_version: v3}", vec!["quay.io/a/b:v3"]),
+            (
+                "x: {registry: ghcr.io, repository: a/b, version: 'sha256:a13cd8b2a554d6116888fd1f383cf6e91fc1716df5eda392b82e6bfc66995ec3'}",
+                vec!["ghcr.io/a/b@sha256:a13cd8b2a554d6116888fd1f383cf6e91fc1716df5eda392b82e6bfc66995ec3"],
+            ),
+            ("curlContainerImage: 'registry1.acme.mil/u/ubi9:9.7'", vec!["registry1.acme.mil/u/ubi9:9.7"]),
             ("global: {imageRegistry: r.io}\nimage: {repository: a/b, tag: v3}", vec!["r.io/a/b:v3"]),
             ("global: {imageRegistry: r.io}\nimage: {repository: quay.io/a/b, tag: v3}", vec!["quay.io/a/b:v3"]),
             ("sidecar: {image: 'busybox:1.36'}", vec!["docker.io/library/busybox:1.36"]),

@@ -122,7 +122,9 @@ fn without_host(text: &str, name: &str, tag: &str, care: Care) -> Option<&'stati
 
 /// Whether a host is one that images are pulled from, as far as its name tells.
 pub(super) fn is_registry(host: &str) -> bool {
-    HOSTS.contains(&host) || HOST_ENDS.iter().any(|end| host.ends_with(end)) || (host.contains('.') && HOST_STARTS.iter().any(|start| host.starts_with(start)))
+    let numbered = || host.split_once('.').is_some_and(|(first, _)| first.trim_end_matches(|c: char| c.is_ascii_digit()) == "registry");
+    let begins = || host.contains('.') && HOST_STARTS.iter().any(|start| host.starts_with(start));
+    HOSTS.contains(&host) || HOST_ENDS.iter().any(|end| host.ends_with(end)) || begins() || numbered()
 }
 
 /// `1.2`, `v3`, `2024-05-01`, `latest`.
@@ -133,8 +135,30 @@ fn is_version(tag: &str) -> bool {
 
 /// Whether a key, a flag or a variable says that its value is an image.
 pub fn names_image(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    lower.contains("image") && !["pull", "policy", "secret", "registry", "dir", "path", "url", "size"].iter().any(|other| lower.contains(other))
+    let words = words(name);
+    let other = |word: &String| OTHERS.iter().any(|other| word.contains(other)) || SHORT_OTHERS.contains(&word.as_str());
+    words.iter().any(|word| word.contains("image")) && !words.iter().any(other)
+}
+
+/// Words beside `image` in the names of what is none.
+const OTHERS: [&str; 4] = ["pull", "policy", "secret", "registry"];
+/// Such that other words have in them, as `curl` has `url`.
+const SHORT_OTHERS: [&str; 8] = ["dir", "path", "paths", "url", "urls", "uri", "size", "directory"];
+
+/// The words of a name in any of the usual spellings: `imagePullPolicy`, `image-pull-policy`, `IMAGE_PULL_POLICY`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut small = false;
+    for c in name.chars() {
+        if !c.is_ascii_alphanumeric() || (small && c.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        small = c.is_ascii_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            word.push(c.to_ascii_lowercase());
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -190,7 +214,17 @@ mod tests {
 
     #[test]
     fn names() {
-        for (name, want) in [("RELATED_IMAGE_X", true), ("--sidecar-image", true), ("imagePullPolicy", false), ("image-registry", false), ("HOST", false)] {
+        for (name, want) in [
+            ("RELATED_IMAGE_X", true),
+            ("--sidecar-image", true),
+            ("curlContainerImage", true),
+            ("imagePullPolicy", false),
+            ("imagePullSecrets", false),
+            ("IMAGE_PULL_POLICY", false),
+            ("image-registry", false),
+            ("imageURL", false),
+            ("HOST", false),
+        ] {
             assert_eq!(names_image(name), want, "{name}");
         }
     }

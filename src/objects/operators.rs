@@ -29,6 +29,9 @@ enum Rule {
     Field {
         /// JSON pointer; `*` stands for every item or key.
         field: String,
+        /// What stands beside it and says that it is an image: a key and its text.
+        #[serde(default)]
+        beside: Option<(String, String)>,
     },
     /// Parts of a name, side by side.
     Parts {
@@ -45,6 +48,9 @@ enum Rule {
         /// Key of the registry.
         #[serde(default)]
         registry: Option<String>,
+        /// Tags that are none: words which the operator makes a version of.
+        #[serde(default)]
+        except: Vec<String>,
     },
     /// A reference that the operator makes itself.
     Derived {
@@ -75,14 +81,16 @@ pub(super) fn slots(group: &str, kind: &str, value: &Value, pointer: &str) -> Ve
 impl Rule {
     fn apply(&self, value: &Value, pointer: &str, found: &mut Vec<ImageSlot>) {
         match self {
-            Self::Field { field } => {
-                for (at, value) in select(value, field) {
-                    if let Some(image) = value.as_str().filter(|image| is_whole(image)) {
+            Self::Field { field, beside } => {
+                for (at, found_value) in select(value, field) {
+                    let parent = at.rsplit_once('/').and_then(|(parent, _)| value.pointer(parent));
+                    let meant = beside.as_ref().is_none_or(|(key, text)| parent.and_then(|parent| parent.get(key)).and_then(Value::as_str) == Some(text));
+                    if let Some(image) = found_value.as_str().filter(|image| meant && is_whole(image)) {
                         found.push(slot(format!("{pointer}{at}"), image.to_owned(), SlotKind::Field, None));
                     }
                 }
             }
-            Self::Parts { at, repository, tag, digest, registry } => {
+            Self::Parts { at, repository, tag, digest, registry, except } => {
                 for (below, map) in select(value, at) {
                     let text = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
                     let Some(name) = text(repository) else { continue };
@@ -91,8 +99,8 @@ impl Rule {
                     let mut image = registry.and_then(text).map_or_else(|| name.to_owned(), |registry| format!("{registry}/{name}"));
                     match (digest.and_then(text), tag.and_then(|key| text(key))) {
                         (Some(digest), _) => image = format!("{image}@{}{digest}", if digest.contains(':') { "" } else { "sha256:" }),
-                        (None, Some(tag)) => image = format!("{image}:{tag}"),
-                        (None, None) => continue,
+                        (None, Some(tag)) if !except.iter().any(|word| word == tag) => image = format!("{image}:{tag}"),
+                        (None, _) => continue,
                     }
                     // A digest without its algorithm would be written back with it.
                     let plain = digest.and_then(text).is_none_or(|digest| digest.contains(':'));
@@ -176,6 +184,10 @@ mod tests {
         assert_eq!(found("elasticsearch.k8s.elastic.co", "Elasticsearch", "spec: {version: 8.14.0, image: 'r.io/e:1'}"), sure("/spec/image", "r.io/e:1"));
         assert_eq!(found("beat.k8s.elastic.co", "Beat", "spec: {type: filebeat, version: 8.14.0}")[0].1, "docker.elastic.co/beats/filebeat:8.14.0");
         assert_eq!(found("tekton.dev", "Task", "spec: {steps: [{image: $(params.image)}]}"), []);
+        let stream = "spec: {tags: [{from: {kind: DockerImage, name: r.io/a:1}}, {from: {kind: ImageStreamTag, name: 'a:1'}}]}";
+        assert_eq!(found("image.openshift.io", "ImageStream", stream), sure("/spec/tags/0/from/name", "r.io/a:1"));
+        assert_eq!(found("kiali.io", "Kiali", "spec: {deployment: {image_name: r.io/k, image_version: v2.22.0}}"), sure("/spec/deployment", "r.io/k:v2.22.0"));
+        assert_eq!(found("kiali.io", "Kiali", "spec: {deployment: {image_name: r.io/k, image_version: operator_version}}"), []);
     }
 
     #[test]
@@ -186,7 +198,7 @@ mod tests {
             assert!(seen.insert((row.group.clone(), row.kinds.clone())), "{} {:?} is there twice", row.group, row.kinds);
             for rule in &row.images {
                 let pointers = match rule {
-                    Rule::Field { field } => vec![field],
+                    Rule::Field { field, .. } => vec![field],
                     Rule::Parts { at, .. } => vec![at],
                     Rule::Derived { from, into, .. } => vec![from, into],
                 };

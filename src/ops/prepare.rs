@@ -76,7 +76,7 @@ struct AppError {
 const AT_ONCE: usize = 4;
 
 /// Renderings of an app to see what brings its guesses: few, as every command makes them.
-pub(super) const TRIALS: usize = 3;
+pub(super) const TRIALS: usize = 5;
 
 /// Renders all apps with all their faces. What is wrong is collected, so that all of it is shown at once.
 pub(super) fn prepare(delivery: &Delivery, charts: &ChartSet, reporter: &dyn Reporter) -> Prepared {
@@ -175,8 +175,14 @@ fn faces_of(
         if failures.is_empty() {
             let clusters = faces::clusters(&delivery.spec.install, &app.name, &app.namespace);
             if let Some((_, options)) = clusters.into_iter().next() {
-                let options = RenderOptions { remote_schemas: schemas.clone(), parsed: Some(parsed.clone()), ..options };
-                let render = |values: &Map<String, Value>| render_chart(&found.chart, values, &options).ok().map(|(documents, _)| documents);
+                let options =
+                    RenderOptions { remote_schemas: schemas.clone(), parsed: Some(parsed.clone()), leave_out_failures: true, skip_schemas: true, ..options };
+                let render = |values: &Map<String, Value>| {
+                    let rendered = chart::render(&found.chart, values, &options).ok()?;
+                    let documents: Vec<_> = objects_of(&rendered).collect();
+                    let whole = !rendered.left_out && documents.iter().all(Result::is_ok);
+                    Some((documents.into_iter().filter_map(Result::ok).flatten().collect(), whole))
+                };
                 let (chart, exclude) = (&found.chart, app.images_exclude.as_slice());
                 images::Trial { app: &app.name, chart, values: plain, parsed: &parsed, renderings: trials, exclude, render: &render }.run(&candidates, images);
             }
@@ -316,12 +322,14 @@ pub(super) fn render_chart(
     options: &RenderOptions,
 ) -> Result<(Vec<Document>, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
     let rendered = chart::render(chart, own, options)?;
-    // Definitions name no images, and are larger than all the rest.
-    let objects = rendered.manifests.iter().filter(|m| m.kind != "CustomResourceDefinition").map(|m| (&m.path, &m.content));
-    let objects = objects.chain(rendered.hooks.iter().map(|h| (&h.path, &h.manifest)));
-    let mut documents = Vec::new();
-    for (path, text) in objects {
-        documents.extend(objects::documents(path, text)?);
-    }
+    let documents = objects_of(&rendered).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     Ok((documents, rendered.warnings))
+}
+
+/// What was rendered, manifest by manifest.
+fn objects_of(rendered: &chart::Rendered) -> impl Iterator<Item = Result<Vec<Document>, objects::ObjectError>> {
+    // Definitions name no images, and are larger than all the rest.
+    let manifests = rendered.manifests.iter().filter(|m| m.kind != "CustomResourceDefinition").map(|m| (&m.path, &m.content));
+    let hooks = rendered.hooks.iter().map(|h| (&h.path, &h.manifest));
+    manifests.chain(hooks).map(|(path, text)| objects::documents(path, text))
 }

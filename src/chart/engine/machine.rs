@@ -21,6 +21,7 @@ pub(super) struct Machine {
     sources: Vec<Source>,
     scopes: Vec<Go>,
     dialect: Dialect,
+    leave_out_failures: bool,
 }
 
 impl Machine {
@@ -42,17 +43,19 @@ impl Machine {
                 return Err(EngineError::Budget { template: source.name.clone(), place: format!("{}:1:0", source.name), limit });
             }
         }
-        Ok(Machine { run, sources: program.sources, scopes, dialect: program.dialect })
+        Ok(Machine { run, sources: program.sources, scopes, dialect: program.dialect, leave_out_failures: program.leave_out_failures })
     }
 
     pub(super) fn run(self) -> Result<BTreeMap<String, String>, EngineError> {
         let mut outputs = BTreeMap::new();
         let mut broken = None;
         for source in self.sources.iter().filter(|s| s.execute) {
-            let text = self.one(source).map_err(|text| match self.run.exceeded() {
-                Some((place, limit)) => EngineError::Budget { template: source.name.clone(), place, limit },
-                None => EngineError::Execution(clean_execution(&lossy(&text))),
-            })?;
+            let text = match (self.one(source), self.run.exceeded()) {
+                (Ok(text), _) => text,
+                (Err(_), Some((place, limit))) => return Err(EngineError::Budget { template: source.name.clone(), place, limit }),
+                (Err(_), None) if self.leave_out_failures => continue,
+                (Err(text), None) => return Err(EngineError::Execution(clean_execution(&lossy(&text)))),
+            };
             // What is written is text: bytes of no character end here. Only notes may have had some.
             let text = if let Cow::Owned(shown) = lossy(&text) {
                 if !source.name.ends_with("NOTES.txt") {

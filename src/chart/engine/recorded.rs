@@ -49,6 +49,7 @@ fn program(fixture: &Fixture, template: &str) -> Program {
         budget: Budget::default(),
         lookup: None,
         parsed: None,
+        leave_out_failures: false,
     }
 }
 

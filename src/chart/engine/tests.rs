@@ -24,6 +24,7 @@ fn render(text: &str) -> Result<String, String> {
         budget: Budget::default(),
         lookup: None,
         parsed: None,
+        leave_out_failures: false,
     };
     run(program).map(|mut out| out.remove("c/templates/x.yaml").unwrap_or_default()).map_err(|e| e.to_string())
 }

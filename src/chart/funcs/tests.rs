@@ -43,6 +43,7 @@ fn render_as(name: &str, text: &str, values: &Value) -> Result<String, EngineErr
         budget: Budget::default(),
         lookup: None,
         parsed: None,
+        leave_out_failures: false,
     };
     run(program).map(|mut out| out.remove(name).unwrap_or_default())
 }

@@ -26,7 +26,8 @@ pub type Wanted = BTreeMap<Vec<String>, Value>;
 pub struct Way {
     /// What it wants.
     pub wanted: Wanted,
-    /// Whether it wants something of the same branch of the values as the place is about, as a feature's switch stands beside its image.
+    /// Whether it wants something of the same branch of the values as the place is about, as a feature's switch stands beside its image, or
+    /// switches on the subchart whose value it is.
     pub near: bool,
 }
 
@@ -159,7 +160,9 @@ impl Reach {
         // Whatever the templates say, what is called `enabled` on the way to a value mostly decides.
         ways.push(self.enabled(scope, &target));
         let depth = scope.prefix.len() + 1;
-        distinct(ways, |path| path.len() >= depth && target.starts_with(&path[..depth]))
+        // What stands at the root of a subchart's values has no other switch than the subchart's.
+        let own = scope.conditions.last().filter(|_| target.len() == depth);
+        distinct(ways, |path| (path.len() >= depth && target.starts_with(&path[..depth])) || own.is_some_and(|own| own == path))
     }
 
     /// Where a value is used, or parts of it; else where the nearest above it is.
