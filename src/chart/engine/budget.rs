@@ -22,12 +22,12 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { steps: 3_000_000, max_bytes: 160 << 20, secrets: 500, max_depth: 10_000 }
+        Self { steps: 3_000_000, max_bytes: 160 << 20, secrets: 600, max_depth: 10_000 }
     }
 }
 
 impl Budget {
-    /// With what a user's own values allow beyond it: a chart gets ten hashes of passwords by itself, and twenty more if its user lists twenty accounts.
+    /// With what a user's own values allow beyond it: a chart gets twelve hashes of passwords by itself, and twenty more if its user lists twenty accounts.
     #[must_use]
     pub fn with_values(self, values: &Map<String, Value>) -> Self {
         let count = values.values().map(leaves).sum::<u64>().min(VALUES_MAX);

@@ -28,7 +28,7 @@ pub(super) const ALL: &[Function] = &[
     fixed("decryptAES", &[Str, Str], decrypt),
 ];
 
-/// What hashing a password takes of the budget: a chart gets ten by itself, and one more for each of its user's values.
+/// What hashing a password takes of the budget: a chart gets twelve by itself, and one more for each of its user's values.
 const HASH: u64 = 50;
 /// What deriving one takes: a chart gets three.
 const DERIVATION: u64 = 160;
