@@ -130,6 +130,13 @@ impl Writer {
         self.journal.notes().stays().store(true, Ordering::Relaxed);
     }
 
+    /// The same, if an earlier run has begun it: what that has done is not lost by whoever mistypes a password.
+    pub fn leave_if_taken_up(&self) {
+        if self.target.was_begun() {
+            self.leave();
+        }
+    }
+
     /// Where the archive will be.
     pub fn path(&self) -> &Path {
         self.target.path()

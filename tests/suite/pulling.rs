@@ -140,6 +140,12 @@ async fn keys_are_opened_while_layers_come_and_a_wrong_password_changes_nothing(
     site.registry.plan(|request| if is_blob(&request.path) { Fault::Slow(100) } else { Fault::Nothing });
     let wrong = export::run(signed("wrong"), Arc::new(Silent)).await.unwrap_err();
     assert!(wrong.to_string().contains("k.key") && files() == before, "{wrong}");
+    // What an earlier run has written is not lost either.
+    site.registry.plan(|request| if is_blob(&request.path) { Fault::Drop(if request.from.is_some() { 0 } else { 200_000 }) } else { Fault::Nothing });
+    export::run(options(folder, &archive), Arc::new(Silent)).await.unwrap_err();
+    assert!(site.path("a.tar.part").exists());
+    export::run(signed("wrong"), Arc::new(Silent)).await.unwrap_err();
+    assert!(site.path("a.tar.part").exists());
     site.registry.plan(|_| Fault::Nothing);
     assert!(export::run(right, Arc::new(Silent)).await.unwrap().signed);
     let public = PublicKey::from_pem(&fs::read_to_string(folder.join("k.pub")).unwrap()).unwrap();

@@ -154,7 +154,7 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     let Shape { volume, base } = shape;
     let base = blocking(move || base.map(|path| base::read(&path)).transpose()).await?;
     let ExportOptions { delivery, output, signer, platforms, access, agents, dry_run, locked: strict, ask } = options;
-    // The password's check takes as long as finding the images does.
+    // The password's check takes longer than finding the images does.
     let opening = signer.map(|keys| begin(move || keys.open()));
     let platforms = platforms.unwrap_or_else(|| delivery.spec.platforms.clone());
     let agents = assemble::agents_for(&platforms, &agents)?;
@@ -272,7 +272,7 @@ async fn write(
     reporter.step("writing the archive");
     let writer = blocking(move || Writer::create_in(&path, &layout, volume).map_err(archive_failure)).await?;
     let signing = async {
-        let Some(signers) = keys.await? else { return Ok(()) };
+        let Some(signers) = keys.await.inspect_err(|_| writer.leave_if_taken_up())? else { return Ok(()) };
         let signers: Vec<&dyn Signer> = signers.keys().iter().map(|key: &PrivateKey| -> &dyn Signer { key }).collect();
         writer.sign(&signers).map_err(archive_failure)
     };
