@@ -54,7 +54,7 @@ impl Reporter for Silent {
     fn event(&self, _: Event) {}
 }
 
-impl dyn Reporter {
+impl dyn Reporter + '_ {
     /// Says that a step begins.
     pub fn step(&self, title: impl Into<String>) {
         self.event(Event::Step { title: title.into() });

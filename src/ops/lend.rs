@@ -7,7 +7,7 @@ use crate::{
     archive::Archive,
     failure::{Failure, Kind},
     oci::{Digest, Reference},
-    progress::{Event, Reporter},
+    progress::Reporter,
     transport::{self, Asked, Reach},
 };
 
@@ -62,7 +62,7 @@ pub(super) fn borrow(archive: Archive, from: &[String], reach: &Reach, reporter:
         return Err(Failure::new(Kind::Usage, Whole(archive.path().display().to_string())).hint("leave --blobs-from out"));
     }
     let missing = archive.missing();
-    reporter.event(Event::Step { title: format!("asking {} for {} layers", from.join(" and "), missing.len()) });
+    reporter.step(format!("asking {} for {} layers", from.join(" and "), missing.len()));
     let wanted = missing.into_iter().map(|(digest, size)| asked(&archive, &prefixes, digest, size)).collect();
     let lent = transport::lend(&from.join(" and "), wanted, reach).map_err(transport_failure)?;
     archive.borrow(lent, reporter).map_err(archive_failure)

@@ -218,7 +218,9 @@ pub fn run_with(options: &VerifyOptions, elsewhere: &Elsewhere, reporter: &dyn R
     }
     let archive = open_with(&options.archive, elsewhere, &options.trust, reporter)?;
     // Whoever names a registry wants to know that it has all.
-    if let Some(missing) = MissingLayers::of(&archive, |_| !elsewhere.blobs_from.is_empty()) {
+    if !elsewhere.blobs_from.is_empty()
+        && let Some(missing) = MissingLayers::of(&archive, |_| true)
+    {
         return Err(missing.into());
     }
     let deep = options.deep.then(|| deep::run(&archive, reporter)).transpose()?;
