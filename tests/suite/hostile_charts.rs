@@ -221,6 +221,12 @@ fn generated() -> Vec<Attack> {
             &format!("a: [{}1]\n", "[[1,1,1,1],[2,2]],".repeat(40_000)),
         ),
         Attack::new("ignore-stars", &[(".helmignore", format!("{}b\nChart.yaml\n", "*a".repeat(50_000))), (&"a".repeat(200), String::new())], &[]),
+        Attack::new(
+            "print-files",
+            &[("templates/a.yaml", "{{ range until 100000 }}{{ $x := printf \"%v\" $.Files }}{{ end }}".to_owned()), ("big", "x".repeat(4 << 20))],
+            &[],
+        )
+        .running(),
         Attack::new("manifest-documents", &[("templates/a.yaml", format!("{}a: b: c", "kind: X\n---\n".repeat(20_000)))], &[]),
     ]
 }

@@ -97,3 +97,30 @@ fn fits(depth: usize, out: &str) -> bool {
     }
     !OVERFLOW.get()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::engine::Budget;
+    use crate::chart::value::IntKind;
+
+    #[test]
+    fn bytes_print_as_the_list_of_their_numbers() {
+        for bytes in [vec![], vec![7], (0..=255).chain([0, 9, 10, 99, 100]).collect()] {
+            let list = Go::list(bytes.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect());
+            assert_eq!(sprint(&[Go::Bytes(bytes.into())]), sprint(&[list]));
+        }
+    }
+
+    /// bitnami/envoy-gateway has `dict "value" .Values.annotations .Values.commonAnnotations "context" $` five times, which makes a key of all that the
+    /// chart holds, its definitions of three megabytes as well.
+    #[test]
+    fn a_chart_that_prints_its_own_files_is_not_refused() {
+        let _account = meter::open(&Budget::default());
+        let file = Go::Bytes(vec![100; 3 << 20].into());
+        for _ in 0..5 {
+            assert_eq!(sprint(std::slice::from_ref(&file)).len(), (12 << 20) + 1);
+        }
+        assert_eq!((take_overflow(), meter::used_up()), (Ok(()), None));
+    }
+}

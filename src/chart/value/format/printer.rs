@@ -24,6 +24,13 @@ pub(super) struct Flags {
     pub precision: Option<usize>,
 }
 
+impl Flags {
+    /// Whether they leave a whole number as it is.
+    fn plain(&self) -> bool {
+        matches!(self, Self { plus: false, sharp: false, space: false, sharp_v: false, width: None, precision: None, .. })
+    }
+}
+
 /// Go's `pp`.
 pub(super) struct Printer<'a> {
     pub out: &'a mut String,
@@ -285,12 +292,34 @@ impl<'a> Printer<'a> {
             's' => self.pad(&text_from(bytes)),
             'q' => self.quoted(&text_from(bytes)),
             'x' | 'X' => self.hex(bytes, verb == 'X'),
+            'v' | 'd' if self.flags.plain() => self.decimals(bytes),
             _ => {
                 let items: Vec<Go> = bytes.iter().map(|b| Go::Int(i64::from(*b), IntKind::Uint8)).collect();
                 self.list("[]byte", &items, verb);
             }
         }
         true
+    }
+
+    /// Bytes as a list of numbers. Charts print their own files this way, megabytes of them, where they print all that they are given.
+    fn decimals(&mut self, bytes: &[u8]) {
+        self.out.push('[');
+        for (at, some) in bytes.chunks(64).enumerate() {
+            if !fits(self.depth, self.out) {
+                return;
+            }
+            for (beside, byte) in some.iter().enumerate() {
+                if at + beside > 0 {
+                    self.out.push(' ');
+                }
+                for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+                    if *byte >= least {
+                        self.out.push(char::from(b'0' + byte / unit % 10));
+                    }
+                }
+            }
+        }
+        self.out.push(']');
     }
 
     /// `pp.fmtInteger`.
