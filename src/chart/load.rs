@@ -212,7 +212,8 @@ mod tests {
         assert_eq!(Value::Object(chart.values().clone()), serde_json::json!({"count": 1.0, "true": true}));
         assert_eq!(chart.templates().iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["templates/t.yaml"]);
         assert_eq!(chart.subcharts().iter().map(Chart::name).collect::<Vec<_>>(), ["packed", "sub"]);
-        assert_eq!(chart.crds().iter().map(|crd| crd.path.as_str()).collect::<Vec<_>>(), ["a/crds/c.yaml", "a/charts/sub/crds/d.YML"]);
+        let crds = crate::chart::crds(&chart, &Map::new()).unwrap();
+        assert_eq!(crds.iter().map(|crd| crd.path.as_str()).collect::<Vec<_>>(), ["a/crds/c.yaml", "a/charts/sub/crds/d.YML"]);
         let archive = chart.package().unwrap();
         assert_eq!(archive, Chart::load(&files).unwrap().package().unwrap());
         let again = Chart::from_tgz(&archive).unwrap();

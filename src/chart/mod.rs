@@ -48,6 +48,6 @@ pub use parsed::Parsed;
 pub use prepare::PrepareError;
 pub use reach::{Reach, Wanted, Way};
 pub use release_name::{is_release_name, name_from_template};
-pub use render::{RenderError, RenderOptions, kube_version, kube_version_for, render, render_logged};
+pub use render::{RenderError, RenderOptions, crds, kube_version, kube_version_for, render, render_logged};
 pub use rendered::{Processed, Rendered, TemplateText, section};
 pub use values::RemoteSchemas;

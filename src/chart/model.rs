@@ -120,20 +120,6 @@ impl Chart {
         &self.warnings
     }
 
-    /// Custom resource definitions under crds/, the chart's own first.
-    pub fn crds(&self) -> Vec<CrdFile> {
-        let mut crds = Vec::new();
-        self.collect_crds(self.name(), &mut crds);
-        crds
-    }
-
-    fn collect_crds(&self, path: &str, crds: &mut Vec<CrdFile>) {
-        crds.extend(own_crds(path, &self.files));
-        for subchart in &self.subcharts {
-            subchart.collect_crds(&format!("{path}/charts/{}", subchart.name()), crds);
-        }
-    }
-
     /// The chart as Helm stores it in a release: after dependencies were processed, and without subcharts.
     pub fn release_json(&self, processed: &Processed) -> Value {
         let files = |files: &[ChartFile]| -> Vec<Value> { files.iter().map(|file| json!({"name": file.name, "data": STANDARD.encode(&file.data)})).collect() };

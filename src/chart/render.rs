@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    Chart, DependencyError, ManifestError, Parsed, PrepareError, Rendered,
+    Chart, CrdFile, DependencyError, ManifestError, Parsed, PrepareError, Rendered,
     capabilities::{DEFAULT_API_VERSIONS, DEFAULT_KUBE_VERSION, HELM_VERSION, HELM4_VERSION, parse_kube_version},
     chance,
     engine::{self, Budget, Capabilities, Dialect, EngineError, KubeVersion, Lookup, Program, ReleaseInfo, Scope, Source},
@@ -150,6 +150,12 @@ pub fn render_logged(chart: &Chart, user_values: &Map<String, Value>, options: &
     result
 }
 
+/// The files under crds/ of a chart and of those subcharts that these values do not switch off: what Helm installs before all else.
+pub fn crds(chart: &Chart, user_values: &Map<String, Value>) -> Result<Vec<CrdFile>, RenderError> {
+    let _account = meter::open(&Budget::default());
+    Ok(prepare(chart, user_values, None, &mut Log::new(Dialect::default()))?.crds)
+}
+
 fn render_with(chart: &Chart, user_values: &Map<String, Value>, options: &RenderOptions, log: &mut Log) -> Result<Rendered, RenderError> {
     let budget = options.budget.with_values(user_values);
     let _account = meter::open(&budget);
@@ -247,6 +253,25 @@ mod tests {
         let parsed = kube_version(DEFAULT_KUBE_VERSION).ok().map(|version| (version.version, version.major, version.minor));
         let default = RenderOptions::new("r", "n").capabilities.kube_version;
         assert_eq!(parsed, Some((default.version, default.major, default.minor)));
+    }
+
+    #[test]
+    fn definitions_of_a_subchart_that_is_switched_off_are_none() {
+        let mut tree = FileTree::new();
+        for (path, text) in [
+            ("Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies: [{name: sub, version: 0.1.0, condition: sub.enabled}]\n"),
+            ("values.yaml", "sub: {enabled: false}\n"),
+            ("crds/a.yaml", "kind: A\n"),
+            ("charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 0.1.0\n"),
+            ("charts/sub/crds/b.yaml", "kind: B\n"),
+        ] {
+            tree.insert(path.parse().unwrap(), text.into());
+        }
+        let chart = Chart::load(&tree).unwrap();
+        let paths =
+            |values: serde_json::Value| -> Vec<String> { crds(&chart, values.as_object().unwrap()).unwrap().into_iter().map(|file| file.path).collect() };
+        assert_eq!(paths(serde_json::json!({})), ["c/crds/a.yaml"]);
+        assert_eq!(paths(serde_json::json!({"sub": {"enabled": true}})), ["c/crds/a.yaml", "c/charts/sub/crds/b.yaml"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     embedded,
-    walk::{ImageSlot, SlotKind, escape},
+    walk::{ImageSlot, SlotKind},
 };
 
 /// New texts by JSON pointer.
@@ -57,7 +57,7 @@ impl Edits {
         let (path, new_tag) = colon.map_or((name, None), |colon| (&name[..colon], Some(&name[colon + 1..])));
         let mut write = |key: Option<&str>, text: Option<&str>| {
             if let (Some(key), Some(text)) = (key, text) {
-                self.whole.insert(format!("{pointer}/{}", escape(key)), text.to_owned());
+                self.whole.insert(format!("{pointer}/{key}"), text.to_owned());
             }
         };
         match path.split_once('/').filter(|_| registry.is_some()) {

@@ -2,6 +2,7 @@
 //!
 //! [`image_slots`] is the one walker: what it finds is what is carried, and what is rewritten.
 
+mod definition;
 mod document;
 pub mod edit;
 mod edits;
@@ -12,6 +13,7 @@ mod order;
 mod split;
 mod walk;
 
+pub use definition::may_default_an_image;
 pub use document::{Document, Gvk, ObjectError, ObjectId, documents};
 pub use edits::Edits;
 pub use mention::{Care, Mention, mentions, names_image, shape};

@@ -2,7 +2,7 @@
 //!
 //! Containers are found by the names of their lists, in any kind, so that new kinds and custom resources with pod templates need no table.
 //! Fields that only look like images count in custom resources alone: in Kubernetes' own kinds an `image` elsewhere is something else.
-//! What operators read is a table (`operators`). Texts - arguments, variables, settings - give guesses (`mention`), and documents inside
+//! What operators read is a table (`operators`), and the defaults of their definitions (`definition`). Texts - arguments, variables, settings - give guesses (`mention`), and documents inside
 //! `ConfigMap`s and `Secret`s are walked as well (`embedded`).
 
 use std::{collections::BTreeSet, ops::Range};
@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, ops::Range};
 use serde_json::{Map, Value};
 
 use super::{
-    embedded,
+    definition, embedded,
     mention::{self, Care},
     operators,
 };
@@ -42,7 +42,7 @@ pub enum SlotKind {
     Volume,
     /// A field of a custom resource.
     Field,
-    /// Parts of a name in a custom resource, by their keys.
+    /// Parts of a name in a custom resource, by their keys: JSON pointers below that of the slot, without the first slash.
     Group {
         /// The key of the registry, if it stands alone.
         registry: Option<String>,
@@ -87,7 +87,7 @@ pub struct PolicySlot {
 }
 
 /// Nothing deeper is looked at; YAML that was parsed is never as deep.
-const MAX_DEPTH: usize = 1000;
+pub(super) const MAX_DEPTH: usize = 1000;
 const LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 /// What stands for whatever image the mesh injects (Istio, "Installing Gateways": `image: auto`); it is never pulled.
 const INJECTED: &str = "auto";
@@ -196,8 +196,8 @@ impl Walk {
         if let (Some(version), Some(kind)) = (text("apiVersion"), text("kind")) {
             let group = version.split_once('/').map_or("", |(group, _)| group);
             match (group, kind) {
-                // Its fields describe other objects.
-                ("apiextensions.k8s.io", "CustomResourceDefinition") => return,
+                // Its fields describe other objects; their defaults are images.
+                ("apiextensions.k8s.io", "CustomResourceDefinition") => return definition::slots(map, pointer, &mut self.slots),
                 ("", "ConfigMap" | "Secret") => {
                     if !self.embedded {
                         embedded::slots(map, kind, pointer, &mut self.slots);
@@ -212,7 +212,8 @@ impl Walk {
             }
         }
         if within.custom
-            && let Some(slot) = group(map, pointer, within)
+            && !within.settings
+            && let Some(slot) = group(map, pointer)
         {
             self.slots.push(slot);
         }
@@ -234,7 +235,7 @@ impl Walk {
     /// `image` or `…Image` with a path in it. A name that only makes sense with a tag beside it is a group.
     fn field(&mut self, key: &str, image: &str, map: &Map<String, Value>, pointer: String, within: Within) {
         let named = key == "image" || key.ends_with("Image");
-        if !named || !is_image(image) || (key == "image" && group(map, "", within).is_some()) {
+        if !named || !is_image(image) || (key == "image" && !within.settings && group(map, "").is_some()) {
             return;
         }
         let host = image.split('/').next().is_some_and(mention::is_registry);
@@ -343,10 +344,7 @@ fn is_image(text: &str) -> bool {
 }
 
 /// `{registry, repository, tag, digest}` in whatever selection, if it makes a name.
-fn group(map: &Map<String, Value>, pointer: &str, within: Within) -> Option<ImageSlot> {
-    if within.settings {
-        return None;
-    }
+pub(super) fn group(map: &Map<String, Value>, pointer: &str) -> Option<ImageSlot> {
     let text = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let present = |key: &str| text(key).map(|_| key.to_owned());
     let registry = present("registry");

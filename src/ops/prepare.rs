@@ -18,7 +18,7 @@ use crate::{
     },
     failure::{Failure, Kind},
     images::{self, Face, ImageSet, Rendering, discover},
-    objects::{self, Document},
+    objects::{self, Document, may_default_an_image},
     parallel,
     progress::Reporter,
     registry::RegistryError,
@@ -285,7 +285,7 @@ pub(super) fn layer(delivery: &Delivery, below: &mut Map<String, Value>, files: 
     Ok(())
 }
 
-/// Objects and hooks; definitions under crds/ name no images that run.
+/// Objects, hooks and definitions.
 pub(super) fn render(
     app: &App,
     loaded: &Loaded<'_>,
@@ -303,33 +303,30 @@ pub(super) fn render(
             }
         }
         Loaded::Chart(found) => {
-            let (found, warnings) = render_chart(&found.chart, own, options).map_err(|error| Failure::new(Kind::Usage, error))?;
+            let rendered = chart::render(&found.chart, own, options).map_err(|error| Failure::new(Kind::Usage, error))?;
             if *face == Face::default() {
-                for line in warnings {
+                for line in &rendered.warnings {
                     reporter.event(crate::progress::Event::Warning(format!("app {}: {line}", app.name)));
                 }
             }
-            documents = found;
+            let found: Result<Vec<_>, _> = definitions_of(&rendered).chain(objects_of(&rendered)).collect();
+            documents = found.map_err(|error| Failure::new(Kind::Usage, error))?.concat();
         }
     }
     Ok(documents)
 }
 
-/// The objects and hooks of a chart, and what Helm would have warned of.
-pub(super) fn render_chart(
-    chart: &chart::Chart,
-    own: &Map<String, Value>,
-    options: &RenderOptions,
-) -> Result<(Vec<Document>, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
-    let rendered = chart::render(chart, own, options)?;
-    let documents = objects_of(&rendered).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-    Ok((documents, rendered.warnings))
+/// Those definitions under crds/ that may name images.
+fn definitions_of(rendered: &chart::Rendered) -> impl Iterator<Item = Result<Vec<Document>, objects::ObjectError>> {
+    let texts = rendered.crds.iter().map(|file| (&file.path, file.text())).filter(|(_, text)| may_default_an_image(text));
+    texts.map(|(path, text)| objects::documents(path, &text))
 }
 
 /// What was rendered, manifest by manifest.
-fn objects_of(rendered: &chart::Rendered) -> impl Iterator<Item = Result<Vec<Document>, objects::ObjectError>> {
-    // Definitions name no images, and are larger than all the rest.
-    let manifests = rendered.manifests.iter().filter(|m| m.kind != "CustomResourceDefinition").map(|m| (&m.path, &m.content));
+pub(super) fn objects_of(rendered: &chart::Rendered) -> impl Iterator<Item = Result<Vec<Document>, objects::ObjectError>> {
+    // Definitions are larger than all the rest, and few name images.
+    let worth = |kind: &str, text: &str| kind != "CustomResourceDefinition" || may_default_an_image(text);
+    let manifests = rendered.manifests.iter().filter(move |m| worth(&m.kind, &m.content)).map(|m| (&m.path, &m.content));
     let hooks = rendered.hooks.iter().map(|h| (&h.path, &h.manifest));
     manifests.chain(hooks).map(|(path, text)| objects::documents(path, text))
 }

@@ -64,11 +64,7 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
         return edit::replace(text, &replaced).map_err(|e| place.unusable(&e));
     }
     // A key that is not there cannot be replaced: the document is written anew, as `toYaml` would.
-    for (pointer, new) in replaced {
-        if let Some(slot) = value.pointer_mut(&pointer) {
-            *slot = Value::String(new);
-        }
-    }
+    put(&mut value, replaced);
     for (pointer, new) in added {
         let Some((owner, key)) = pointer.rsplit_once('/') else { continue };
         if let Some(Value::Object(owner)) = value.pointer_mut(owner) {
@@ -76,6 +72,30 @@ pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, Rewr
         }
     }
     goyaml::emit(&value).map_err(|e| place.unusable(&e))
+}
+
+/// Gives every image of an object that is no text any more its planned name. For definitions, which run nothing themselves.
+pub fn rewrite_value(plan: &Plan, template: &str, value: &mut Value) -> Result<(), RewriteError> {
+    let text = |at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, name) = (text("/kind"), text("/metadata/name"));
+    let place = Place { template, kind: &kind, name: &name };
+    let mut edits = Edits::new();
+    for slot in objects::image_slots(value) {
+        if let Some(name) = new_name(plan, place, &slot)? {
+            edits.rename(&slot, &name.to_string());
+        }
+    }
+    put(value, edits.resolve(value).0);
+    Ok(())
+}
+
+/// Puts texts where others are.
+fn put(value: &mut Value, texts: impl IntoIterator<Item = (String, String)>) {
+    for (pointer, new) in texts {
+        if let Some(slot) = value.pointer_mut(&pointer) {
+            *slot = Value::String(new);
+        }
+    }
 }
 
 const IF_NOT_PRESENT: &str = "IfNotPresent";
@@ -161,6 +181,16 @@ mod tests {
             rewrite(&plan(None), PLACE, &pod("        image: UPPER/case:1\n")),
             Err(RewriteError::BadImage { .. } | RewriteError::NotPacked { .. })
         ));
+    }
+
+    #[test]
+    fn what_a_definition_gives_to_resources_is_renamed() {
+        let schema = |web: &str| format!("openAPIV3Schema: {{properties: {{image: {{default: '{web}'}}, toolImage: {{default: 'ghcr.io/acme/other:1'}}}}}}");
+        let text =
+            |web: &str| format!("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {{versions: [{{schema: {{{}}}}}]}}\n", schema(web));
+        let mut value = goyaml::parse(&text("nginx:1.27")).unwrap();
+        rewrite_value(&plan(Some("r.io/m")), "web/crds/a.yaml", &mut value).unwrap();
+        assert_eq!(value, goyaml::parse(&text("r.io/m/library/nginx:1.27")).unwrap());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod error;
 mod keys;
 mod plan;
 
-pub use documents::{Place, rewrite, slots};
+pub use documents::{Place, rewrite, rewrite_value, slots};
 pub use error::RewriteError;
 pub use keys::{KNOWN_KEYS, KeyTrial, Render, Slot, choose, set};
 pub use plan::{ImageNames, Plan, image_names};

@@ -107,6 +107,28 @@ fn images_that_are_passed_to_an_operator() {
     assert!(sidecar.reason.as_ref().unwrap().contains("--sidecar-image"), "{:?}", sidecar.reason);
 }
 
+#[test]
+fn what_a_definition_gives_to_resources_that_name_no_image() {
+    let definition = |name: &str, image: &str| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: {name}}}\nspec:\n  names: {{kind: Broker}}\n  versions:\n  - schema:\n      openAPIV3Schema:\n        properties:\n          spec:\n            properties:\n              image:\n                default: {image}\n"
+        )
+    };
+    let bench = Bench::new(&[
+        ("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.2.3\n"),
+        ("web/crds/a.yaml", &definition("a", "rabbitmq:3.8-management")),
+        ("web/templates/b.yaml", &definition("b", "quay.io/acme/broker:2")),
+        ("web/templates/web.yaml", &format!("{POD}quay.io/acme/operator:1\n")),
+    ]);
+    let delivery = bench.delivery("", "");
+    let expected = [("docker.io/library/rabbitmq:3.8-management", true), ("quay.io/acme/broker:2", true), ("quay.io/acme/operator:1", false)];
+    assert_eq!(found(&delivery), want(&expected));
+    let outcome = list(&delivery, ImagesOptions::default()).unwrap();
+    let broker = &outcome.images[1];
+    assert_eq!(broker.reason.as_deref(), Some("a Broker that leaves spec.image out gets it"));
+    assert_eq!((broker.origins[0].template.as_deref(), broker.origins[0].source), (Some("web/templates/b.yaml"), Source::Operator));
+}
+
 const SWITCHED: &str =
     "{{ if .Values.global.cn }}{{ .Values.global.registryForMirrorCN }}{{ else }}{{ .Values.global.registry }}{{ end }}/web:{{ .Values.tag }}\n";
 

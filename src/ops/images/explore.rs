@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    chart::{RemoteSchemas, RenderOptions},
+    chart::{self, RemoteSchemas, RenderOptions},
     delivery::Delivery,
     failure::Failure,
     images::{Face, ImageSet, Rendering, Switch, discover, switches},
@@ -18,7 +18,7 @@ use crate::{
     ops::{
         charts::{ChartSet, hosts},
         faces,
-        prepare::{Loaded, load_app, render_chart},
+        prepare::{Loaded, load_app, objects_of},
     },
     parallel,
     progress::SharedReporter,
@@ -70,7 +70,10 @@ pub(super) fn explore(delivery: &Delivery, charts: &ChartSet, known: &ImageSet, 
             }
             let mut images = ImageSet::new();
             // With a switch turned many a chart wants further values; that says nothing about the delivery.
-            if let Ok((documents, _)) = render_chart(&found.chart, &switch.turn(&values), &options) {
+            if let Ok(rendered) = chart::render(&found.chart, &switch.turn(&values), &options)
+                && let Ok(documents) = objects_of(&rendered).collect::<Result<Vec<_>, _>>()
+            {
+                let documents = documents.concat();
                 discover(Rendering { app: &app.name, face: &Face::default(), documents: &documents, exclude: &app.images_exclude }, &mut images);
             }
             Some(images)

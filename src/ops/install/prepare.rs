@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::{InstallError, InstallOptions, Override, RenderRequest, app_failure, cluster_failure, images, manifests};
 use crate::{
-    chart::{self, Chart, Rendered, values},
+    chart::{self, Chart, CrdFile, Rendered, values},
     cluster::{
         Catalog, Cluster, ClusterError, LiveLookup, apply,
         deploy::{App, Deployment, Present, same},
@@ -21,6 +21,7 @@ use crate::{
     delivery::record::{AppRecord, AppSource, Record},
     failure::{Failure, Kind},
     goyaml,
+    objects::may_default_an_image,
     ops::renaming,
     progress::SharedReporter,
     rewrite::{self, Plan},
@@ -74,11 +75,13 @@ impl Work<'_> {
             hints.into_iter().fold(app_failure(Kind::Cluster, &record.name, e), Failure::hint)
         };
         let chart = self.load(record)?;
-        for crd in crd_documents(&chart, record)? {
+        let given = self.given(record)?;
+        let crds = chart::crds(&chart, &given).map_err(|e| app_failure(Kind::Other, &record.name, e))?;
+        for crd in self.definitions(record, &crds)? {
             self.catalog.promise(&crd);
         }
         let present = Present::read(self.cluster, &record.namespace, &record.name).await.map_err(of_cluster)?;
-        let values = self.values(record, &chart)?;
+        let values = self.values(record, &chart, given);
         let app = self.wanted(record, &chart, &values, &present)?;
         for document in app.documents.iter().filter(|d| d["kind"] == "CustomResourceDefinition") {
             self.catalog.promise(document);
@@ -107,8 +110,8 @@ impl Work<'_> {
         Ok(chart)
     }
 
-    /// The user's values: those of the record, those given now, and the chart's registry key where it has one.
-    fn values(&self, app: &AppRecord, chart: &Chart) -> Result<Map<String, Value>, Failure> {
+    /// The user's values: those of the record and those given now.
+    fn given(&self, app: &AppRecord) -> Result<Map<String, Value>, Failure> {
         let mut given = app.values.clone();
         for change in self.options.overrides.iter().filter(|change| change.app() == app.name) {
             match change {
@@ -116,11 +119,16 @@ impl Work<'_> {
                 Override::Set { kind, text, .. } => values::set(&mut given, *kind, text).map_err(|e| app_failure(Kind::Usage, &app.name, e))?,
             }
         }
+        Ok(given)
+    }
+
+    /// The same with the chart's registry key, where it has one.
+    fn values(&self, app: &AppRecord, chart: &Chart, given: Map<String, Value>) -> Map<String, Value> {
         let registry = self.options.archive.record().registry.as_deref();
-        let (Some(registry), AppSource::Chart { .. }) = (registry, &app.source) else { return Ok(given) };
+        let (Some(registry), AppSource::Chart { .. }) = (registry, &app.source) else { return given };
         let mut render = |values: &Map<String, Value>| renaming::slots(&self.render(app, chart, values, 1, false).ok()?);
         let moved = rewrite::choose(&self.plan, registry, &given, app.registry_keys.as_deref(), &mut render);
-        Ok(moved.unwrap_or(given))
+        moved.unwrap_or(given)
     }
 
     fn render(&self, app: &AppRecord, chart: &Chart, values: &Map<String, Value>, revision: u32, upgrade: bool) -> Result<Rendered, Failure> {
@@ -171,11 +179,26 @@ impl Work<'_> {
             manifest,
             documents,
             hooks,
-            crds: crd_documents(chart, record)?,
+            crds: self.definitions(record, &rendered.crds)?,
             notes: rendered.notes,
             plain: matches!(record.source, AppSource::Manifests { .. }),
             labels: labels(self.options.archive.record()),
         })
+    }
+
+    /// The documents of files under crds/, with new names for the images that they give to resources.
+    fn definitions(&self, record: &AppRecord, files: &[CrdFile]) -> Result<Vec<Value>, Failure> {
+        let mut documents = Vec::new();
+        for file in files {
+            let text = file.text();
+            let mut found = flatten(goyaml::parse_all(&text).map_err(|e| app_failure(Kind::Other, &record.name, e))?);
+            if may_default_an_image(&text) {
+                let renamed = found.iter_mut().try_for_each(|document| rewrite::rewrite_value(&self.plan, &file.path, document));
+                renamed.map_err(|e| app_failure(Kind::Other, &record.name, e))?;
+            }
+            documents.extend(found);
+        }
+        Ok(documents)
     }
 
     /// New names everywhere, and the proof that every image is in the archive.
@@ -190,14 +213,6 @@ impl Work<'_> {
 /// A hook of a rendering as a release keeps it; both have Helm's JSON.
 fn stored_hook(hook: &chart::Hook) -> Result<Hook, serde_json::Error> {
     serde_json::to_value(hook).and_then(serde_json::from_value)
-}
-
-fn crd_documents(chart: &Chart, record: &AppRecord) -> Result<Vec<Value>, Failure> {
-    let mut documents = Vec::new();
-    for file in chart.crds() {
-        documents.extend(flatten(goyaml::parse_all(&file.text()).map_err(|e| app_failure(Kind::Other, &record.name, e))?));
-    }
-    Ok(documents)
 }
 
 /// The record's labels, as label values may be (Kubernetes, `IsValidLabelValue`): a version may hold a `+`.
