@@ -122,7 +122,7 @@ def one(program, chart, explore):
     for line in found["images"]:
         sources = {origin["source"] for origin in line["origins"]}
         name = normal(line["reference"])
-        guessed = "switched" if line.get("with") else "guessed" if sources & {"values", "text", "template"} else "missed"
+        guessed = "switched" if line.get("with") else "guessed" if sources & {"values", "text", "template", "operator", "field"} else "missed"
         kinds[name] = "proven" if not line.get("guess") and sources != {"annotation"} else guessed
     for line in found.get("explored", []):
         name = normal(line["reference"])

@@ -179,7 +179,11 @@ fn manifest_error(descriptor: &Descriptor, source: ManifestError) -> ImageError 
 }
 
 fn missing(wanted: &Platform, found: &Found) -> ImageError {
-    let mut names: Vec<String> = found.platforms.iter().chain(&found.others).map(ToString::to_string).collect();
+    let name = |platform: &Platform| match (platform.os.as_str(), platform.architecture.as_str()) {
+        ("", "") => "a platform that its config does not name".to_owned(),
+        _ => platform.to_string(),
+    };
+    let mut names: Vec<String> = found.platforms.iter().chain(&found.others).map(name).collect();
     names.sort();
     names.dedup();
     let found = if names.is_empty() { "nothing that runs".to_owned() } else { names.join(", ") };
@@ -246,6 +250,15 @@ mod tests {
         assert_eq!((image.documents.len(), image.layers.len()), (5, 2));
         let error = gather(root, bytes, &wanted(&["linux/amd64", "linux/riscv64"]), &map).await.unwrap_err();
         assert_eq!(error.to_string(), "it has no content for linux/riscv64; it has linux/amd64, linux/arm64, linux/s390x");
+    }
+
+    #[tokio::test]
+    async fn an_image_that_does_not_say_what_it_is_for() {
+        let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+        let map = Map(HashMap::from([(config.digest.clone(), Bytes::from_static(b"{}"))]));
+        let text = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();
+        let error = gather(Descriptor::of(media_type::OCI_MANIFEST, text.as_bytes()), text.into(), &wanted(&["linux/amd64"]), &map).await.unwrap_err();
+        assert_eq!(error.to_string(), "it has no content for linux/amd64; it has a platform that its config does not name");
     }
 
     #[tokio::test]
