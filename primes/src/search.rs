@@ -45,9 +45,9 @@ fn search<const N: usize>(bits: usize, random: Random<'_>) -> Vec<u8> {
         };
         let candidates: Vec<Number<N>> = survivors(&start).filter_map(fits).collect();
         let mut from = 0;
-        while let Some(found) = first(&candidates[from..], passes_fixed_tests) {
+        while let Some(found) = first(&candidates[from..], passes_base_two) {
             let candidate = &candidates[from + found];
-            if passes_random_tests(candidate, rounds(bits), random) {
+            if passes_lucas(candidate) && passes_random_tests(candidate, rounds(bits), random) {
                 return to_bytes(candidate);
             }
             from += found + 1;
@@ -55,8 +55,13 @@ fn search<const N: usize>(bits: usize, random: Random<'_>) -> Vec<u8> {
     }
 }
 
-/// Where the first is that passes a test. Two threads take one after the other; which of them is quicker changes nothing.
+/// Searches that run now.
+static SEARCHES: AtomicUsize = AtomicUsize::new(0);
+
+/// Where the first is that passes a test. Two threads take one after the other, unless others search as well: half of what a second one does beside
+/// the last candidate is for nothing. Which of them is quicker changes nothing.
 fn first<T: Sync>(candidates: &[T], test: impl Fn(&T) -> bool + Sync) -> Option<usize> {
+    let alone = SEARCHES.fetch_add(1, Ordering::Relaxed) == 0;
     let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
     let work = || {
         loop {
@@ -71,9 +76,10 @@ fn first<T: Sync>(candidates: &[T], test: impl Fn(&T) -> bool + Sync) -> Option<
     };
     thread::scope(|scope| {
         // Where there are no more threads to be had, this one does it all.
-        let _ = thread::Builder::new().spawn_scoped(scope, work);
+        let _ = alone.then(|| thread::Builder::new().spawn_scoped(scope, work));
         work();
     });
+    SEARCHES.fetch_sub(1, Ordering::Relaxed);
     Some(found.into_inner()).filter(|at| *at < candidates.len())
 }
 
@@ -103,14 +109,18 @@ fn tested<const N: usize>(number: &[u8], rounds: usize, random: Random<'_>) -> b
 }
 
 fn is_probable_prime<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
-    passes_fixed_tests(number) && passes_random_tests(number, rounds, random)
+    passes_base_two(number) && passes_lucas(number) && passes_random_tests(number, rounds, random)
 }
 
-/// Base two, and Lucas: hardly any composite number passes one of them, and none is known that passes both.
-fn passes_fixed_tests<const N: usize>(number: &Number<N>) -> bool {
+/// The test of Miller and Rabin to base two: hardly any composite number passes it, and none is known that passes that of Lucas as well.
+fn passes_base_two<const N: usize>(number: &Number<N>) -> bool {
     let Some(ring) = Modulus::new(number) else { return false };
     let witness = Witness::new(&ring);
-    witness.passes(&ring.power_of_two(&witness.odd)) && lucas::is_probable_prime(&ring)
+    witness.passes(&ring.power_of_two(&witness.odd))
+}
+
+fn passes_lucas<const N: usize>(number: &Number<N>) -> bool {
+    Modulus::new(number).is_some_and(|ring| lucas::is_probable_prime(&ring))
 }
 
 fn passes_random_tests<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
