@@ -53,7 +53,8 @@ pub(super) fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_>) -
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     // libyaml-safer 0.3.0 panics at a block scalar whose last line has no break; it gets one, which is taken off again.
     let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
-    let block = body.contains(['|', '>']) && !last_line.trim_matches(' ').is_empty();
+    let blank = last_line.trim_matches(' ').is_empty();
+    let block = body.contains(['|', '>']) && if blank { is_content(body, last_line.len()) } else { true };
     // It also takes any character that begins with the first byte of a byte order mark for a broken one; behind a whole one it does not.
     let marked = body.chars().next().is_some_and(|c| matches!(c, '\u{f000}'..='\u{fefe}' | '\u{ff00}'..='\u{ffff}'));
     let closed = (block || marked).then(|| format!("{}{body}{}", if marked { "\u{feff}" } else { "" }, if block { "\n" } else { "" }));
@@ -67,6 +68,27 @@ pub(super) fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_>) -
         run(&mut composer)
     }));
     result.unwrap_or_else(|_| Err(YamlError::plain("the scanner gave up on this text")))
+}
+
+/// Whether a last line of so many spaces belongs to a block scalar above it: whether it is longer than the least indentation there. Where no block scalar
+/// is at the end, the answer does not matter.
+fn is_content(body: &str, spaces: usize) -> bool {
+    let mut least = usize::MAX;
+    for line in body.rsplit(['\n', '\r']).skip(1).map(str::trim_end).filter(|line| !line.is_empty()) {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let header = line.split(" #").next().unwrap_or_default().trim_end();
+        let bare = header.trim_end_matches(['+', '-', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        if bare.ends_with(['|', '>']) && indent < least {
+            // What the header says of the indentation; it may be less than that of any line.
+            let said = header[bare.len()..].chars().find_map(|c| c.to_digit(10)).filter(|_| !line.trim_start().starts_with('-'));
+            let own = said.and_then(|said| usize::try_from(said).ok()).map_or(least, |said| indent + said);
+            if own.min(least) < spaces {
+                return true;
+            }
+        }
+        least = least.min(indent);
+    }
+    false
 }
 
 /// A text in pieces of the size in which go-yaml reads (`input_raw_buffer_size`): the scanner keeps four bytes for each character that

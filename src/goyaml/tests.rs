@@ -125,3 +125,14 @@ fn texts_may_begin_with_full_width_characters() {
         assert_eq!(parse(&emit(&value).unwrap()).unwrap(), value, "{text}");
     }
 }
+
+/// A public chart (greymatter's dashboard) ends a ConfigMap's text with a line of nothing but spaces, which belongs to the text where it is longer than
+/// the indentation. What is wanted is what helm 3.22 made of these with `fromYaml`.
+#[test]
+fn a_last_line_of_spaces_is_content_if_it_is_longer_than_the_indentation() {
+    let cases: Vec<(String, serde_json::Value)> = serde_json::from_str(include_str!("../../tests/fixtures/yaml/blank-ends.json")).unwrap();
+    for (text, want) in &cases {
+        assert_eq!(&parse(text).unwrap(), want, "{text:?}");
+    }
+    assert_eq!(cases.len(), 24);
+}
