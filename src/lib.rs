@@ -1,6 +1,7 @@
 //! Carries applications into Kubernetes clusters that cannot reach the internet.
 //!
 //! The modules are layers; docs/architecture.md has the map, tests/suite/tidy.rs keeps it.
+#![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod chart;

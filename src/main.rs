@@ -1,4 +1,5 @@
 //! Parses the command line, runs it, exits with its code; nothing else.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@
 //!   `PACK` brings many small blobs at once.
 //!
 //! Framing needs no end of file, so the oldest WebSocket protocol of `exec`, which cannot carry one, is enough.
+#![forbid(unsafe_code)]
 
 pub mod frame;
 mod message;

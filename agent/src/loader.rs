@@ -4,6 +4,7 @@
 //!
 //! A Secret holds at most 1 MiB, so the agent comes in parts. It runs from a memfd: nothing is written to the node, and `noexec` mounts do
 //! not matter. The digest is checked because the kubelet refreshes mounted Secrets, and a mixture of two versions must not run.
+#![forbid(unsafe_code)]
 
 use std::{
     fmt::Write as _,

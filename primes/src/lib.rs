@@ -1,13 +1,30 @@
 //! Prime numbers, for the RSA and DSA keys that templates make.
 //!
 //! A key is made of numbers that are tried one after the other, and nearly all of them are composite. So most of the time goes into one thing,
-//! a power modulo an odd number, and that is what is quick here: Montgomery's multiplication over arrays of a fixed length.
+//! a power modulo an odd number, and that is what is quick here: Montgomery's multiplication over arrays of a fixed length, of four numbers at a time
+//! where the processor can.
 //! Numbers travel as bytes, the highest first. Nothing here runs in constant time: who can measure it can read the key, which is printed.
+#![expect(clippy::inline_always, reason = "columns are one run of instructions, and those of lanes are for one kind of processor")]
 
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod lucas;
 mod montgomery;
 mod number;
 mod search;
+mod sieve;
+
+/// Other processors test one number after the other.
+#[cfg(not(target_arch = "x86_64"))]
+mod lanes {
+    use crate::number::Number;
+
+    pub(crate) const COUNT: usize = 1;
+
+    pub(crate) fn passes<const N: usize>(_: [&Number<N>; COUNT]) -> Option<[bool; COUNT]> {
+        None
+    }
+}
 
 pub use search::{is_prime, prime};
 

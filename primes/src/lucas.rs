@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn only_the_known_pseudoprimes_pass_below_160000() {
         let limit = 160_000;
-        let primes = crate::search::small_primes(limit);
+        let primes = crate::sieve::small_primes(limit);
         let passing = (3..limit as u64).step_by(2).filter(|n| is_probable_prime(&Modulus::<4>::new(&small(*n)).unwrap()));
         let composite: Vec<u64> = passing.clone().filter(|n| primes.binary_search(n).is_err()).collect();
         assert_eq!(composite, PSEUDOPRIMES);

@@ -1,27 +1,22 @@
-//! Looks for primes: a sieve first, as most numbers have a small factor, then the tests of Miller and Rabin, and of Lucas.
+//! Looks for primes: a sieve first, then the test of Miller and Rabin; and judges those of others, with that of Lucas as well.
 
 use std::{
     sync::{
-        LazyLock,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
 
 use crate::{
-    Random, for_bits, lucas,
+    Random, for_bits, lanes, lucas,
     montgomery::Modulus,
     number::{self, Number, add, from_bytes, remainder, shift_right, small, sub, to_bytes, trailing_zeros},
+    sieve,
 };
 
-/// Numbers with a factor below this are not tested. Twice as many would cost as much as they save.
-const SIEVE: usize = 1 << 16;
-/// How many odd numbers are looked at from one random start: a prime of 1024 bits is found within 355 in the mean.
-const WINDOW: usize = 4096;
 /// The public exponent that keys are made for.
 const EXPONENT: u64 = 65_537;
-
-static SMALL: LazyLock<Vec<u64>> = LazyLock::new(|| small_primes(SIEVE));
 
 /// A prime of so many bits, the two highest set, that fits the exponent 65537 (FIPS 186-5, A.1.3; searched upwards from a random number, as
 /// OpenSSL's `probable_prime` does); none for less than 64 bits or more than 4096.
@@ -43,11 +38,11 @@ fn search<const N: usize>(bits: usize, random: Random<'_>) -> Vec<u8> {
             let (candidate, carry) = add(&start, &small(2 * at));
             (!carry && number::length(&candidate) == bits && remainder(&candidate, EXPONENT) != 1).then_some(candidate)
         };
-        let candidates: Vec<Number<N>> = survivors(&start).filter_map(fits).collect();
+        let candidates: Vec<Number<N>> = sieve::survivors(&start).filter_map(fits).collect();
         let mut from = 0;
-        while let Some(found) = first(&candidates[from..], passes_base_two) {
+        while let Some(found) = first_probable(&candidates[from..]) {
             let candidate = &candidates[from + found];
-            if passes_lucas(candidate) && passes_random_tests(candidate, rounds(bits), random) {
+            if passes_random_tests(candidate, rounds(bits), random) {
                 return to_bytes(candidate);
             }
             from += found + 1;
@@ -55,22 +50,37 @@ fn search<const N: usize>(bits: usize, random: Random<'_>) -> Vec<u8> {
     }
 }
 
+/// Where the first candidate is that may well be prime.
+fn first_probable<const N: usize>(candidates: &[Number<N>]) -> Option<usize> {
+    let batches: Vec<_> = candidates.chunks(lanes::COUNT).collect();
+    let test = |batch: &&[Number<N>]| {
+        // Some number has to be in every lane.
+        let passed = lanes::passes(std::array::from_fn(|lane| batch.get(lane).unwrap_or(&batch[0])));
+        passed.map_or_else(|| batch.iter().position(passes_base_two), |passed| passed.iter().take(batch.len()).position(|passed| *passed))
+    };
+    first(&batches, test).map(|(batch, at)| batch * lanes::COUNT + at)
+}
+
 /// Searches that run now.
 static SEARCHES: AtomicUsize = AtomicUsize::new(0);
 
-/// Where the first is that passes a test. Two threads take one after the other, unless others search as well: half of what a second one does beside
-/// the last candidate is for nothing. Which of them is quicker changes nothing.
-fn first<T: Sync>(candidates: &[T], test: impl Fn(&T) -> bool + Sync) -> Option<usize> {
+/// Where the first is that a test finds something in, and what. Two threads take one after the other, unless others search as well: half of what a
+/// second one does beside the last is for nothing. Which of them is quicker changes nothing.
+fn first<T: Sync, F: Send>(all: &[T], test: impl Fn(&T) -> Option<F> + Sync) -> Option<(usize, F)> {
     let alone = SEARCHES.fetch_add(1, Ordering::Relaxed) == 0;
-    let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let (next, end) = (AtomicUsize::new(0), AtomicUsize::new(all.len()));
+    let found = Mutex::new(None);
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= candidates.len() || at > found.load(Ordering::Relaxed) {
+            if at >= end.load(Ordering::Relaxed) {
                 return;
             }
-            if test(&candidates[at]) {
-                found.fetch_min(at, Ordering::Relaxed);
+            if let Some(what) = test(&all[at]) {
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                if end.fetch_min(at, Ordering::Relaxed) > at {
+                    *found = Some((at, what));
+                }
             }
         }
     };
@@ -80,11 +90,11 @@ fn first<T: Sync>(candidates: &[T], test: impl Fn(&T) -> bool + Sync) -> Option<
         work();
     });
     SEARCHES.fetch_sub(1, Ordering::Relaxed);
-    Some(found.into_inner()).filter(|at| *at < candidates.len())
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often a candidate is tested with a random base (FIPS 186-5, table B.1, as Go's crypto/internal/fips140/rsa reads it); base two and
-/// the test of Lucas come on top.
+/// How often a candidate is tested with a random base (FIPS 186-5, table B.1, as Go's crypto/internal/fips140/rsa reads it); base two
+/// comes on top. The test of Lucas is for numbers that somebody chose; these are random.
 fn rounds(bits: usize) -> usize {
     match bits {
         1345.. => 4,
@@ -101,14 +111,14 @@ pub fn is_prime(number: &[u8], rounds: usize, random: Random<'_>) -> bool {
 
 fn tested<const N: usize>(number: &[u8], rounds: usize, random: Random<'_>) -> bool {
     let Some(number) = from_bytes::<N>(number) else { return false };
-    let product = SMALL.iter().find(|prime| remainder(&number, **prime) == 0);
-    match product {
-        Some(prime) => number == small(*prime),
-        None => number == small(2) || is_probable_prime(&number, rounds, random),
+    match sieve::factor(&number) {
+        Some(prime) => number == small(prime),
+        None => is_probable_prime(&number, rounds, random),
     }
 }
 
 fn is_probable_prime<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
+    let passes_lucas = |number| Modulus::new(number).is_some_and(|ring| lucas::is_probable_prime(&ring));
     passes_base_two(number) && passes_lucas(number) && passes_random_tests(number, rounds, random)
 }
 
@@ -119,10 +129,6 @@ fn passes_base_two<const N: usize>(number: &Number<N>) -> bool {
     witness.passes(&ring.power_of_two(&witness.odd))
 }
 
-fn passes_lucas<const N: usize>(number: &Number<N>) -> bool {
-    Modulus::new(number).is_some_and(|ring| lucas::is_probable_prime(&ring))
-}
-
 fn passes_random_tests<const N: usize>(number: &Number<N>, rounds: usize, random: Random<'_>) -> bool {
     let Some(ring) = Modulus::new(number) else { return false };
     let witness = Witness::new(&ring);
@@ -131,7 +137,7 @@ fn passes_random_tests<const N: usize>(number: &Number<N>, rounds: usize, random
     let useful = |base: &Number<N>| sub(base, number).1 && *base != [0; N] && *base != ring.one && *base != witness.minus_one;
     let bases: Vec<_> = std::iter::repeat_with(|| below(bits, random)).filter(useful).take(rounds).collect();
     let odd = to_bytes(&witness.odd);
-    first(&bases, |base| !witness.passes(&ring.power(base, &odd))).is_none()
+    first(&bases, |base| (!witness.passes(&ring.power(base, &odd))).then_some(())).is_none()
 }
 
 /// The test of Miller and Rabin (FIPS 186-5, B.3.1): n - 1 = odd·2^zeros.
@@ -173,37 +179,8 @@ fn below<const N: usize>(bits: usize, random: Random<'_>) -> Number<N> {
     from_bytes(&bytes).expect("the caller has room for so many bits")
 }
 
-/// Of the odd numbers from an odd start on, in steps of two, those without a small factor.
-fn survivors<const N: usize>(start: &Number<N>) -> impl Iterator<Item = u64> + use<N> {
-    let mut composite = vec![false; WINDOW];
-    // Two by two: their products fit into 32 bits, and a division of the long number serves both.
-    for pair in SMALL[1..].chunks(2) {
-        let rest = remainder(start, pair.iter().product());
-        for &prime in pair {
-            // start + 2·first = 0 (mod prime); the inverse of 2 is (prime + 1) / 2.
-            let first = (prime - rest % prime) % prime * prime.div_ceil(2) % prime;
-            let indexes = (usize::try_from(first).unwrap_or(WINDOW)..WINDOW).step_by(usize::try_from(prime).unwrap_or(WINDOW));
-            indexes.for_each(|at| composite[at] = true);
-        }
-    }
-    (0..).zip(composite).filter(|(_, composite)| !composite).map(|(at, _)| at)
-}
-
-/// The primes below a limit.
-pub(crate) fn small_primes(limit: usize) -> Vec<u64> {
-    let mut composite = vec![false; limit];
-    let mut primes = Vec::new();
-    for number in 2..limit {
-        if !composite[number] {
-            primes.push(number as u64);
-            (number * number..limit).step_by(number).for_each(|multiple| composite[multiple] = true);
-        }
-    }
-    primes
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::tests::bytes;
 
@@ -211,10 +188,10 @@ mod tests {
     fn the_first_is_found_whichever_thread_is_quicker() {
         let slow_first = |at: &usize| {
             thread::sleep(std::time::Duration::from_millis(if *at == 3 { 20 } else { 0 }));
-            [3, 4, 9].contains(at)
+            [3, 4, 9].contains(at).then_some(())
         };
         let numbers: Vec<usize> = (0..20).collect();
-        assert_eq!(first(&numbers, slow_first), Some(3));
+        assert_eq!(first(&numbers, slow_first), Some((3, ())));
         assert_eq!(first(&numbers[10..], slow_first), None);
         assert_eq!(first(&numbers[..0], slow_first), None);
     }
@@ -235,7 +212,7 @@ mod tests {
 
     /// What `openssl prime` and sympy's `isprime` say of numbers of every size, and of those that fool one test or another: `prime` or
     /// `composite`, the number in base 16, and what is special about it.
-    const JUDGED: &str = include_str!("../judged.txt");
+    pub(crate) const JUDGED: &str = include_str!("../judged.txt");
 
     #[test]
     fn numbers_are_judged_as_others_judge_them() {
@@ -266,7 +243,7 @@ mod tests {
     #[test]
     fn every_small_number_is_judged() {
         let mut random = noise(2);
-        let primes = small_primes(70_000);
+        let primes = sieve::small_primes(70_000);
         let found: Vec<u64> = (0..70_000_u64).filter(|n| is_prime(&n.to_be_bytes(), 2, &mut random)).collect();
         assert_eq!(found, primes);
     }
@@ -283,14 +260,5 @@ mod tests {
             assert_ne!(remainder(&number, EXPONENT), 1);
         }
         assert_eq!((prime(63, &mut random), prime(4097, &mut random)), (None, None));
-    }
-
-    #[test]
-    fn the_sieve_leaves_what_has_no_small_factor() {
-        let start = small::<4>(1_000_000_000_001);
-        let left: Vec<u64> = survivors(&start).collect();
-        let want = |at: &u64| SMALL.iter().all(|prime| !(1_000_000_000_001 + 2 * at).is_multiple_of(*prime));
-        assert_eq!(left, (0..WINDOW as u64).filter(want).collect::<Vec<_>>());
-        assert!(left.len() > 100);
     }
 }

@@ -4,6 +4,7 @@
 //! every twelfth of twice as many; the others are computed again when they are looked up. The result is the same, and it takes 40 % longer than
 //! with the whole table, and no more, because a block's words stand in the order of its matrix' diagonals, where columns and rows are worked on
 //! alike. Only r=8 and p=1 are known here, because nothing else is accepted in keys.
+#![forbid(unsafe_code)]
 #![expect(clippy::inline_always, reason = "a quarter slower when the smallest steps are calls")]
 
 use pbkdf2::pbkdf2_hmac;

@@ -4,6 +4,7 @@
 //! - `offline-agent control` and `offline-agent data` are started by exec, one for each stream (see the library's first lines).
 //!
 //! It needs containerd's socket and nothing else of the node: everything it changes, it changes by asking containerd.
+#![forbid(unsafe_code)]
 
 mod containerd;
 mod control;
