@@ -54,7 +54,7 @@ pub(super) fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_>) -
     // libyaml-safer 0.3.0 panics at a block scalar whose last line has no break; it gets one, which is taken off again.
     let last_line = body.rsplit(['\n', '\r']).next().unwrap_or_default();
     let blank = last_line.trim_matches(' ').is_empty();
-    let block = body.contains(['|', '>']) && if blank { is_content(body, last_line.len()) } else { true };
+    let block = body.contains(['|', '>']) && (!blank || is_content(body, last_line.len()));
     // It also takes any character that begins with the first byte of a byte order mark for a broken one; behind a whole one it does not.
     let marked = body.chars().next().is_some_and(|c| matches!(c, '\u{f000}'..='\u{fefe}' | '\u{ff00}'..='\u{ffff}'));
     let closed = (block || marked).then(|| format!("{}{body}{}", if marked { "\u{feff}" } else { "" }, if block { "\n" } else { "" }));
@@ -73,6 +73,10 @@ pub(super) fn with_composer<T>(text: &str, run: impl FnOnce(&mut Composer<'_>) -
 /// Whether a last line of so many spaces belongs to a block scalar above it: whether it is longer than the least indentation there. Where no block scalar
 /// is at the end, the answer does not matter.
 fn is_content(body: &str, spaces: usize) -> bool {
+    // Most texts end with a break, and are not looked through.
+    if spaces == 0 {
+        return false;
+    }
     let mut least = usize::MAX;
     for line in body.rsplit(['\n', '\r']).skip(1).map(str::trim_end).filter(|line| !line.is_empty()) {
         let indent = line.len() - line.trim_start_matches(' ').len();
@@ -87,6 +91,9 @@ fn is_content(body: &str, spaces: usize) -> bool {
             }
         }
         least = least.min(indent);
+        if least == 0 {
+            break;
+        }
     }
     false
 }

@@ -73,10 +73,7 @@ impl Walk<'_> {
     /// A default, of a field or of what the field is in.
     fn default(&mut self, default: &Value, name: &str, pointer: &str, field: &str, depth: usize) {
         match default {
-            Value::String(image) if is_image(name, image) => {
-                let image = image.clone();
-                self.push(ImageSlot { image, kind: SlotKind::Field, ..self.slot(pointer, field) });
-            }
+            Value::String(image) if is_image(name, image) => self.push(image.clone(), SlotKind::Field, pointer, field),
             Value::Object(fields) if depth <= MAX_DEPTH => {
                 for (name, value) in fields {
                     self.default(value, name, &format!("{pointer}/{}", escape(name)), &format!("{field}.{name}"), depth + 1);
@@ -88,27 +85,18 @@ impl Walk<'_> {
 
     /// `repository` and `tag` side by side, each with a default.
     fn parts(&mut self, properties: &Map<String, Value>, pointer: &str, field: &str) {
-        let defaults = properties.iter().filter_map(|(name, property)| Some((name.clone(), property.get("default")?.clone()))).collect();
+        let text = |property: &Value| property.get("default").filter(|default| default.is_string()).cloned();
+        let defaults = properties.iter().filter_map(|(name, property)| Some((name.clone(), text(property)?))).collect();
         if let Some(ImageSlot { image, kind: SlotKind::Group { registry, repository, tag, digest }, .. }) = group(&defaults, pointer) {
             let at = |key: String| format!("{key}/default");
             let kind = SlotKind::Group { registry: registry.map(at), repository: at(repository), tag: tag.map(at), digest: digest.map(at) };
-            self.push(ImageSlot { image, kind, ..self.slot(pointer, field) });
+            self.push(image, kind, pointer, field);
         }
     }
 
-    fn slot(&self, pointer: &str, field: &str) -> ImageSlot {
-        ImageSlot {
-            pointer: pointer.to_owned(),
-            image: String::new(),
-            kind: SlotKind::Field,
-            source: SlotSource::Operator,
-            pull_policy: None,
-            doubt: Some(format!("a {} that leaves {field} out gets it", self.kind)),
-        }
-    }
-
-    fn push(&mut self, slot: ImageSlot) {
-        self.slots.push(slot);
+    fn push(&mut self, image: String, kind: SlotKind, pointer: &str, field: &str) {
+        let doubt = Some(format!("a {} that leaves {field} out gets it", self.kind));
+        self.slots.push(ImageSlot { pointer: pointer.to_owned(), image, kind, source: SlotSource::Operator, pull_policy: None, doubt });
     }
 }
 

@@ -22,9 +22,9 @@ pub trait BlobSink: Send {
     fn digest(&self) -> Digest;
 }
 
-/// A blob in memory, for configs.
+/// A blob in memory: configs, charts, whatever else is small.
 #[derive(Debug, Default)]
-pub(super) struct Memory(pub(super) Vec<u8>);
+pub struct Memory(pub Vec<u8>);
 
 impl BlobSink for Memory {
     fn write(&mut self, chunk: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {

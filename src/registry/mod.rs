@@ -23,7 +23,7 @@ mod tags;
 mod web;
 
 pub use attachments::{Attachment, Attachments, Attested};
-pub use blob::BlobSink;
+pub use blob::{BlobSink, Memory};
 pub use credentials::{CredentialError, account};
 pub use endpoint::{HostOptions, is_loopback};
 pub use error::{Problem, RegistryError};

@@ -43,19 +43,7 @@ pub fn slots(place: Place<'_>, text: &str) -> Result<Vec<Slot>, RewriteError> {
 /// for byte.
 pub fn rewrite(plan: &Plan, place: Place<'_>, text: &str) -> Result<String, RewriteError> {
     let mut value = goyaml::parse(text).map_err(|e| place.unusable(&e))?;
-    let mut edits = Edits::new();
-    for slot in objects::image_slots(&value) {
-        let Some(name) = new_name(plan, place, &slot)? else { continue };
-        if slot.image.parse().ok().as_ref() != Some(&name) {
-            edits.rename(&slot, &name.to_string());
-        }
-        let Some(policy) = policy_of(&slot) else { continue };
-        match value.pointer(&policy).and_then(Value::as_str) {
-            Some("Always") => edits.replace(policy, IF_NOT_PRESENT.to_owned()),
-            None | Some("") if defaults_to_always(&name) => edits.add(policy, IF_NOT_PRESENT.to_owned()),
-            _ => {}
-        }
-    }
+    let edits = edits(plan, place, &value)?;
     if edits.is_empty() {
         return Ok(text.to_owned());
     }
@@ -79,14 +67,26 @@ pub fn rewrite_value(plan: &Plan, template: &str, value: &mut Value) -> Result<(
     let text = |at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, name) = (text("/kind"), text("/metadata/name"));
     let place = Place { template, kind: &kind, name: &name };
+    put(value, edits(plan, place, value)?.resolve(value).0);
+    Ok(())
+}
+
+/// New names and pull policies of a document.
+fn edits(plan: &Plan, place: Place<'_>, value: &Value) -> Result<Edits, RewriteError> {
     let mut edits = Edits::new();
     for slot in objects::image_slots(value) {
-        if let Some(name) = new_name(plan, place, &slot)? {
+        let Some(name) = new_name(plan, place, &slot)? else { continue };
+        if slot.image.parse().ok().as_ref() != Some(&name) {
             edits.rename(&slot, &name.to_string());
         }
+        let Some(policy) = policy_of(&slot) else { continue };
+        match value.pointer(&policy).and_then(Value::as_str) {
+            Some("Always") => edits.replace(policy, IF_NOT_PRESENT.to_owned()),
+            None | Some("") if defaults_to_always(&name) => edits.add(policy, IF_NOT_PRESENT.to_owned()),
+            _ => {}
+        }
     }
-    put(value, edits.resolve(value).0);
-    Ok(())
+    Ok(edits)
 }
 
 /// Puts texts where others are.

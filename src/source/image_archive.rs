@@ -191,6 +191,7 @@ mod tests {
     use std::{fs, io::Write as _};
 
     use super::*;
+    use crate::registry::Memory;
 
     fn saved(layer: &[u8]) -> Vec<u8> {
         let diff_id = Digest::of(layer);
@@ -210,25 +211,6 @@ mod tests {
         vec![Platform::linux_amd64()]
     }
 
-    struct Memory(Vec<u8>);
-
-    impl BlobSink for Memory {
-        fn write(&mut self, chunk: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-            self.0.extend_from_slice(chunk);
-            Ok(())
-        }
-        fn written(&self) -> u64 {
-            self.0.len() as u64
-        }
-        fn restart(&mut self) {
-            self.0.clear();
-        }
-
-        fn digest(&self) -> Digest {
-            Digest::of(&self.0)
-        }
-    }
-
     #[test]
     fn docker_save_plain_and_gzip_are_the_same_image() {
         let folder = tempfile::tempdir().unwrap();
@@ -243,7 +225,7 @@ mod tests {
         let b = LocalArchive::open(&packed, folder.path(), &amd64()).unwrap();
         assert_eq!(a.images(), b.images());
         assert_eq!(a.images()[0].names[0].to_string(), "docker.io/library/tool:1");
-        let mut memory = Memory(Vec::new());
+        let mut memory = Memory::default();
         b.layer(&a.images()[0].content.layers[0].digest, &mut memory).unwrap();
         assert_eq!(memory.0, layer);
     }

@@ -1,7 +1,6 @@
 //! Resolving, pulling and exporting, against a real registry on loopback.
 
 use std::{
-    error::Error,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -19,30 +18,11 @@ use offline::{
         read_delivery,
     },
     progress::Silent,
-    registry::{BlobSink, HostOptions, Problem, Registries, RegistryError},
+    registry::{HostOptions, Memory, Problem, Registries, RegistryError},
 };
 use tempfile::TempDir;
 
 use crate::support::registry::{PASSWORD, Registry, Setup};
-
-struct Memory(Vec<u8>);
-
-impl BlobSink for Memory {
-    fn write(&mut self, chunk: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.0.extend_from_slice(chunk);
-        Ok(())
-    }
-    fn written(&self) -> u64 {
-        self.0.len() as u64
-    }
-    fn restart(&mut self) {
-        self.0.clear();
-    }
-
-    fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-}
 
 /// An OCI layout with one image `app` for amd64 and arm64 and an attestation beside them.
 pub(crate) struct Layout {
@@ -142,7 +122,7 @@ async fn pulls_by_tag_and_by_index_digest_with_a_password() {
     let one = registries.image(&by_digest, &platforms(&["linux/arm64"])).await.unwrap();
     assert_eq!(one.content.root.digest, layout.index);
     let layer = &one.content.layers[0];
-    let mut sink = Memory(Vec::new());
+    let mut sink = Memory::default();
     registries.layer(&by_digest, layer, &mut sink).await.unwrap();
     assert_eq!(Digest::of(&sink.0), layer.digest);
     // A transfer that broke goes on from where it was.
@@ -209,7 +189,7 @@ async fn a_truncated_blob_is_an_error_that_names_it() {
     let layer = &found.content.layers[0];
     let file = fs::OpenOptions::new().write(true).open(registry.blob(&layer.digest)).unwrap();
     file.set_len(layer.size - 1000).unwrap();
-    let error = registries.layer(&image, layer, &mut Memory(Vec::new())).await.unwrap_err();
+    let error = registries.layer(&image, layer, &mut Memory::default()).await.unwrap_err();
     assert!(error.to_string().contains(layer.digest.as_str()), "{error}");
 }
 
