@@ -16,7 +16,7 @@ printed. `guesses` lists every guess of charts, for whoever judges them; those t
 no network, and prints what they find of each chart and the program does not, neither proven nor guessed.
 Charts that the program refuses (mostly: dependencies that are not there) are counted and left out.
 """
-import argparse, collections, concurrent.futures, json, os, re, shutil, subprocess, sys, tempfile, threading, time
+import argparse, collections, concurrent.futures, functools, json, os, re, shutil, subprocess, sys, tempfile, threading, time
 
 KINDS = ("proven", "switched", "explored", "guessed", "missed")
 KEYS = ("images", "artifacthub.io/images", "helm.sh/images")
@@ -202,7 +202,9 @@ def run_largest(args):
 
 def without_network(command, folder, until=None, wait=120):
     """What a command prints, with loopback alone; it is ended after the line that `until` finds."""
-    process = subprocess.Popen(["unshare", "-rn", *command], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env={**os.environ, "HELM_BIN": shutil.which("helm") or "helm", "HOME": folder})
+    # Who has no resolver to wait for gives up at once.
+    alone = ["unshare", "-rnm", "sh", "-c", 'mount --bind /dev/null /etc/resolv.conf; exec "$@"', "sh"]
+    process = subprocess.Popen([*alone, *command], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env={**os.environ, "HELM_BIN": shutil.which("helm") or "helm", "HOME": folder})
     ends = threading.Timer(wait, process.kill)
     ends.start()
     lines = []
@@ -234,20 +236,33 @@ def of_hauler(chart, folder):
     return None if end not in text or "failed to render chart" in text else text[text.index(end) + len(end) :].split("]")[0].split()
 
 
-def of_zarf(chart, folder):
+@functools.lru_cache(maxsize=16)
+def zarf(chart, folder):
+    """What it prints of a chart; asked once for both that read it. It gets a copy, as it writes a Chart.lock beside the chart's own files."""
+    chart = shutil.copytree(chart, os.path.join(folder, "zarf", os.path.basename(chart)), symlinks=False, ignore_dangling_symlinks=True)
     name = re.sub("[^a-z0-9-]", "-", os.path.basename(chart).lower())
     with open(folder + "/zarf.yaml", "w") as out:
         out.write(f"kind: ZarfPackageConfig\nmetadata: {{name: peer}}\ncomponents:\n  - name: one\n    required: true\n    charts: [{{name: {name}, version: '1', namespace: default, localPath: {json.dumps(os.path.relpath(chart, folder))}}}]\n")
-    text = without_network(["zarf", "dev", "find-images", folder, "--skip-cosign", "--no-progress", "--no-color", "--log-level", "error"], folder)
-    found = re.findall(r"(?m)^\s+- ['\"]?([^\s'\"]+)['\"]?\s*$", text)
-    return None if "components:" not in text else found
+    text = without_network(["zarf", "dev", "find-images", folder, "--skip-cosign", "--no-color", "--log-level", "debug"], folder)
+    return text if "looking for images in component" in text and "\ncomponents:" in text else None
 
 
-PEERS = {"helm-images": of_helm_images, "hauler": of_hauler, "zarf": of_zarf}
+def of_zarf(chart, folder):
+    text = zarf(chart, folder)
+    return text and re.findall(r"(?m)^\s+- ['\"]?([^\s'\"]+)['\"]?\s*$", text[text.index("\ncomponents:") :])
+
+
+def suspects_of_zarf(chart, folder):
+    """What looks like an image to it, and which it takes if a registry has it."""
+    text = zarf(chart, folder)
+    return text and re.findall(r"found possible fuzzy match kind=\S* value=(\S+)", text)
+
+
+PEERS = {"helm-images": of_helm_images, "hauler": of_hauler, "zarf": of_zarf, "zarf's suspects": suspects_of_zarf}
 
 
 def run_peers(args):
-    peers = {name: ask for name, ask in PEERS.items() if shutil.which(name)}
+    peers = {name: ask for name, ask in PEERS.items() if shutil.which(name.split("'")[0])}
     chosen = list(charts(args.folders))
     if args.charts:
         chosen = chosen[:: max(1, len(chosen) // args.charts)]
@@ -260,7 +275,7 @@ def run_peers(args):
         with tempfile.TemporaryDirectory() as folder:
             return chart, {normal(line["reference"]) for line in found["images"]}, {name: ask_peer(chart, folder) for name, ask_peer in peers.items()}
 
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for chart, ours, theirs in pool.map(one, chosen):
             if ours is None or asked == args.charts:
                 continue

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Export and import of a product's worth of images, each beside a peer in the same run.
 #   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar; without a store, with an empty one,
-#                                and with one that has all layers, which is held against `cp` of the archive; `skopeo copy` of each image into
-#                                one OCI layout, `hauler store sync` and `save` where hauler is on the PATH, and the floor, each layer once by
-#                                `curl`, four at a time
+#                                and with one that has all layers, which is held against `cp` of the archive, without and with a flush of the copy;
+#                                with an encrypted key, and with an open one; `skopeo copy` of each image into
+#                                one OCI layout, `hauler store sync` and `save` and `zarf package create`, signed, where they are on the PATH, and
+#                                the floor, each layer once by `curl`, four at a time
 #   bench/product.sh latency     the same without a store, with 50 ms between us and the registry (bench/delay.py)
 #   bench/product.sh large GB    memory of an export and a verification of so much in layers of 1 GB
 #   bench/product.sh verify      our verify beside sha256sum
@@ -50,11 +51,17 @@ spec:
 $(sed 's/@.*//; s/.*/  - {ref: &}/' "$work/images")
 Y
   [ -f "$work/offline.key" ] || "$program" keygen -o "$work/offline" >/dev/null
+  [ -f "$work/open.key" ] || openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/open.key"
 }
 
 haul() { # what hauler is told to take
   printf 'apiVersion: content.hauler.cattle.io/v1\nkind: Images\nmetadata: {name: product}\nspec:\n  images:\n'
   sed 's/@.*//; s/.*/    - {name: &}/' "$work/images"
+}
+
+pack() { # and zarf
+  printf 'kind: ZarfPackageConfig\nmetadata: {name: product, version: "1.0", architecture: amd64}\ncomponents:\n  - name: images\n    required: true\n    images:\n'
+  sed 's/@.*//; s/.*/      - &/' "$work/images"
 }
 
 timed() { # label command...
@@ -67,11 +74,14 @@ case ${1:-export} in
     registry; delivery; layers >"$work/layers"
     for _ in 1 2 3 4 5; do
       rm -rf "$work/product.tar" "$work/crane.tar" "$work/copy.tar" "$work/store"
-      ours=("$program" -q export -f "$work/delivery.yaml" -o "$work/product.tar" --key "$work/offline.key")
-      timed "no store   " "${ours[@]}" --no-store; rm "$work/product.tar"
-      timed "empty store" "${ours[@]}" --store "$work/store"; rm "$work/product.tar"
-      timed "full store " "${ours[@]}" --store "$work/store"
+      ours=("$program" -q export -f "$work/delivery.yaml" -o "$work/product.tar")
+      timed "no store   " "${ours[@]}" --no-store --key "$work/offline.key"; rm "$work/product.tar"
+      timed "open key   " "${ours[@]}" --no-store --key "$work/open.key"; rm "$work/product.tar"
+      timed "empty store" "${ours[@]}" --store "$work/store" --key "$work/offline.key"; rm "$work/product.tar"
+      timed "full, open " "${ours[@]}" --store "$work/store" --key "$work/open.key"; rm "$work/product.tar"
+      timed "full store " "${ours[@]}" --store "$work/store" --key "$work/offline.key"
       timed "cp         " cp "$work/product.tar" "$work/copy.tar"
+      timed "cp, flushed" bash -c 'cp "$0" "$1" && sync "$1"' "$work/product.tar" "$work/copy.tar"
       timed "crane      " crane pull --insecure $(sed 's/@.*//' "$work/images") "$work/crane.tar"
       timed "skopeo     " bash -c 'for i; do skopeo copy -q --src-tls-verify=false "docker://$i" "oci:$0:${i##*/}"; done' "$work/skopeo" $(sed 's/@.*//' "$work/images")
       if command -v hauler >/dev/null; then
@@ -80,9 +90,14 @@ case ${1:-export} in
         tail -1 "$work/hauler/time"
         (cd "$work/hauler"; timed "hauler save" hauler store save -s store -f product.tar.zst 2>time; tail -1 time)
       fi
+      if command -v zarf >/dev/null; then
+        mkdir "$work/zarf"; pack >"$work/zarf/zarf.yaml"
+        (cd "$work/zarf"; export HOME=$work/zarf
+          timed "zarf       " zarf package create . --confirm --skip-sbom --plain-http --no-color --signing-key "$work/offline.key" --signing-key-pass "" -o "$work/zarf" 2>time; tail -1 time)
+      fi
       mkdir "$work/curl"
       timed "curl       " xargs -P4 -n1 -a "$work/layers" curl -fsSO --output-dir "$work/curl"
-      rm -rf "$work/skopeo" "$work/hauler" "$work/curl"
+      rm -rf "$work/skopeo" "$work/hauler" "$work/zarf" "$work/curl"
     done
     ls -l "$work/product.tar" ;;
   latency)
@@ -138,5 +153,5 @@ case ${1:-export} in
       # Ours has all on the disk when it ends; ctr leaves what it unpacked to the kernel.
       timed "sync  " sync -f "$LAB/node$node/containerd"
     done ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
