@@ -136,3 +136,20 @@ fn a_last_line_of_spaces_is_content_if_it_is_longer_than_the_indentation() {
     }
     assert_eq!(cases.len(), 24);
 }
+
+/// Found by fuzzing. go-yaml v3 gives such a block no indentation indicator, and cannot read what it wrote; recorded from go.yaml.in/yaml/v3 3.0.4 and
+/// sigs.k8s.io/yaml 1.6.
+#[test]
+fn lines_that_begin_with_a_tab_are_written_as_go_yaml_writes_them() {
+    let value = |text: &str| serde_json::json!({ "a": text });
+    for (text, v2, v3) in [
+        ("\tfoo\nbar", "a: \"\\tfoo\\nbar\"\n", "a: |-\n  \tfoo\n  bar\n"),
+        ("\n\tfoo\n", "a: \"\\n\\tfoo\\n\"\n", "a: |2\n\n  \tfoo\n"),
+        (" \tx\ny", "a: \" \\tx\\ny\"\n", "a: |2-\n   \tx\n  y\n"),
+        ("a\n\tb\n", "a: \"a\\n\\tb\\n\"\n", "a: |\n  a\n  \tb\n"),
+    ] {
+        assert_eq!((emit(&value(text)).unwrap().as_str(), emit_pretty(&value(text)).unwrap().as_str()), (v2, v3), "{text:?}");
+    }
+    let unread = parse("a: |-\n  \tfoo\n  bar\n").unwrap_err().to_string();
+    assert_eq!(unread, "yaml: line 2: found a tab character where an indentation space is expected");
+}

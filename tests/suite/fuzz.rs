@@ -1,7 +1,7 @@
 //! Mutated input for everything that reads a chart: no panic, no hang, and the same answer twice.
 //!
 //! A seeded xorshift mutates the texts of tests/fixtures, so that a run can be repeated on a stable compiler with nothing installed. Each target
-//! runs for a second; `fuzz/run.sh SECONDS` runs them longer, with another seed.
+//! gets the same inputs on every machine; `fuzz/run.sh SECONDS` runs them for a time, with another seed.
 
 use std::{
     fs,
@@ -24,6 +24,8 @@ use crate::support::root;
 const SLOWEST: Duration = Duration::from_secs(20);
 /// Longest input.
 const MAX_INPUT: usize = 4096;
+/// Inputs of a target where no time is given.
+const INPUTS: u64 = 200;
 
 pub(crate) struct Random(u64);
 
@@ -189,10 +191,10 @@ pub(crate) fn fuzz(name: &str, seeds: &[String], target: impl Fn(&str) -> u64) {
 /// The same on whatever `make` makes.
 pub(crate) fn fuzz_with<T: std::fmt::Debug>(name: &str, make: impl Fn(&mut Random) -> T, target: impl Fn(&T) -> u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let time = Duration::from_millis(number("OFFLINE_FUZZ_MILLISECONDS").unwrap_or(1000));
+    let time = number("OFFLINE_FUZZ_MILLISECONDS").map(Duration::from_millis);
     let mut random = Random(number("OFFLINE_FUZZ_SEED").unwrap_or(0x9E37_79B9_7F4A_7C15).max(1));
     let (start, mut runs) = (Instant::now(), 0_u64);
-    while start.elapsed() < time || runs < 50 {
+    while time.map_or(runs < INPUTS, |time| start.elapsed() < time) {
         let input = make(&mut random);
         let before = Instant::now();
         let first = catch_unwind(AssertUnwindSafe(|| target(&input)));
@@ -245,6 +247,17 @@ fn fuzz_templates() {
     });
 }
 
+type Emit = fn(&Value) -> Result<String, goyaml::YamlError>;
+
+/// go-yaml v3 writes lines of which the first begins with a tab as a block without an indentation indicator, and then refuses to read it.
+const TAB: &str = "found a tab character where an indentation space is expected";
+
+fn begins_with_a_tab(value: &Value) -> bool {
+    let mut all = Vec::new();
+    texts(value, &mut all);
+    all.iter().any(|text| text.starts_with('\t'))
+}
+
 #[test]
 fn fuzz_yaml() {
     let mut all = seeds("yaml", &[""]);
@@ -255,10 +268,12 @@ fn fuzz_yaml() {
             Err(error) => return digest(&error.to_string()),
         };
         let _ = goyaml::parse_all(text);
-        for emit in [goyaml::emit, goyaml::emit_pretty] {
+        for (emit, unreadable) in [(goyaml::emit as Emit, false), (goyaml::emit_pretty, begins_with_a_tab(&value))] {
             let Ok(once) = emit(&value) else { continue };
-            let again = goyaml::parse(&once).unwrap_or_else(|error| panic!("what was emitted cannot be read: {error}\n{once}"));
-            assert_eq!(emit(&again).unwrap(), once, "emitting is not stable");
+            match goyaml::parse(&once) {
+                Ok(again) => assert_eq!(emit(&again).unwrap(), once, "emitting is not stable"),
+                Err(error) => assert!(unreadable && error.to_string().contains(TAB), "what was emitted cannot be read: {error}\n{once}"),
+            }
         }
         digest(&value.to_string())
     });
