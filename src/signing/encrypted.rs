@@ -15,6 +15,9 @@ use crate::redact::Secret;
 
 /// What cosign writes today.
 const N: u64 = 65_536;
+/// Where there is no password: what cosign wrote first, and still reads. A guess of nothing is right at once, so the rest of the time would be lost by
+/// nobody but the owner of the key, with every archive that it signs.
+const N_WITHOUT_PASSWORD: u64 = 32_768;
 /// From cosign's first keys (32768) to the OWASP setting of go-securesystemslib (131072).
 const N_ACCEPTED: std::ops::RangeInclusive<u64> = 16_384..=131_072;
 
@@ -52,7 +55,8 @@ pub(crate) fn seal(der: &[u8], password: &Secret<String>) -> Result<String, KeyE
     let random = |bytes: &mut [u8]| OsRng.try_fill_bytes(bytes).map_err(|e| KeyError::System(e.to_string()));
     random(&mut salt)?;
     random(&mut nonce)?;
-    let params = Params { n: N, r: 8, p: 1 };
+    let n = if password.expose().is_empty() { N_WITHOUT_PASSWORD } else { N };
+    let params = Params { n, r: 8, p: 1 };
     let key = derive(password, &salt, &params)?;
     let ciphertext = XSalsa20Poly1305::new((&*key).into()).encrypt((&nonce).into(), der).map_err(|_| KeyError::System("encryption failed".into()))?;
     let envelope = Envelope {

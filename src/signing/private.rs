@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_without_a_password_is_opened_in_half_the_time() {
+        let key = PrivateKey::generate().unwrap();
+        for (password, cost) in [("", r#""N":32768,"#), ("x", r#""N":65536,"#)] {
+            let pem = key.to_encrypted_pem(&password.into()).unwrap();
+            let json = STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+            assert!(String::from_utf8(json).unwrap().contains(cost), "{password}");
+            assert_eq!(PrivateKey::from_pem(&pem, Some(&password.into())).unwrap().sign(b"x").unwrap(), key.sign(b"x").unwrap());
+        }
+    }
+
+    #[test]
     fn the_cost_of_a_key_is_bounded() {
         for params in [r#"{"N":1073741824,"r":8,"p":1}"#, r#"{"N":65536,"r":800,"p":1}"#, r#"{"N":65536,"r":8,"p":1000}"#, r#"{"N":65537,"r":8,"p":1}"#] {
             let nonce = STANDARD.encode([0; 24]);

@@ -248,7 +248,9 @@ fn cosign_verifies_ours_and_we_accept_cosigns() {
     case.run("verify", &bytes, &["--key", "cosign.pub"]).ok();
     case.refused("cosign's signature, our key", &bytes, "sign");
 
-    // keys go both ways as well
+    // keys go both ways as well; ours is one without a password
+    run(cosign().args(["sign-blob", "--yes", "--key", "offline.key", "--signing-config", "noservices.json", "--bundle", "again.json", "index.json"]));
+    run(cosign().args(["verify-blob", "--key", "offline.pub", "--bundle", "again.json", "--insecure-ignore-tlog", "index.json"]));
     fs::write(at.join("resigned.tar"), &case.bytes).unwrap();
     Program::new(at).run(&["sign", "resigned.tar", "--key", "cosign.key"]).ok();
     Program::new(at).run(&["verify", "resigned.tar", "--key", "cosign.pub"]).ok();

@@ -6,27 +6,29 @@ use offline_agent::{Failed, Frame, Open, Pack, frame::PRESENT, kind};
 use tokio::sync::Semaphore;
 
 use crate::{
+    buffers::Buffers,
     containerd::{Containerd, content::Ingest},
     error::{Error, Result},
-    stdio::{self, Input, Output},
+    stdio::{self, Input, Output, Received},
 };
 
 /// Small frames are joined to writes of this size: each write is a call, and containerd's limit for one is 16 MiB.
 const WRITE: usize = 1 << 20;
 
+/// Room of a buffer: a write, and what the frame that fills it may have over.
+const ROOM: usize = WRITE + (512 << 10);
+
 /// Commits and packs that run beside the next blob.
 const BESIDE: usize = 4;
-
-struct Blob {
-    ingest: Ingest,
-    pending: Vec<u8>,
-}
 
 struct Stream {
     containerd: Containerd,
     output: Output,
     beside: Arc<Semaphore>,
-    blob: Option<Blob>,
+    blob: Option<Ingest>,
+    /// Bytes of the blob that are not with containerd yet.
+    pending: Vec<u8>,
+    buffers: Buffers,
     opened: u64,
 }
 
@@ -35,12 +37,14 @@ pub(crate) async fn run(socket: &str) -> Result<()> {
     let mut input = Input::open()?;
     let containerd = Containerd::connect(socket).await?;
     let (output, writer) = Output::open()?;
-    let mut stream = Stream { containerd, output, beside: Arc::new(Semaphore::new(BESIDE)), blob: None, opened: 0 };
-    while let Some(frame) = input.next().await? {
-        if frame.kind == kind::QUIT {
-            break;
+    let beside = Arc::new(Semaphore::new(BESIDE));
+    let mut stream = Stream { containerd, output, beside, blob: None, pending: Vec::new(), buffers: Buffers::default(), opened: 0 };
+    while let Some(received) = input.next_or_bulk(&mut stream.pending).await? {
+        match received {
+            Received::Bulk => stream.data().await,
+            Received::Frame(frame) if frame.kind == kind::QUIT => break,
+            Received::Frame(frame) => stream.take(frame).await?,
         }
-        stream.take(frame).await?;
     }
     stdio::finish(stream.output, writer).await;
     Ok(())
@@ -54,7 +58,6 @@ impl Stream {
     async fn take(&mut self, frame: Frame) -> Result<()> {
         match frame.kind {
             kind::OPEN => self.open(frame.as_json().map_err(|e| malformed(&e))?).await,
-            kind::DATA => self.data(frame.payload).await,
             kind::COMMIT => self.commit().await,
             kind::PACK => self.pack(frame.payload).await,
             kind::ALIVE => Ok(()),
@@ -64,6 +67,8 @@ impl Stream {
 
     async fn open(&mut self, open: Open) -> Result<()> {
         let containerd = self.containerd.under(&open.lease);
+        // Whatever was left of another blob is not of this one.
+        self.pending.clear();
         let sequence = self.opened;
         self.opened += 1;
         let digest = open.blob.digest;
@@ -86,7 +91,7 @@ impl Stream {
                         }
                     });
                 }
-                self.blob = Some(Blob { ingest, pending: Vec::new() });
+                self.blob = Some(ingest);
             }
             Ok(None) => self.output.send(Frame::number(kind::OFFSET, PRESENT)).await,
             Err(e) => fail(&self.output, digest, e).await,
@@ -94,31 +99,30 @@ impl Stream {
         Ok(())
     }
 
-    async fn data(&mut self, payload: Vec<u8>) -> Result<()> {
-        // After a failure the other side may still have sent some; it goes nowhere.
-        let Some(blob) = &mut self.blob else { return Ok(()) };
-        if blob.pending.is_empty() && payload.len() >= WRITE {
-            blob.ingest.write(payload).await;
-            return Ok(());
+    /// Bytes have been added to those that are pending.
+    async fn data(&mut self) {
+        if self.blob.is_none() {
+            // After a failure the other side may still have sent some; it goes nowhere.
+            self.pending.clear();
+        } else if self.pending.len() >= WRITE {
+            self.write().await;
         }
-        blob.pending.extend_from_slice(&payload);
-        if blob.pending.len() >= WRITE {
-            let piece = std::mem::take(&mut blob.pending);
-            blob.ingest.write(piece).await;
-        }
-        Ok(())
+    }
+
+    async fn write(&mut self) {
+        let Some(ingest) = &mut self.blob else { return };
+        let full = std::mem::replace(&mut self.pending, self.buffers.take(ROOM));
+        ingest.write(self.buffers.lend(full)).await;
     }
 
     async fn commit(&mut self) -> Result<()> {
-        let Some(mut blob) = self.blob.take() else { return Ok(()) };
-        if !blob.pending.is_empty() {
-            blob.ingest.write(std::mem::take(&mut blob.pending)).await;
-        }
+        self.write().await;
+        let Some(ingest) = self.blob.take() else { return Ok(()) };
         let (containerd, output) = (self.containerd.clone(), self.output.clone());
         let permit = self.permit().await?;
         tokio::spawn(async move {
-            let digest = blob.ingest.digest().to_owned();
-            match containerd.commit(blob.ingest).await {
+            let digest = ingest.digest().to_owned();
+            match containerd.commit(ingest).await {
                 Ok(()) => output.send(Frame::new(kind::COMMITTED, digest)).await,
                 Err(e) => fail(&output, digest, e).await,
             }

@@ -6,6 +6,7 @@
 //! It needs containerd's socket and nothing else of the node: everything it changes, it changes by asking containerd.
 #![forbid(unsafe_code)]
 
+mod buffers;
 mod containerd;
 mod control;
 mod data;

@@ -142,7 +142,7 @@ pub(crate) async fn fetch(containerd: &Containerd, peer: &str, token: &str, blob
         let read = timeout(SILENCE, reader.read_exact(&mut piece)).await.map_err(|_| Error::peer(format!("{peer} has stopped sending {}", blob.digest)))?;
         read.map_err(|e| Error::peer(format!("{peer} broke off while sending {}: {e}", blob.digest)))?;
         left -= piece.len() as u64;
-        if !ingest.write(piece).await {
+        if !ingest.write(piece.into()).await {
             break;
         }
         progress(whole - left);

@@ -38,22 +38,58 @@ impl Input {
 
     /// The next frame; none when the other side has gone.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>> {
+        let Some((kind, length)) = self.header().await? else { return Ok(None) };
+        let mut payload = Vec::new();
+        Ok(self.payload(length, &mut payload).await?.then_some(Frame { kind, payload }))
+    }
+
+    /// The same, with the bytes of a blob behind what is in `bulk` already.
+    pub(crate) async fn next_or_bulk(&mut self, bulk: &mut Vec<u8>) -> Result<Option<Received>> {
+        let Some((kind, length)) = self.header().await? else { return Ok(None) };
+        if kind == kind::DATA {
+            return Ok(self.payload(length, bulk).await?.then_some(Received::Bulk));
+        }
+        let mut payload = Vec::new();
+        Ok(self.payload(length, &mut payload).await?.then_some(Received::Frame(Frame { kind, payload })))
+    }
+
+    async fn header(&mut self) -> Result<Option<(u8, usize)>> {
         let mut header = [0; frame::HEADER];
         match self.pipe.read_exact(&mut header).await {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            other => other.map_err(|e| Error::protocol(format!("cannot read stdin: {e}")))?,
+            other => other.map_err(|e| unreadable(&e))?,
         };
         let [kind, length @ ..] = header;
         let length = u32::from_be_bytes(length) as usize;
         if length > frame::PAYLOAD_MAX {
             return Err(Error::protocol(frame::FrameError::TooLong { kind, length }.to_string()));
         }
-        let mut payload = vec![0; length];
-        match self.pipe.read_exact(&mut payload).await {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            other => other.map(|_| Some(Frame { kind, payload })).map_err(|e| Error::protocol(format!("cannot read stdin: {e}"))),
-        }
+        Ok(Some((kind, length)))
     }
+
+    /// Appends a payload. False: the other side has gone before its end.
+    async fn payload(&mut self, length: usize, to: &mut Vec<u8>) -> Result<bool> {
+        to.reserve(length);
+        let mut rest = (&mut self.pipe).take(length as u64);
+        while rest.limit() > 0 {
+            if rest.read_buf(to).await.map_err(|e| unreadable(&e))? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn unreadable(e: &io::Error) -> Error {
+    Error::protocol(format!("cannot read stdin: {e}"))
+}
+
+/// What has come in.
+pub(crate) enum Received {
+    /// The bytes of a blob.
+    Bulk,
+    /// Anything else.
+    Frame(Frame),
 }
 
 /// Where answers go. Clones write to the same stdout, frame by frame.

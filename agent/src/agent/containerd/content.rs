@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -20,6 +20,9 @@ const LOCKED_MAX: Duration = Duration::from_mins(2);
 
 /// Manifests and configs that are read into memory (distribution-spec asks registries for 4 MiB).
 const DOCUMENT_MAX: usize = 4 << 20;
+
+/// Pieces of messages that wait to be sent: each message has a head and its data.
+const PIECES: usize = 4;
 
 /// Labels are strings by name.
 pub(crate) type Labels = HashMap<String, String>;
@@ -127,28 +130,19 @@ impl Containerd {
     }
 
     async fn try_open(&self, digest: &str, size: u64) -> std::result::Result<Option<Ingest>, Status> {
-        let (requests, receiver) = mpsc::channel(2);
-        let template = messages::WriteRequest {
-            action: messages::action::STAT,
-            reference: ingest(digest),
-            total: signed(size),
-            expected: digest.to_owned(),
-            offset: 0,
-            data: Vec::new(),
-        };
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        let template =
+            messages::WriteRequest { action: messages::action::STAT, reference: ingest(digest), total: signed(size), expected: digest.to_owned(), offset: 0 };
         // The receiver is alive, so this cannot fail.
-        let _ = requests.send(template.clone()).await;
-        let path = PathAndQuery::from_static("/containerd.services.content.v1.Content/Write");
-        let mut grpc = self.grpc().await?;
-        let codec = ProstCodec::<messages::WriteRequest, messages::WriteResponse>::default();
-        let Some(answers) = unless_exists(grpc.streaming(self.request(ReceiverStream::new(receiver))?, path, codec).await)? else { return Ok(None) };
-        let mut answers = answers.into_inner();
+        let _ = pieces.send(template.head(0)).await;
+        let opened = self.encoded::<messages::WriteResponse>("/containerd.services.content.v1.Content/Write", receiver).await;
+        let Some(mut answers) = unless_exists(opened)? else { return Ok(None) };
         let Some(first) = unless_exists(answers.message().await)? else { return Ok(None) };
         let first = first.ok_or_else(|| Status::internal("the write stream ended at once"))?;
         let offset = u64::try_from(first.offset).unwrap_or(0);
         let (acks, confirmed) = mpsc::channel(8);
         let answers = tokio::spawn(answer_loop(answers, acks));
-        Ok(Some(Ingest { requests, answers, confirmed: Some(confirmed), template, offset }))
+        Ok(Some(Ingest { pieces, answers, confirmed: Some(confirmed), template, offset }))
     }
 
     /// Throws an unfinished write away.
@@ -164,7 +158,7 @@ impl Containerd {
         let Some(mut ingest) = self.open(digest, size).await? else { return Ok(()) };
         // What an earlier attempt left need not be sent again, nor be right: the commit checks all of it.
         let rest = usize::try_from(ingest.offset).unwrap_or(0).min(data.len());
-        ingest.write(data[rest..].to_vec()).await;
+        ingest.write(Bytes::from(data).split_off(rest)).await;
         self.commit(ingest).await
     }
 
@@ -212,7 +206,7 @@ impl Pieces {
 
 /// A blob being written. Dropping it leaves what has been written, for a later writer to go on.
 pub(crate) struct Ingest {
-    requests: mpsc::Sender<messages::WriteRequest>,
+    pieces: mpsc::Sender<Bytes>,
     answers: JoinHandle<std::result::Result<bool, Status>>,
     confirmed: Option<mpsc::Receiver<u64>>,
     template: messages::WriteRequest,
@@ -232,10 +226,13 @@ impl Ingest {
     }
 
     /// Writes the next bytes. False: containerd has ended the stream; `commit` tells why.
-    pub(crate) async fn write(&mut self, data: Vec<u8>) -> bool {
+    pub(crate) async fn write(&mut self, data: Bytes) -> bool {
+        if data.is_empty() {
+            return !self.pieces.is_closed();
+        }
         let message = messages::WriteRequest { action: messages::action::WRITE, offset: signed(self.offset), ..self.template.clone() };
         self.offset += data.len() as u64;
-        self.requests.send(messages::WriteRequest { data, ..message }).await.is_ok()
+        self.pieces.send(message.head(data.len())).await.is_ok() && self.pieces.send(data).await.is_ok()
     }
 
     async fn finish(mut self) -> std::result::Result<(), Status> {
@@ -243,7 +240,7 @@ impl Ingest {
         drop(self.confirmed.take());
         let message = messages::WriteRequest { action: messages::action::COMMIT, offset: signed(self.offset), ..self.template.clone() };
         // If that fails the answers have the reason.
-        let _ = self.requests.send(message).await;
+        let _ = self.pieces.send(message.head(0)).await;
         match self.answers.await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(Status::aborted("the write stream ended before the commit")),

@@ -5,7 +5,11 @@
 
 use std::collections::HashMap;
 
-use prost::Message;
+use bytes::{BufMut as _, Bytes};
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint},
+};
 
 pub(super) type Labels = HashMap<String, String>;
 
@@ -153,8 +157,25 @@ pub(super) struct WriteRequest {
     pub(super) expected: String,
     #[prost(int64, tag = "5")]
     pub(super) offset: i64,
-    #[prost(bytes = "vec", tag = "6")]
-    pub(super) data: Vec<u8>,
+    // Field 6 is the data; [`WriteRequest::head`] leaves room for it.
+}
+
+impl WriteRequest {
+    /// All of the message but its data, as it stands in a stream (gRPC over HTTP/2, "Length-Prefixed-Message"): so many bytes of data follow it, which
+    /// are not copied to be sent.
+    pub(super) fn head(&self, data: usize) -> Bytes {
+        const DATA: u32 = 6;
+        let mut fields = self.encode_to_vec();
+        if data > 0 {
+            encode_key(DATA, WireType::LengthDelimited, &mut fields);
+            encode_varint(data as u64, &mut fields);
+        }
+        let mut head = Vec::with_capacity(5 + fields.len());
+        head.put_u8(0); // not compressed
+        head.put_u32(u32::try_from(fields.len() + data).unwrap_or(u32::MAX));
+        head.append(&mut fields);
+        head.into()
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -308,8 +329,9 @@ mod tests {
     /// Field by field, as the protocol buffers encoding guide says: tag = number << 3 | wire type.
     #[test]
     fn encodings_are_those_of_the_proto_files() {
-        let write = WriteRequest { action: action::COMMIT, reference: "r".into(), total: 3, expected: "e".into(), offset: 2, data: vec![9] };
-        assert_eq!(write.encode_to_vec(), [8, 2, 18, 1, b'r', 24, 3, 34, 1, b'e', 40, 2, 50, 1, 9]);
+        let write = WriteRequest { action: action::COMMIT, reference: "r".into(), total: 3, expected: "e".into(), offset: 2 };
+        assert_eq!(write.head(0)[..], [0, 0, 0, 0, 12, 8, 2, 18, 1, b'r', 24, 3, 34, 1, b'e', 40, 2]);
+        assert_eq!(write.head(300)[..], [0, 0, 0, 1, 59, 8, 2, 18, 1, b'r', 24, 3, 34, 1, b'e', 40, 2, 50, 0xac, 2]);
         let image = OneImage {
             image: Some(Image {
                 name: "n".into(),

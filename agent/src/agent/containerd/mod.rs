@@ -2,6 +2,7 @@
 //!
 //! Not its Transfer service: imports through it raise no event in 1.7, so that CRI does not see the image (containerd#9725).
 
+mod body;
 pub(crate) mod content;
 mod images;
 mod messages;
@@ -9,16 +10,19 @@ mod snapshots;
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, sync::mpsc};
 use tonic::{
-    Code, Request, Status,
+    Code, Request, Status, Streaming,
+    body::Body,
     client::Grpc,
     transport::{Channel, Endpoint},
 };
 use tonic_prost::ProstCodec;
+use tower::ServiceExt as _;
 
 use crate::error::{Error, Result};
 pub(crate) use messages::Descriptor;
@@ -81,6 +85,23 @@ impl Containerd {
         let mut grpc = self.grpc().await?;
         let answer = grpc.unary(self.request(question)?, PathAndQuery::from_static(path), ProstCodec::<Q, A>::default()).await?;
         Ok(answer.into_inner())
+    }
+
+    /// A call whose messages come encoded, in pieces that are sent as they are.
+    async fn encoded<A>(&self, path: &'static str, pieces: mpsc::Receiver<Bytes>) -> std::result::Result<Streaming<A>, Status>
+    where
+        A: Message + Default + Send + Sync + 'static,
+    {
+        let channel = self.channel.clone();
+        let mut body = Some(Body::new(body::Encoded(pieces)));
+        // Everything but the body is as tonic makes it.
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let body = body.take().unwrap_or_default();
+            channel.clone().oneshot(request.map(|_| body))
+        });
+        let codec = ProstCodec::<(), A>::default();
+        let answers = Grpc::new(service).streaming(self.request(tokio_stream::empty())?, PathAndQuery::from_static(path), codec).await?;
+        Ok(answers.into_inner())
     }
 
     /// containerd's own version.
