@@ -5,13 +5,14 @@
 #   build.sh cluster   Kubernetes and containerd 2, from their Go modules
 #   build.sh tools     helm 3 and 4, cosign, crane, regctl, tus-node-server: what other people would use
 #   build.sh tus       only the last of these
+#   build.sh sbom      spdx-tools and cyclonedx-python-lib, which judge documents
 #   build.sh deny      cargo-deny
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${OFFLINE_LAB_CACHE:-$HOME/.cache/offline-lab}
 bin=$cache/bin
 mkdir -p "$bin"
-K8S=1.34.4 CONTAINERD=v2.4.2 HELM3=v3.22.0 HELM4=v4.3.1 COSIGN=v3.1.3 CRANE=v0.22.1 REGCTL=v0.11.5 TUS_SERVER=2.4.5 TUS_STORE=2.1.1
+K8S=1.34.4 CONTAINERD=v2.4.2 HELM3=v3.22.0 HELM4=v4.3.1 COSIGN=v3.1.3 CRANE=v0.22.1 REGCTL=v0.11.5 TUS_SERVER=2.4.5 TUS_STORE=2.1.1 SPDX=0.8.5 CYCLONEDX=11.12.0 PACKAGEURL=0.17.6
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
 
 say() { printf '%s lab: %s\n' "$(date +%T)" "$*" >&2; }
@@ -19,7 +20,7 @@ say() { printf '%s lab: %s\n' "$(date +%T)" "$*" >&2; }
 packages() {
   local package missing=()
   for package in etcd-server etcd-client containerd runc containernetworking-plugins docker-registry skopeo podman docker.io \
-    busybox-static iptables iproute2 openssl gnupg faketime shellcheck jq curl gcc libc6-dev python3; do
+    busybox-static iptables iproute2 openssl gnupg faketime shellcheck jq curl gcc libc6-dev python3 python3-venv; do
     dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
@@ -74,6 +75,15 @@ tus() { # the tus project's own server, where there is a node that runs it
   npm install --silent --no-audit --no-fund --prefix "$cache/tus" "@tus/server@$TUS_SERVER" "@tus/file-store@$TUS_STORE" >&2
 }
 
+sbom() {
+  [ -x "$bin/sbom-python" ] && return
+  say "installing spdx-tools and cyclonedx-python-lib"
+  python3 -m venv "$cache/python"
+  "$cache/python/bin/pip" install --quiet --disable-pip-version-check "spdx-tools==$SPDX" "cyclonedx-python-lib[json-validation]==$CYCLONEDX" "packageurl-python==$PACKAGEURL" >&2
+  printf '#!/bin/sh\nexec "%s" "$@"\n' "$cache/python/bin/python3" >"$bin/sbom-python"
+  chmod +x "$bin/sbom-python"
+}
+
 deny() { # unoptimised: it is built once and runs for a second
   [ -x "$bin/cargo-deny" ] && return
   say "building cargo-deny"
@@ -81,8 +91,8 @@ deny() { # unoptimised: it is built once and runs for a second
 }
 
 case ${1:-all} in
-  all) packages; cluster; tools; deny ;;
-  packages | cluster | tools | tus | deny) "$1" ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  all) packages; cluster; tools; sbom; deny ;;
+  packages | cluster | tools | tus | sbom | deny) "$1" ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo "$bin"
