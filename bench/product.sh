@@ -2,7 +2,7 @@
 # Export and import of a product's worth of images, each beside a peer in the same run.
 #   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar; without a store, with an empty one,
 #                                and with one that has all layers, which is held against `cp` of the archive, without and with a flush of the copy;
-#                                with an encrypted key, and with an open one; `skopeo copy` of each image into
+#                                with a key that keygen made without a password, with one that has one, and with an open one; `skopeo copy` of each image into
 #                                one OCI layout, `hauler store sync` and `save` and `zarf package create`, signed, where they are on the PATH, and
 #                                the floor, each layer once by `curl`, four at a time
 #   bench/product.sh latency     the same without a store, with 50 ms between us and the registry (bench/delay.py)
@@ -51,6 +51,7 @@ spec:
 $(sed 's/@.*//; s/.*/  - {ref: &}/' "$work/images")
 Y
   [ -f "$work/offline.key" ] || "$program" keygen -o "$work/offline" >/dev/null
+  [ -f "$work/locked.key" ] || COSIGN_PASSWORD=password "$program" keygen -o "$work/locked" >/dev/null
   [ -f "$work/open.key" ] || openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/open.key"
 }
 
@@ -76,6 +77,7 @@ case ${1:-export} in
       rm -rf "$work/product.tar" "$work/crane.tar" "$work/copy.tar" "$work/store"
       ours=("$program" -q export -f "$work/delivery.yaml" -o "$work/product.tar")
       timed "no store   " "${ours[@]}" --no-store --key "$work/offline.key"; rm "$work/product.tar"
+      COSIGN_PASSWORD=password timed "password   " "${ours[@]}" --no-store --key "$work/locked.key"; rm "$work/product.tar"
       timed "open key   " "${ours[@]}" --no-store --key "$work/open.key"; rm "$work/product.tar"
       timed "empty store" "${ours[@]}" --store "$work/store" --key "$work/offline.key"; rm "$work/product.tar"
       timed "full, open " "${ours[@]}" --store "$work/store" --key "$work/open.key"; rm "$work/product.tar"
