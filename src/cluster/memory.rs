@@ -11,11 +11,10 @@ use kube::{
     api::{Api, PostParams},
 };
 
-use super::error::ClusterError;
+use super::{MANAGED, error::ClusterError};
 
 const TYPE: &str = "offline.dev/delivery.v1";
 const VERSION: &str = "version";
-const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-offline");
 /// How often it is tried against others who write at the same time.
 const ATTEMPTS: usize = 5;
 

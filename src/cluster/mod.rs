@@ -34,3 +34,6 @@ pub use object::{Object, ObjectKey};
 pub use rights::{Right, missing_rights};
 pub use running::{RunningImage, running_images};
 pub use wait::{WaitOptions, placements, wait_ready};
+
+/// Marks what we have made ourselves, of no release (the label that Kubernetes recommends for it).
+const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-offline");

@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     fs, io,
+    net::{Shutdown, TcpListener, TcpStream},
     process::Command,
     sync::{
         Arc, Mutex, RwLockWriteGuard,
@@ -449,4 +450,83 @@ async fn cluster_nodes_cancelled_import_can_be_cleaned_up() {
     cleanup(&client, &options).await.unwrap();
     println!("cleaned up in {:?}", started.elapsed());
     assert_nothing_left(&client, &options).await;
+}
+
+/// What stands before an API server, and may know no other protocol for exec than web sockets.
+struct Gate {
+    address: String,
+    /// Streams that were asked for: over SPDY, and as web sockets.
+    asked: Arc<(AtomicU64, AtomicU64)>,
+    proxy: std::process::Child,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
+    }
+}
+
+impl Gate {
+    /// `kubectl proxy` does what a gate does with certificates; only the refusal is ours.
+    fn before(lab: &support::Lab, spdy: bool) -> Self {
+        let mut kubectl = Command::new(support::tool("kubectl"));
+        kubectl.env("KUBECONFIG", lab.kubeconfig()).args(["proxy", "--port=0", "--disable-filter=true"]).stdout(std::process::Stdio::piped());
+        let mut proxy = kubectl.spawn().unwrap();
+        let mut said = String::new();
+        io::BufRead::read_line(&mut io::BufReader::new(proxy.stdout.as_mut().unwrap()), &mut said).unwrap();
+        let behind = said.trim().rsplit(' ').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+        let count = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server, count) = (client.unwrap(), TcpStream::connect(&behind).unwrap(), Arc::clone(&count));
+                let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || io::copy(&mut answers, &mut back).map(|_| back.shutdown(Shutdown::Both)));
+                std::thread::spawn(move || pass(client, server, &count, spdy));
+            }
+        });
+        Self { address, asked, proxy }
+    }
+}
+
+fn pass(mut client: TcpStream, mut server: TcpStream, count: &(AtomicU64, AtomicU64), spdy: bool) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let n = io::Read::read(&mut client, &mut buffer)?;
+        let request = buffer[..n].starts_with(b"POST ") || buffer[..n].starts_with(b"GET ");
+        let says = |text: &[u8]| request && buffer[..n].windows(text.len()).any(|w| w == text);
+        count.0.fetch_add(says(b"SPDY/3.1").into(), Ordering::Relaxed);
+        count.1.fetch_add(says(b"sec-websocket-key").into(), Ordering::Relaxed);
+        if says(b"SPDY/3.1") && !spdy {
+            io::Write::write_all(&mut client, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+        }
+        if n == 0 || says(b"SPDY/3.1") && !spdy {
+            return server.shutdown(Shutdown::Both);
+        }
+        io::Write::write_all(&mut server, &buffer[..n])?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_nodes_get_blobs_over_spdy_and_where_that_is_refused_over_websockets() {
+    let (Some(_own), Some(lab)) = (lab(), support::lab()) else { return };
+    for spdy in [true, false] {
+        let gate = Gate::before(lab, spdy);
+        let connect = ConnectOptions { kubeconfigs: vec![lab.kubeconfig()], server: Some(gate.address.clone()), ..ConnectOptions::default() };
+        let through = Cluster::connect(&connect).await.unwrap().client().clone();
+        let salt = salt();
+        let mut memory = Memory::default();
+        let layer = (media_type::OCI_LAYER, tar(&[("etc/own", &noise(salt, 3_000_000), 0o644)]));
+        let images = [memory.image(&format!("registry.invalid/g{salt}/gate:1"), &[layer], false)];
+        let options = ImportOptions { nodes: NodeSelection::Names(vec!["node1".into()]), ..options(&format!("offline-g{salt:x}")) };
+        let outcome = import(&through, Arc::new(memory), &images, &options, Arc::new(Silent)).await.unwrap();
+        assert!(outcome.nodes[0].bytes_sent > 3_000_000, "{outcome:?}");
+        let (asked, websockets) = (gate.asked.0.load(Ordering::Relaxed), gate.asked.1.load(Ordering::Relaxed));
+        // The control stream is a WebSocket, and is asked for until the agent answers.
+        assert!((1..=2).contains(&asked) && websockets > 0, "{asked} over SPDY, {websockets} WebSockets");
+        assert_nothing_left(&client().await, &options).await;
+    }
 }

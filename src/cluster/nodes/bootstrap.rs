@@ -28,12 +28,10 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{AgentBinary, ImportOptions, NodesError, control, exec, namespace, plan::NodePlan};
-use crate::oci::Digest;
+use crate::{cluster::MANAGED, oci::Digest};
 
 /// Marks what one run has made.
 pub(super) const RUN: &str = "offline.dev/import";
-/// Marks what we have made.
-pub(super) const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-offline");
 /// Bytes in a Secret: at most 1 MiB is allowed, and as JSON they are a third more.
 const PART: usize = 768 << 10;
 /// How long a pod may take to run once its image is found.
@@ -301,7 +299,7 @@ impl Site {
     /// Asks the agent itself. The kubelet looks only once a second at what runs (pkg/kubelet/pleg/generic.go), and tells it later still.
     async fn answering(&self, pod: Option<&Pod>) -> Option<RunningPod> {
         let name = name(pod?);
-        let stream = timeout(ANSWER, exec::open(&self.client, &self.namespace, &name, &control::COMMAND)).await.ok()?.ok()?;
+        let stream = timeout(ANSWER, exec::open(&self.client, &self.namespace, &name, &control::COMMAND, exec::Purpose::Control)).await.ok()?.ok()?;
         Some(RunningPod { name, stream: Some(stream) })
     }
 

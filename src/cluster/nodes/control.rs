@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     NodesError,
-    exec::{self, Broken},
+    exec::{self, Broken, Purpose},
 };
 
 /// Starts further agents from the one that runs: its memory file is the program of process 1. Nothing is joined and hashed again.
@@ -93,7 +93,7 @@ impl Drop for Control {
 impl Control {
     /// Opens a control stream in an agent's pod.
     pub(super) async fn open(client: &Client, place: Place) -> Result<Self, Trouble> {
-        let stream = exec::open(client, &place.namespace, &place.pod, &COMMAND).await;
+        let stream = exec::open(client, &place.namespace, &place.pod, &COMMAND, Purpose::Control).await;
         Ok(Self::over(stream.map_err(|e| place.broken(e))?, place))
     }
 

@@ -17,10 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{
-    NodesError,
-    bootstrap::{MANAGED, RUN},
-};
+use super::{NodesError, bootstrap::RUN};
+use crate::cluster::MANAGED;
 
 /// Without it pod security admission refuses privileged pods (pod-security-admission, policy levels).
 const PRIVILEGED: (&str, &str) = ("pod-security.kubernetes.io/enforce", "privileged");

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     Blobs, NodesError,
     control::{AGENT, Place, Trouble},
-    exec::{self, PREFIX},
+    exec::{self, PREFIX, Purpose},
 };
 use crate::oci::Descriptor;
 
@@ -60,7 +60,7 @@ enum Said {
 impl Upload {
     /// Opens a data stream in an agent's pod. What becomes of blobs goes to `fates` as soon as it is known.
     pub(super) async fn open(client: &Client, place: Place, lease: String, blobs: Arc<dyn Blobs>, fates: mpsc::UnboundedSender<Fate>) -> Result<Self, Trouble> {
-        let opened = exec::open(client, &place.namespace, &place.pod, &[AGENT, "data"]).await;
+        let opened = exec::open(client, &place.namespace, &place.pod, &[AGENT, "data"], Purpose::Bulk).await;
         let exec::Stream { sender, receiver, .. } = opened.map_err(|e| place.broken(e))?;
         Ok(Self { place, lease, blobs, sender, receiver, opened: 0, confirmed: 0, outstanding: Vec::new(), packs: 0, fates })
     }
