@@ -39,8 +39,7 @@ impl Input {
     /// The next frame; none when the other side has gone.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>> {
         let Some((kind, length)) = self.header().await? else { return Ok(None) };
-        let mut payload = Vec::new();
-        Ok(self.payload(length, &mut payload).await?.then_some(Frame { kind, payload }))
+        self.frame(kind, length).await
     }
 
     /// The same, with the bytes of a blob behind what is in `bulk` already.
@@ -49,8 +48,12 @@ impl Input {
         if kind == kind::DATA {
             return Ok(self.payload(length, bulk).await?.then_some(Received::Bulk));
         }
+        Ok(self.frame(kind, length).await?.map(Received::Frame))
+    }
+
+    async fn frame(&mut self, kind: u8, length: usize) -> Result<Option<Frame>> {
         let mut payload = Vec::new();
-        Ok(self.payload(length, &mut payload).await?.then_some(Received::Frame(Frame { kind, payload })))
+        Ok(self.payload(length, &mut payload).await?.then_some(Frame { kind, payload }))
     }
 
     async fn header(&mut self) -> Result<Option<(u8, usize)>> {
