@@ -118,7 +118,7 @@ impl Control {
         }
         let (unpacked, recorded) = meter.outcome();
         if unpacked + recorded > 0 {
-            flush::all().await;
+            flush::begin();
         }
         Ok(Outcome::Imported { unpacked, recorded })
     }

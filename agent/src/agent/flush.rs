@@ -15,14 +15,20 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(crate) async fn now_and_then() -> ! {
     loop {
         sleep(PAUSE).await;
-        all().await;
+        // Only a panic could fail it.
+        let _ = spawn_blocking(write_out).await;
     }
 }
 
-/// Writes out what containerd's file system holds back, and returns when it is on the disk (syncfs(2)).
+/// Begins to write out what is left, for which nobody waits: it is little, and who ends in the middle of this call ends after it.
+pub(crate) fn begin() {
+    spawn_blocking(write_out);
+}
+
+/// Returns when everything is on the disk (syncfs(2)).
 ///
 /// This pod's own root stands on a snapshot, so it reaches the file system that the snapshotter uses, through an overlay as well (Linux, `ovl_sync_fs`).
 /// A failure is no failure of the import: the kernel writes what is left in its own time, as it does after every other import.
-pub(crate) async fn all() {
-    let _ = spawn_blocking(|| File::open("/").map(rustix::fs::syncfs)).await;
+fn write_out() {
+    let _ = File::open("/").map(rustix::fs::syncfs);
 }
