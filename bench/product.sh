@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Export and import of a product's worth of images, each beside a peer in the same run.
 #   bench/product.sh export      our export, signed, beside `crane pull` of the same images into one tar; without a store, with an empty one,
-#                                and with one that has all layers, which is held against `cp` of the archive, without and with a flush of the copy;
+#                                and with one that has all layers, which is held against `cp` of the archive, without and with a flush of the copy,
+#                                and both again with what they read on the disk and not in memory, as it is some time after the export before;
 #                                with a key that keygen made without a password, with one that has one, and with an open one; `skopeo copy` of each image into
 #                                one OCI layout, `hauler store sync` and `save` and `zarf package create`, signed, where they are on the PATH, and
 #                                the floor, each layer once by `curl`, four at a time
@@ -65,6 +66,11 @@ pack() { # and zarf
   sed 's/@.*//; s/.*/      - &/' "$work/images"
 }
 
+asleep() { # takes files out of the system's memory
+  sync "$@"
+  for file; do dd if="$file" iflag=nocache count=0 status=none; done
+}
+
 timed() { # label command...
   local label=$1; shift
   /usr/bin/time -f "$label: %e s, %M KiB" "$@" >/dev/null
@@ -84,6 +90,10 @@ case ${1:-export} in
       timed "full store " "${ours[@]}" --store "$work/store" --key "$work/offline.key"
       timed "cp         " cp "$work/product.tar" "$work/copy.tar"
       timed "cp, flushed" bash -c 'cp "$0" "$1" && sync "$1"' "$work/product.tar" "$work/copy.tar"
+      asleep "$work"/store/sha256/*; rm "$work/product.tar"
+      timed "full, cold " "${ours[@]}" --store "$work/store" --key "$work/offline.key"
+      asleep "$work/product.tar"; rm "$work/copy.tar"
+      timed "cp, cold   " cp "$work/product.tar" "$work/copy.tar"
       timed "crane      " crane pull --insecure $(sed 's/@.*//' "$work/images") "$work/crane.tar"
       timed "skopeo     " bash -c 'for i; do skopeo copy -q --src-tls-verify=false "docker://$i" "oci:$0:${i##*/}"; done' "$work/skopeo" $(sed 's/@.*//' "$work/images")
       if command -v hauler >/dev/null; then
