@@ -29,7 +29,7 @@ const BLOBS: &str = "dev.offline.base.blobs";
 pub enum BaseKind {
     /// Another archive, known by the digest of its index.json.
     Archive,
-    /// A list of what nodes hold, known by the digest of its file.
+    /// A list of what is on the other side, an inventory of nodes or a delivery.lock, known by the digest of its file.
     Inventory,
 }
 
@@ -39,11 +39,11 @@ pub enum BaseKind {
 pub struct Base {
     /// What it is.
     pub kind: BaseKind,
-    /// Digest of its index.json, or of the inventory's file.
+    /// Digest of its index.json, or of the list's file.
     pub digest: Digest,
-    /// Name of its delivery, or of the inventory's file.
+    /// Name of its delivery, or of the list's file.
     pub name: String,
-    /// Version of its delivery; none for an inventory.
+    /// Version of its delivery; none for a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

@@ -48,7 +48,7 @@ pub(super) struct ExportArgs {
     /// Write volumes NAME.001, NAME.002 … of this size and NAME.volumes.json: 700MB, 4.7GB, 4GiB-1 (FAT32) or a number of bytes
     #[arg(long, value_name = "SIZE")]
     volume_size: Option<VolumeSize>,
-    /// Leave out the layers of images that this holds: an older archive, or an inventory (`nodes status --format json`)
+    /// Leave out the layers of images that this holds: an older archive, its delivery.lock, or an inventory (`nodes status --format json`)
     #[arg(long, value_name = "ARCHIVE")]
     base: Option<PathBuf>,
     /// Send the archive to this URL when it is complete; one that ends with a slash is a folder

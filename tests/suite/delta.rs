@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use offline::{
@@ -14,16 +14,22 @@ use offline::{
         ChartAccess,
         export::{self, ExportOptions, ExportOutcome, Shape},
         inspect::{self, InspectOptions},
+        lock::{self, LockOptions},
         read_delivery,
         sign::{self, SignOptions},
         verify::{self, BaseOutcome, Elsewhere, TrustOptions, VerifyOptions},
     },
-    progress::Silent,
+    progress::{Event, Reporter, Silent},
     signing::{KeySource, PrivateKey},
 };
 use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::{
+    pulling::{self, Site},
+    support::faulty::{Fault, Request},
+};
 
 /// A layer of 300 kB that nothing else has.
 pub(crate) fn layer(seed: u8) -> Vec<u8> {
@@ -219,7 +225,7 @@ async fn a_delta_in_volumes_over_a_base_in_volumes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_inventory_is_a_base_and_a_lock_is_none() {
+async fn an_inventory_is_a_base() {
     let product = Product::releases().await;
     let node = |name: &str, seeds: &[u8]| json!({"node": name, "platform": {"architecture": "amd64", "os": "linux"}, "images": {}, "blobs": seeds.iter().map(|&seed| Digest::of(&layer(seed))).collect::<Vec<_>>()});
     let inventory = json!({"format": 1, "nodes": [node("a", &[1, 2]), node("b", &[1, 2, 3])]}).to_string();
@@ -235,9 +241,76 @@ async fn an_inventory_is_a_base_and_a_lock_is_none() {
     fs::write(product.path("nodes.json"), inventory.replace("\"format\":1", "\"format\":7")).unwrap();
     let failure = product.export("1.1", ONE_ONE, "x.tar", product.over("nodes.json")).await.unwrap_err();
     assert!(failure.to_string().contains("it has format 7"), "{failure}");
-    let failure = product.export("1.1", ONE_ONE, "x.tar", product.over("delivery.lock")).await.unwrap_err();
-    assert!(failure.to_string().contains("knows the images of a delivery and not their layers"), "{failure}");
     assert_eq!(failure.kind, Kind::Usage);
+}
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Reporter for Notes {
+    fn event(&self, event: Event) {
+        if let Event::Note(note) = event {
+            self.0.lock().unwrap().push(note);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_a_base_whose_images_are_asked_for() {
+    let site = Site::new(&[70_001, 300_000]);
+    site.registry.image("side", &[70_001, 50_000]);
+    pulling::describe(site.folder.path(), &[&site.registry], &["app", "side"]);
+    pulling::export(site.folder.path(), &site.path("1.0.tar")).await.unwrap_or_else(|error| panic!("{error}"));
+    let ExportOptions { delivery, access, .. } = pulling::options(site.folder.path(), &site.path("no.tar"));
+    lock::run(LockOptions { delivery, access, check: false, ask: None }, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    fs::rename(site.path("delivery.lock"), site.path("1.0.lock")).unwrap();
+    let old = fs::read_to_string(site.path("1.0.lock")).unwrap();
+    site.registry.image("app", &[70_001, 300_000, 400_000]);
+    let over = async |name: &str| {
+        let notes = Arc::new(Notes::default());
+        let shape = Shape { base: Some(site.path("1.0.lock")), ..Shape::default() };
+        let outcome = export::run_shaped(pulling::options(site.folder.path(), &site.path(name)), shape, notes.clone()).await;
+        (outcome.map(|outcome| outcome.base), notes.0.lock().unwrap().join(" "))
+    };
+
+    let (outcome, notes) = over("1.1.tar").await;
+    let base = outcome.unwrap_or_else(|error| panic!("{error}")).unwrap();
+    assert_eq!((base.blobs, base.left_out, &base.base.digest), (3, 420_001, &Digest::of(old.as_bytes())), "{notes}");
+    let verify = |archive: &str, bases: &[&str]| {
+        let bases = Elsewhere { bases: bases.iter().map(|base| site.path(base)).collect(), ..Elsewhere::default() };
+        verify::run_with(&VerifyOptions { archive: site.path(archive), trust: unsigned(), deep: false }, &bases, &Silent).unwrap().base.unwrap().checked
+    };
+    assert!(!verify("1.1.tar", &[]) && verify("1.1.tar", &["1.0.tar"]));
+
+    // The old image is nowhere any more: what only it has travels. Where it may only be for now that it cannot be had, nothing is made.
+    let old = old.split("sha256:").map(|rest| &rest[..rest.len().min(64)]).map(str::to_owned).collect::<Vec<_>>();
+    let of_old = move |request: &Request| request.path.contains("/app/manifests/sha256:") && old.iter().any(|digest| request.path.ends_with(digest));
+    let gone = of_old.clone();
+    site.registry.plan(move |request| if gone(request) { Fault::Status(404, "") } else { Fault::Nothing });
+    let (outcome, notes) = over("gone.tar").await;
+    let base = outcome.unwrap_or_else(|error| panic!("{error}")).unwrap();
+    assert_eq!((base.blobs, base.left_out), (2, 120_001));
+    assert!(notes.contains("of the base counts as not there"), "{notes}");
+    site.registry.plan(move |request| if of_old(request) { Fault::Status(503, "") } else { Fault::Nothing });
+    let failure = over("busy.tar").await.0.unwrap_err();
+    assert!(failure.to_string().contains("/app"), "{failure}");
+    assert!(!site.path("busy.tar").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lock_says_of_image_archives_counts_where_it_is_still_so() {
+    let product = Product::releases().await;
+    fs::remove_file(product.path("delivery.lock")).ok();
+    product.export("1.0", &[("r.dev/app:1.0", &[1, 2]), ("r.dev/side:1", &[1, 3])], "again.tar", Shape::default()).await.unwrap();
+    let ExportOptions { delivery, access, .. } = pulling::options(product.folder.path(), &product.path("no.tar"));
+    lock::run(LockOptions { delivery, access, check: false, ask: None }, Arc::new(Silent)).await.unwrap_or_else(|error| panic!("{error}"));
+    fs::rename(product.path("delivery.lock"), product.path("1.0.lock")).unwrap();
+    // Of `side`, which is the same; nobody is asked about `app`.
+    let base = product.export("1.1", ONE_ONE, "l.tar", product.over("1.0.lock")).await.unwrap_or_else(|error| panic!("{error}")).base.unwrap();
+    assert_eq!(base.blobs, 2);
+    fs::write(product.path("1.0.lock"), "kind: Lock\n").unwrap();
+    let failure = product.export("1.1", ONE_ONE, "x.tar", product.over("1.0.lock")).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage, "{failure}");
 }
 
 /// What was left out is signed: one layer less is another archive.

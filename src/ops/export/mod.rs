@@ -192,6 +192,10 @@ pub async fn run_shaped(options: ExportOptions, shape: Shape, reporter: SharedRe
     let failures = std::mem::take(&mut prepared.failures);
     let resolved = asked.resolve(prepared.images.clone(), archives, failures, &reporter).await?;
     resolved.tell_guesses(&reporter);
+    let base = match base {
+        Some(named) => Some(named.held(&resolved, &registries, &platforms, &reporter).await?),
+        None => None,
+    };
     let (current, changed) = match locked {
         Some(old) if !strict => {
             let new = lock::of(&delivery, &found, &resolved, evidence)?.with_tags(tags);
