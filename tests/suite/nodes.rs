@@ -500,10 +500,11 @@ fn pass(mut client: TcpStream, mut server: TcpStream, count: &(AtomicU64, Atomic
         let says = |text: &[u8]| request && buffer[..n].windows(text.len()).any(|w| w == text);
         count.0.fetch_add(says(b"SPDY/3.1").into(), Ordering::Relaxed);
         count.1.fetch_add(says(b"sec-websocket-key").into(), Ordering::Relaxed);
-        if says(b"SPDY/3.1") && !spdy {
+        let refused = says(b"SPDY/3.1") && !spdy;
+        if refused {
             io::Write::write_all(&mut client, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
         }
-        if n == 0 || says(b"SPDY/3.1") && !spdy {
+        if n == 0 || refused {
             return server.shutdown(Shutdown::Both);
         }
         io::Write::write_all(&mut server, &buffer[..n])?;

@@ -96,10 +96,8 @@ fn layers(image: &Image) -> Vec<Digest> {
 
 /// Whether images of that repository come from image archives.
 fn is_local(resolved: &Resolved, name: &Reference) -> bool {
-    resolved.images.iter().any(|(other, (image, _))| {
-        let same = |digest: &Digest| name.by_digest(digest.clone()) == other.by_digest(digest.clone());
-        same(&image.root.digest) && image.layers.iter().any(|layer| matches!(resolved.layers.get(&layer.digest), Some(Origins::Local(_))))
-    })
+    let local = |image: &Image| image.layers.iter().any(|layer| matches!(resolved.layers.get(&layer.digest), Some(Origins::Local(_))));
+    resolved.images.iter().any(|(other, (image, _))| other.name() == name.name() && local(image))
 }
 
 fn lock(path: &Path) -> Result<Named, Failure> {

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, UPGRADE},
+};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -17,7 +20,13 @@ use tokio::{
 
 use super::Channel;
 
-type Half<T> = Arc<Mutex<T>>;
+type Writing = Arc<Mutex<WriteHalf<TokioIo<Upgraded>>>>;
+
+/// The protocol, as an upgrade names it.
+const NAME: &str = "SPDY/3.1";
+
+/// What is spoken on the streams (k8s.io/apimachinery, `httpstream.HeaderProtocolVersion`).
+const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
 /// Bytes before the payload of a frame.
 pub(super) const HEADER: usize = 8;
@@ -48,28 +57,24 @@ const STDIN: u32 = STREAMS[1].0;
 /// What a request for this protocol says. Its method is POST.
 pub(super) fn headers() -> [(HeaderName, HeaderValue); 3] {
     let fixed = HeaderValue::from_static;
-    [
-        (HeaderName::from_static("connection"), fixed("Upgrade")),
-        (HeaderName::from_static("upgrade"), fixed("SPDY/3.1")),
-        (HeaderName::from_static("x-stream-protocol-version"), fixed(super::PROTOCOL)),
-    ]
+    [(CONNECTION, fixed("Upgrade")), (UPGRADE, fixed(NAME)), (STREAM_PROTOCOL, fixed(super::PROTOCOL))]
 }
 
 /// Whether an answer with status 101 means this protocol.
 pub(super) fn agreed(headers: &HeaderMap) -> bool {
-    let is = |name: &str, wanted: &str| headers.get(name).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()));
-    is("upgrade", "SPDY/3.1") && is("x-stream-protocol-version", super::PROTOCOL)
+    let is = |name, wanted: &str| headers.get(name).is_some_and(|v: &HeaderValue| v.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()));
+    is(UPGRADE, NAME) && is(STREAM_PROTOCOL, super::PROTOCOL)
 }
 
 /// The writing half.
 pub(in crate::cluster::nodes) struct Writer {
-    connection: Half<WriteHalf<TokioIo<Upgraded>>>,
+    connection: Writing,
 }
 
 /// The reading half.
 pub(super) struct Reader {
     connection: ReadHalf<TokioIo<Upgraded>>,
-    answers: Half<WriteHalf<TokioIo<Upgraded>>>,
+    answers: Writing,
     frames: Frames,
 }
 

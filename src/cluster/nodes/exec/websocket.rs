@@ -8,7 +8,10 @@ use futures::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use http::{HeaderName, HeaderValue};
+use http::{
+    HeaderName, HeaderValue,
+    header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE},
+};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::{
@@ -36,11 +39,11 @@ pub(super) fn headers() -> Result<[(HeaderName, HeaderValue); 5], String> {
     let key = HeaderValue::from_str(&generate_key()).map_err(|e| e.to_string())?;
     let fixed = HeaderValue::from_static;
     Ok([
-        (HeaderName::from_static("connection"), fixed("Upgrade")),
-        (HeaderName::from_static("upgrade"), fixed("websocket")),
-        (HeaderName::from_static("sec-websocket-version"), fixed("13")),
-        (HeaderName::from_static("sec-websocket-key"), key),
-        (HeaderName::from_static("sec-websocket-protocol"), fixed(super::PROTOCOL)),
+        (CONNECTION, fixed("Upgrade")),
+        (UPGRADE, fixed("websocket")),
+        (SEC_WEBSOCKET_VERSION, fixed("13")),
+        (SEC_WEBSOCKET_KEY, key),
+        (SEC_WEBSOCKET_PROTOCOL, fixed(super::PROTOCOL)),
     ])
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn open(upgraded: Upgraded) -> (Writer, Reader) {
 }
 
 impl Writer {
-    /// Sends a message that begins with [`HEADER`] bytes of room.
+    /// Sends what lies behind so many bytes of room, of which the last [`HEADER`] are used.
     pub(super) async fn send(&mut self, mut message: Vec<u8>, room: usize) -> Result<(), String> {
         let start = room - HEADER;
         message[start] = STDIN;
